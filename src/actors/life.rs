@@ -1,0 +1,112 @@
+//! The seam between the supervisor and what it supervises: one life at a time.
+//!
+//! ```text
+//! supervisor ──drain, stop, kill, revoke──▶ LifeControl (one life, any kind)
+//! supervisor ◀─ready, noted, exited── LifeSink          (exited: exactly once a life)
+//! runner     ──drain, stop, evidence──▶ Hosted          (the actor's own side)
+//! ```
+//!
+//! Not here: how a life is polled and how its panics are caught, see `runner`.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::actors::work::TaskPort;
+use crate::domain::agent::InstanceId;
+use crate::domain::exit::ExitReason;
+use crate::domain::ids::TaskId;
+
+/// What a life says when it can take work.
+#[derive(Debug, Clone, Default)]
+pub struct Ready {
+    /// The way in for tasks; `None` for a life that is only kept alive.
+    pub port: Option<Arc<dyn TaskPort>>,
+    /// Tasks it takes at once; the agent's setting if absent.
+    pub concurrency: Option<u32>,
+    /// What it calls its version.
+    pub version: Option<String>,
+}
+
+/// What a life says on the way.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LifeNote {
+    /// Its process exists.
+    Spawned {
+        /// The process, also the leader of its group.
+        pid: u32,
+        /// Its start time in clock ticks since boot.
+        start_ticks: u64,
+    },
+    /// An error that did not end it (a garbled frame, a failed task): counted.
+    Error,
+}
+
+/// Where a life reports to. Calls never block.
+pub trait LifeSink: Send + Sync + Debug {
+    /// The life can take work.
+    fn ready(&self, instance: &InstanceId, generation: u64, ready: Ready);
+    /// Something else worth knowing.
+    fn noted(&self, instance: &InstanceId, generation: u64, note: LifeNote);
+    /// The life has ended. Called by the runner alone, exactly once a life.
+    fn exited(&self, instance: &InstanceId, generation: u64, reason: ExitReason);
+}
+
+/// One life of a replica, as the actor inside sees it. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Life {
+    /// The replica.
+    pub instance: InstanceId,
+    /// Which life; grows with each one and is never used twice.
+    pub generation: u64,
+    /// Where it reports to.
+    pub sink: Arc<dyn LifeSink>,
+}
+
+impl Life {
+    /// Says that work can come.
+    pub fn ready(&self, ready: Ready) {
+        self.sink.ready(&self.instance, self.generation, ready);
+    }
+
+    /// Says something else.
+    pub fn note(&self, note: LifeNote) {
+        self.sink.noted(&self.instance, self.generation, note);
+    }
+}
+
+/// What an agent shows of its doing, for liveness by evidence and for tables.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Evidence {
+    /// Tasks it holds.
+    pub open_tasks: Vec<TaskId>,
+    /// Time since it last showed progress on any of them (a frame, a result, a report).
+    pub since_progress: Option<Duration>,
+    /// Time since it last showed any sign.
+    pub since_sign: Option<Duration>,
+    /// What is left of the zone it declared with `busy`.
+    pub busy_for: Option<Duration>,
+    /// Errors it has counted in this life.
+    pub errors: u64,
+    /// Processor time of its process tree, seconds.
+    pub cpu_seconds: Option<f64>,
+    /// Resident memory of its process tree, bytes.
+    pub memory_bytes: Option<u64>,
+    /// Its last log lines, oldest first; bounded.
+    pub log: Vec<String>,
+}
+
+/// The supervisor's hold on one life.
+pub trait LifeControl: Send + Sync + Debug {
+    /// Asks it to finish what it holds, take nothing new, and end by itself.
+    fn drain(&self, at_most: Duration);
+    /// Tells it to end now; it may clean up. Overtakes queued messages.
+    fn stop(&self);
+    /// Ends it without asking, at the next point where that is possible.
+    fn kill(&self);
+    /// Asks the life for a sign through its own mailbox; answered with its evidence.
+    /// The receiver fails if the life ends first; the caller sets the deadline.
+    fn probe(&self) -> tokio::sync::oneshot::Receiver<Evidence>;
+    /// Messages waiting in its mailbox.
+    fn mailbox_depth(&self) -> usize;
+}

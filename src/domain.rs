@@ -1,0 +1,20 @@
+//! The plain rules: what things are, and which step follows which. Pure.
+//!
+//! Everything above stands on this room; it knows the standard library, serde, and two libraries
+//! that only turn values into text and back (jiff for instants, strsim for near names).
+//!
+//! Invariant: nothing here reads a clock, draws a random number, or touches the outside; time and
+//! chance are arguments.
+
+pub mod agent;
+pub mod event;
+pub mod exit;
+pub mod health;
+pub mod ids;
+pub mod name;
+pub mod query;
+pub mod record;
+pub mod restart;
+pub mod task;
+pub mod timestamp;
+pub mod workflow;

@@ -1,0 +1,207 @@
+//! Questions and answers of the store that more than one room uses: pages, filters, claims.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::agent::InstanceId;
+use super::ids::{LeaseId, TaskId, WorkflowId};
+use super::name::Name;
+use super::task::{Outcome, Task, TaskState};
+use super::timestamp::Timestamp;
+use super::workflow::WorkflowState;
+
+/// Items a page holds unless asked otherwise.
+pub const DEFAULT_PAGE_LIMIT: u32 = 50;
+/// The most items a page holds.
+pub const MAX_PAGE_LIMIT: u32 = 500;
+
+/// Which page of a list is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageRequest {
+    /// 1 to [`MAX_PAGE_LIMIT`].
+    pub limit: u32,
+    /// `next_cursor` of the page before; opaque.
+    pub cursor: Option<String>,
+}
+
+impl Default for PageRequest {
+    fn default() -> Self {
+        Self {
+            limit: DEFAULT_PAGE_LIMIT,
+            cursor: None,
+        }
+    }
+}
+
+/// One page of a list, newest first unless said otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Page<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Where the next page begins; `None` on the last.
+    pub next_cursor: Option<String>,
+    /// Whether there is a next page.
+    pub has_more: bool,
+}
+
+/// Which tasks are wanted; all given conditions must hold.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TaskFilter {
+    /// In one of these states; any if empty.
+    pub states: Vec<TaskState>,
+    /// For this agent.
+    pub agent: Option<Name>,
+    /// For this role.
+    pub role: Option<Name>,
+    /// In this queue.
+    pub queue: Option<Name>,
+    /// Of this workflow.
+    pub workflow: Option<WorkflowId>,
+    /// With these labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Which workflows are wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct WorkflowFilter {
+    /// In one of these states; any if empty.
+    pub states: Vec<WorkflowState>,
+    /// With this name.
+    pub name: Option<String>,
+}
+
+/// Which journal entries are wanted, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EventFilter {
+    /// After this position.
+    pub after: Option<i64>,
+    /// Not before this instant.
+    pub since: Option<Timestamp>,
+    /// Of these types; a type ending in `.*` stands for its family. Any if empty.
+    pub kinds: Vec<String>,
+    /// About this.
+    pub subject: Option<String>,
+}
+
+/// A replica with free slots, as the dispatcher offers it for claiming.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlotOffer {
+    /// The replica.
+    pub instance: InstanceId,
+    /// Its role beside its own name.
+    pub role: Option<Name>,
+    /// The queue it takes from.
+    pub queue: Name,
+    /// How many tasks it can take now.
+    pub free: u32,
+}
+
+/// A task handed out: what the agent must be given.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClaimedTask {
+    /// The task.
+    pub id: TaskId,
+    /// The workflow it belongs to.
+    pub workflow_id: Option<WorkflowId>,
+    /// A word for people.
+    pub name: String,
+    /// What the agent gets, references resolved.
+    pub payload: serde_json::Value,
+    /// Which execution.
+    pub attempt: u32,
+    /// Fences the result.
+    pub lease_id: LeaseId,
+    /// The longest this attempt may take.
+    pub timeout: Duration,
+    /// The replica it was claimed for.
+    pub instance: InstanceId,
+    /// Whether it must run alone (a suspect after a death of its agent).
+    pub alone: bool,
+}
+
+/// The end of one execution, as reported to the store.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settlement {
+    /// The task.
+    pub task: TaskId,
+    /// The execution's lease; if it is not the task's any more, the result is stale.
+    pub lease_id: LeaseId,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// How long to wait before the next attempt, should one follow (jitter already drawn).
+    pub backoff: Duration,
+}
+
+/// What a settlement did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settled {
+    /// The task afterwards.
+    pub state: TaskState,
+    /// The result came under a lease that no longer holds; it was kept beside, not stored.
+    pub stale: bool,
+    /// Tasks of the same workflow may have become runnable.
+    pub unblocked: bool,
+}
+
+/// What a submission did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Submitted {
+    /// The task as stored.
+    pub task: Task,
+    /// The hand-over, if it was claimed in the same commit.
+    pub claimed: Option<ClaimedTask>,
+    /// The idempotency key had been seen: this is the first submission's task.
+    pub existing: bool,
+}
+
+/// What a cancellation did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cancelled {
+    /// The tasks it made final, as stored.
+    pub tasks: Vec<TaskId>,
+    /// Running tasks whose agents must be told; they become final when settled.
+    pub running: Vec<(TaskId, LeaseId)>,
+}
+
+/// What stands in a queue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct QueueStats {
+    /// The queue.
+    pub queue: Name,
+    /// Tasks by state.
+    pub tasks: BTreeMap<String, u64>,
+    /// When the oldest queued task was accepted.
+    pub oldest_queued_at: Option<Timestamp>,
+}
+
+/// The state of the database.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DatabaseStatus {
+    /// `sqlite` or `postgres`.
+    pub backend: String,
+    /// Where it is, without credentials.
+    pub location: String,
+    /// The schema's version.
+    pub schema_version: u32,
+    /// Bytes of the database file.
+    pub size_bytes: u64,
+    /// Bytes of the write-ahead log.
+    pub wal_bytes: u64,
+    /// Readers there are.
+    pub readers: u32,
+    /// Readers in use.
+    pub readers_busy: u32,
+    /// Writes waiting for the writer.
+    pub writes_queued: u64,
+    /// The most writes that may wait.
+    pub writes_capacity: u64,
+    /// Whether writes are accepted.
+    pub writable: bool,
+    /// Why not, if not.
+    pub last_error: Option<String>,
+}
+
+/// How many rows retention removed, by table.
+pub type Pruned = BTreeMap<String, u64>;

@@ -1,0 +1,214 @@
+//! Records that are kept for people to read: sessions, processes, crashes, messages, metrics,
+//! recovery runs, restart budgets.
+//!
+//! Not here: tasks ([`super::task`]), workflows ([`super::workflow`]), health ([`super::health`]).
+
+use serde::{Deserialize, Serialize};
+
+use super::agent::Desired;
+use super::exit::ExitReason;
+use super::health::HealthStatus;
+use super::ids::{CrashId, MessageId, RecoveryRunId, SessionId, TaskId};
+use super::name::Name;
+use super::timestamp::Timestamp;
+
+/// One life of a daemon.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Session {
+    /// Its id.
+    pub id: SessionId,
+    /// The node's name (host name unless configured).
+    pub node: String,
+    /// Grows by one with every session of the database; fences writes where several daemons run.
+    pub term: i64,
+    /// The daemon's process.
+    pub pid: u32,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// Until when its leases hold.
+    pub expires_at: Timestamp,
+    /// When it ended, if it has.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// What is kept of an agent over restarts of the daemon.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AgentRecord {
+    /// Its name.
+    pub name: Name,
+    /// `actor`, `process` or `http`.
+    pub kind: String,
+    /// What the operator asked for, if it differs from the file.
+    pub desired: Option<Desired>,
+    /// Replicas the operator asked for, if they differ from the file.
+    pub replicas: Option<u32>,
+    /// SHA-256 of the part of the configuration that overrides depend on, in hex.
+    pub config_hash: String,
+    /// The highest generation of any life so far.
+    pub generation: u64,
+    /// Restarts so far.
+    pub restarts_total: u64,
+    /// When it was first registered.
+    pub created_at: Timestamp,
+    /// When this record last changed.
+    pub updated_at: Timestamp,
+}
+
+/// A process that the daemon spawned, so that its next life can end what was left behind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SpawnedProcess {
+    /// The agent.
+    pub agent: Name,
+    /// Which replica.
+    pub index: u32,
+    /// Which life.
+    pub generation: u64,
+    /// The process, also the leader of its group.
+    pub pid: u32,
+    /// Its start time in clock ticks since boot (field 22 of `/proc/PID/stat`): tells a reused pid.
+    pub start_ticks: u64,
+    /// The boot it belongs to (`/proc/sys/kernel/random/boot_id`).
+    pub boot_id: String,
+}
+
+/// The black box of one abnormal end.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Crash {
+    /// Its id.
+    pub id: CrashId,
+    /// The agent.
+    pub agent: Name,
+    /// Which replica.
+    pub index: u32,
+    /// Which life.
+    pub generation: u64,
+    /// How it ended.
+    pub reason: ExitReason,
+    /// What deaths of the same fault share.
+    pub signature: Option<String>,
+    /// When.
+    pub at: Timestamp,
+    /// How long it had lived.
+    pub uptime_ms: u64,
+    /// Tasks it held.
+    pub tasks: Vec<TaskId>,
+    /// Its last log lines.
+    pub log: Vec<String>,
+}
+
+/// The deaths that count against a replica's or group's intensity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestartBudget {
+    /// `echo#0`, or a group's name with a leading `@`.
+    pub owner: String,
+    /// When it died, oldest first; bounded by the intensity.
+    pub deaths: Vec<Timestamp>,
+    /// Until when it rests in quarantine.
+    pub quarantined_until: Option<Timestamp>,
+    /// Quarantines in a row.
+    pub quarantines: u32,
+    /// When this record last changed.
+    pub updated_at: Timestamp,
+}
+
+/// A message between agents.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Message {
+    /// Its id.
+    pub id: MessageId,
+    /// Who sent it; `None`: an operator.
+    pub from: Option<Name>,
+    /// Who it is for.
+    pub to: Name,
+    /// `task_request`, `task_response`, `status_update`, `error`, `event` or `custom`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What it says.
+    pub content: serde_json::Value,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When the agent got it.
+    pub delivered_at: Option<Timestamp>,
+}
+
+/// Figures of one agent at one instant.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AgentMetrics {
+    /// The agent.
+    pub agent: Name,
+    /// When.
+    pub at: Timestamp,
+    /// Processor time of its process tree since its start, seconds; 0 for actors.
+    pub cpu_seconds: f64,
+    /// Resident memory of its process tree, bytes; 0 for actors.
+    pub memory_bytes: u64,
+    /// Tasks waiting for it.
+    pub queue_depth: u64,
+    /// Tasks it holds.
+    pub running: u64,
+    /// Errors since the daemon's start.
+    pub errors_total: u64,
+    /// Restarts since the daemon's start.
+    pub restarts_total: u64,
+}
+
+/// Figures of the host at one instant.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SystemMetrics {
+    /// When.
+    pub at: Timestamp,
+    /// Share of all processors in use, 0 to 1.
+    pub cpu_ratio: f64,
+    /// Memory in use, bytes.
+    pub memory_used_bytes: u64,
+    /// Memory there is: the container's limit, else the host's, bytes.
+    pub memory_limit_bytes: u64,
+    /// Share of the data directory's disk in use, 0 to 1.
+    pub disk_used_ratio: f64,
+    /// The daemon's own resident memory, bytes.
+    pub process_memory_bytes: u64,
+}
+
+/// One stored result of one check.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct HealthRecord {
+    /// The check.
+    pub check: String,
+    /// What it looks at.
+    pub component: String,
+    /// The level.
+    pub status: HealthStatus,
+    /// One line for people.
+    pub message: String,
+    /// The figure it was judged by.
+    pub value: Option<f64>,
+    /// The limit it was judged against.
+    pub threshold: Option<f64>,
+    /// When.
+    pub at: Timestamp,
+    /// How long the check took.
+    pub duration_ms: u64,
+    /// More figures.
+    pub details: serde_json::Value,
+}
+
+/// One run of a recovery action.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RecoveryRun {
+    /// Its id.
+    pub id: RecoveryRunId,
+    /// The action's name.
+    pub action: String,
+    /// The check that called for it, or `operator`.
+    pub cause: String,
+    /// `running`, `succeeded`, `failed`, `suppressed` or `observed`.
+    pub outcome: String,
+    /// What it did, or why it did nothing.
+    pub message: String,
+    /// Which try, from 1.
+    pub attempt: u32,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+}

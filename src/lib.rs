@@ -1,0 +1,6 @@
+//! Supervises fleets of agents as Erlang/OTP supervises processes, and gives them durable work.
+
+pub mod actors;
+pub mod clock;
+pub mod domain;
+pub mod persistence;
