@@ -83,6 +83,8 @@ pub struct EventFilter {
     pub kinds: Vec<String>,
     /// About this.
     pub subject: Option<String>,
+    /// The last ones instead of the first ones; still oldest first.
+    pub latest: bool,
 }
 
 /// A replica with free slots, as the dispatcher offers it for claiming.

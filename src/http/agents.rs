@@ -1,0 +1,208 @@
+//! `/api/v1/agents` and `/api/v1/tree`: what is supervised, and what an operator does to it.
+//!
+//! Commands answer 200 with the agent as it then is; asking for what is already so is no error.
+//! `:start`, `:stop` and `:restart` also take one replica: `echo%231` for `echo#1`.
+
+pub(super) mod view;
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::body;
+use super::call::Call;
+use super::handles::AgentCommand;
+use super::problem::Problem;
+use super::reply;
+use super::router::Outcome;
+use super::tasks::Nothing;
+use crate::domain::agent::AgentTarget;
+use crate::domain::health::HealthCheck;
+
+/// The most crashes that are shown at once.
+const MAX_CRASHES: u32 = 50;
+
+/// `GET /api/v1/agents`
+pub(super) async fn list(call: Call) -> Outcome {
+    const KNOWN: &[&str] = &["state", "kind", "role", "group", "limit", "cursor"];
+    call.query.only(KNOWN)?;
+    let mut agents = call.handles.agents.agents().await?;
+    for key in ["state", "kind", "role", "group"] {
+        let wanted: Vec<&str> = call.query.all(key).collect();
+        agents.retain(|agent| wanted.is_empty() || wanted.contains(&field(agent, key).as_str()));
+    }
+    reply::whole(agents)
+}
+
+/// The text that a filter compares.
+fn field(agent: &view::AgentView, key: &str) -> String {
+    let name = |name: &Option<crate::domain::name::Name>| {
+        name.as_ref().map(ToString::to_string).unwrap_or_default()
+    };
+    match key {
+        "state" => agent.state.as_str().to_owned(),
+        "role" => name(&agent.role),
+        "group" => name(&agent.group),
+        _ => json!(agent.kind).as_str().unwrap_or_default().to_owned(),
+    }
+}
+
+/// `GET /api/v1/agents/{name}`
+pub(super) async fn get(mut call: Call) -> Outcome {
+    call.query.only(&[])?;
+    let name = call.name("agent")?;
+    reply::json(&call.handles.agents.agent(&name).await?)
+}
+
+/// `GET /api/v1/tree`
+pub(super) async fn tree(call: Call) -> Outcome {
+    call.query.only(&[])?;
+    reply::json(&call.handles.agents.tree().await?)
+}
+
+/// `GET /api/v1/agents/{name}/logs`
+pub(super) async fn logs(mut call: Call) -> Outcome {
+    call.query.only(&["limit"])?;
+    let limit = call.query.limit_or(200)? as usize;
+    let target: AgentTarget = call.id("agent")?;
+    let mut lines = call.handles.agents.logs(target).await?;
+    let surplus = lines.len().saturating_sub(limit);
+    lines.drain(..surplus);
+    reply::whole(lines)
+}
+
+/// `GET /api/v1/agents/{name}/crashes`
+pub(super) async fn crashes(mut call: Call) -> Outcome {
+    call.query.only(&["limit"])?;
+    let limit = call.query.limit_or(MAX_CRASHES)?.min(MAX_CRASHES);
+    let name = call.name("agent")?;
+    call.handles.agents.agent(&name).await?;
+    reply::whole(call.handles.records.crashes(&name, limit).await?)
+}
+
+/// `GET /api/v1/agents/{name}/health`
+pub(super) async fn health(mut call: Call) -> Outcome {
+    call.query.only(&[])?;
+    let name = call.name("agent")?;
+    call.handles.agents.agent(&name).await?;
+    match check_of(&call, name.as_str()) {
+        Some(check) => reply::json(&check),
+        None => Err(Problem::unavailable(format!(
+            "agent '{name}' has not been checked yet"
+        ))),
+    }
+}
+
+fn check_of(call: &Call, agent: &str) -> Option<HealthCheck> {
+    let wanted = format!("agent.{agent}");
+    let report = call.handles.health.report()?;
+    report.checks.into_iter().find(|check| check.name == wanted)
+}
+
+/// `GET /api/v1/agents/{name}/explain`
+pub(super) async fn explain(mut call: Call) -> Outcome {
+    call.query.only(&[])?;
+    let name = call.name("agent")?;
+    let agent = call.handles.agents.agent(&name).await?;
+    let crashes = call.handles.records.crashes(&name, 1).await?;
+    reply::json(&json!({
+        "name": agent.name,
+        "desired": agent.desired,
+        "state": agent.state,
+        "because": because(&agent),
+        "restarts": agent.restarts,
+        "last_crash": crashes.first(),
+        "check": check_of(&call, name.as_str()),
+    }))
+}
+
+/// In words: why an agent is in the state it is in.
+fn because(agent: &view::AgentView) -> Vec<String> {
+    let state = agent.state.as_str();
+    let mut reasons = vec![format!(
+        "wanted {}, is {state}",
+        json!(agent.desired).as_str().unwrap_or("")
+    )];
+    let ready = agent.replicas;
+    reasons.push(format!(
+        "{} of {} replicas are ready",
+        ready.ready, ready.desired
+    ));
+    if let Some(reason) = &agent.restarts.last_reason {
+        reasons.push(format!("its last life ended with: {reason}"));
+    }
+    if let Some(at) = agent.restarts.next_at {
+        reasons.push(format!("the next restart is due at {at}"));
+    }
+    if agent.restarts.breaker != "closed" {
+        reasons.push(format!("its breaker is {}", agent.restarts.breaker));
+    }
+    reasons
+}
+
+/// `:scale`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Scale {
+    replicas: u32,
+}
+
+/// The most replicas of one agent.
+const MAX_REPLICAS: u32 = 1000;
+
+/// `POST /api/v1/agents/{name}:start`
+pub(super) async fn start(call: Call) -> Outcome {
+    plain(call, AgentCommand::Start).await
+}
+
+/// `POST /api/v1/agents/{name}:stop`
+pub(super) async fn stop(call: Call) -> Outcome {
+    plain(call, AgentCommand::Stop).await
+}
+
+/// `POST /api/v1/agents/{name}:restart`
+pub(super) async fn restart(call: Call) -> Outcome {
+    plain(call, AgentCommand::Restart).await
+}
+
+/// `POST /api/v1/agents/{name}:pause`
+pub(super) async fn pause(call: Call) -> Outcome {
+    plain(call, AgentCommand::Pause).await
+}
+
+/// `POST /api/v1/agents/{name}:resume`
+pub(super) async fn resume(call: Call) -> Outcome {
+    plain(call, AgentCommand::Resume).await
+}
+
+/// `POST /api/v1/agents/{name}:scale`
+pub(super) async fn scale(mut call: Call) -> Outcome {
+    let Scale { replicas } = body::json(&call.headers, &mut call.body).await?;
+    if replicas > MAX_REPLICAS {
+        let detail = format!("{replicas} is more than {MAX_REPLICAS}");
+        return Err(Problem::validation(format!("replicas: {detail}")).at("#/replicas", detail));
+    }
+    command(call, AgentCommand::Scale(replicas)).await
+}
+
+/// A command without settings.
+async fn plain(mut call: Call, what: AgentCommand) -> Outcome {
+    let Nothing {} = body::json_or_default(&call.headers, &mut call.body).await?;
+    command(call, what).await
+}
+
+async fn command(mut call: Call, what: AgentCommand) -> Outcome {
+    call.query.only(&[])?;
+    let target: AgentTarget = call.id("agent")?;
+    if target.index.is_some() && !takes_replica(what) {
+        let detail = "only start, stop and restart take one replica; name the agent";
+        return Err(Problem::invalid_request(detail));
+    }
+    reply::json(&call.handles.agents.command(target, what).await?)
+}
+
+const fn takes_replica(what: AgentCommand) -> bool {
+    matches!(
+        what,
+        AgentCommand::Start | AgentCommand::Stop | AgentCommand::Restart
+    )
+}

@@ -1,0 +1,175 @@
+//! What the daemon can be asked: one handle for each room behind the HTTP interface.
+//!
+//! The traits name what this room needs and nothing more, so that its routes are tested without
+//! the rooms behind them. Every answer has its deadline on the other side; what cannot be
+//! answered comes back as the [`Problem`] that the caller gets.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use serde::Serialize;
+use tokio::sync::watch;
+
+use super::agents::view::AgentView;
+use super::problem::Problem;
+use super::serve::Closing;
+use crate::domain::agent::AgentTarget;
+use crate::domain::event::Event;
+use crate::domain::health::{HealthCheck, HealthReport};
+use crate::domain::ids::{TaskId, WorkflowId};
+use crate::domain::name::Name;
+use crate::domain::record::RecoveryRun;
+use crate::domain::task::{NewTask, Task};
+use crate::domain::timestamp::Timestamp;
+use crate::domain::workflow::{NewWorkflow, Workflow};
+use crate::persistence::Store;
+
+/// An answer that takes a moment.
+pub type Answer<'a, T> = BoxFuture<'a, Result<T, Problem>>;
+
+/// What an operator can do to an agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AgentCommand {
+    /// Run, and be restarted by policy.
+    Start,
+    /// Stay down until started.
+    Stop,
+    /// End the present life and begin the next.
+    Restart,
+    /// Take no new task.
+    Pause,
+    /// Take tasks again.
+    Resume,
+    /// Run so many replicas.
+    Scale(u32),
+}
+
+/// The supervision tree.
+pub trait Agents: Send + Sync {
+    /// All agents, in the order of the configuration.
+    fn agents(&self) -> Answer<'_, Vec<AgentView>>;
+    /// One agent; 404 with the nearest name.
+    fn agent<'a>(&'a self, name: &'a Name) -> Answer<'a, AgentView>;
+    /// The tree as nested groups.
+    fn tree(&self) -> Answer<'_, serde_json::Value>;
+    /// Tells an agent, or a replica, what is wanted; answers with the agent as it then is.
+    fn command(&self, target: AgentTarget, command: AgentCommand) -> Answer<'_, AgentView>;
+    /// The last log lines of an agent or a replica, oldest first.
+    fn logs(&self, target: AgentTarget) -> Answer<'_, Vec<String>>;
+}
+
+/// Durable work.
+pub trait Work: Send + Sync {
+    /// Accepts a task; `true` if its idempotency key had been seen.
+    fn submit(&self, task: NewTask) -> Answer<'_, (Task, bool)>;
+    /// A task once it is final, or as it is when the time is over.
+    fn task_wait(&self, id: TaskId, at_most: Duration) -> Answer<'_, Task>;
+    /// Cancels a task.
+    fn cancel_task(&self, id: TaskId, reason: String) -> Answer<'_, Task>;
+    /// Queues a final task again.
+    fn retry_task(&self, id: TaskId) -> Answer<'_, Task>;
+    /// Accepts a workflow; `true` if its idempotency key had been seen.
+    fn run_workflow(&self, workflow: NewWorkflow) -> Answer<'_, (Workflow, bool)>;
+    /// A workflow once it is final, or as it is when the time is over.
+    fn workflow_wait(&self, id: WorkflowId, at_most: Duration) -> Answer<'_, Workflow>;
+    /// Cancels a workflow and its tasks.
+    fn cancel_workflow(&self, id: WorkflowId, reason: String) -> Answer<'_, Workflow>;
+    /// Runs again what failed of a workflow.
+    fn retry_workflow(&self, id: WorkflowId) -> Answer<'_, Workflow>;
+}
+
+/// Health checks.
+pub trait Health: Send + Sync {
+    /// The last round, the worst first; `None` before the first. Never waits.
+    fn report(&self) -> Option<HealthReport>;
+    /// Runs one check now; 404 with the nearest name.
+    fn run<'a>(&'a self, check: &'a str) -> Answer<'a, HealthCheck>;
+}
+
+/// Recovery actions.
+pub trait Recovery: Send + Sync {
+    /// All actions, with what they wait for and when they last ran.
+    fn actions(&self) -> Answer<'_, Vec<serde_json::Value>>;
+    /// Runs one now; 404 with the nearest name.
+    fn run<'a>(&'a self, action: &'a str) -> Answer<'a, RecoveryRun>;
+}
+
+/// New journal entries.
+pub trait Facts: Send + Sync {
+    /// Entries from now on; a receiver that lags is told so by its channel.
+    fn subscribe(&self) -> tokio::sync::broadcast::Receiver<Arc<Event>>;
+}
+
+/// How far the daemon's start and end are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Readiness {
+    /// The first round of health checks has ended.
+    pub started: bool,
+    /// The daemon is about to end.
+    pub draining: bool,
+}
+
+/// Who answers here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VersionInfo {
+    /// The binary's version.
+    pub version: String,
+    /// `development`, `testing`, `staging` or `production`.
+    pub environment: String,
+    /// The daemon's process.
+    pub pid: u32,
+    /// The node's name.
+    pub node: String,
+    /// When this life of the daemon began.
+    pub started_at: Timestamp,
+    /// Where it listens.
+    pub ports: Ports,
+}
+
+/// The ports a daemon listens on; what was asked for may have been 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Ports {
+    /// The API and the status page.
+    pub http: u16,
+    /// `/metrics`.
+    pub metrics: u16,
+}
+
+/// Everything that the routes ask.
+#[derive(Clone)]
+pub struct Handles {
+    /// The supervision tree.
+    pub agents: Arc<dyn Agents>,
+    /// Durable work.
+    pub work: Arc<dyn Work>,
+    /// Health checks.
+    pub health: Arc<dyn Health>,
+    /// Recovery actions.
+    pub recovery: Arc<dyn Recovery>,
+    /// New journal entries.
+    pub facts: Arc<dyn Facts>,
+    /// What is kept.
+    pub records: Store,
+    /// How far the start and the end are.
+    pub readiness: watch::Receiver<Readiness>,
+    /// Closes what streams.
+    pub closing: Closing,
+    /// Who answers.
+    pub about: VersionInfo,
+    /// The effective configuration, secrets redacted.
+    pub config: serde_json::Value,
+}
+
+impl Handles {
+    /// An answer, unless the daemon drains first: then 503, so that a caller that waits comes
+    /// back to the next life of the daemon.
+    pub(super) async fn unless_closing<T>(&self, answer: Answer<'_, T>) -> Result<T, Problem> {
+        let mut closing = self.closing.clone();
+        tokio::select! {
+            biased;
+            answer = answer => answer,
+            () = closing.closed() => Err(Problem::draining()),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! `/health` and `/api/v1/health/…`: how the parts are doing, the worst first.
+//!
+//! `/health` is 503 when something is critical or when the database could not be asked; else 200.
+
+use hyper::StatusCode;
+
+use super::body;
+use super::call::Call;
+use super::problem::Problem;
+use super::reply;
+use super::router::Outcome;
+use super::tasks::Nothing;
+use crate::domain::health::{HealthCheck, HealthReport, HealthStatus};
+use crate::domain::name::nearest;
+
+/// `GET /health`
+pub(super) async fn report(call: Call) -> Outcome {
+    call.query.only(&[])?;
+    let report = call.handles.health.report().unwrap_or_else(nothing_yet);
+    reply::with_status(status_of(&report), &report)
+}
+
+/// Before the first round.
+fn nothing_yet() -> HealthReport {
+    HealthReport {
+        status: HealthStatus::Unknown,
+        checked_at: crate::clock::now(),
+        checks: Vec::new(),
+    }
+}
+
+/// 503 for what a load balancer must know.
+fn status_of(report: &HealthReport) -> StatusCode {
+    let blind =
+        |check: &HealthCheck| check.name == "database" && check.status == HealthStatus::Unknown;
+    if report.status == HealthStatus::Critical || report.checks.iter().any(blind) {
+        StatusCode::SERVICE_UNAVAILABLE
+    } else {
+        StatusCode::OK
+    }
+}
+
+/// `GET /api/v1/health/checks`
+pub(super) async fn checks(call: Call) -> Outcome {
+    call.query
+        .only(&["status", "component", "limit", "cursor"])?;
+    let mut checks = all(&call);
+    let wanted: Vec<&str> = call.query.all("status").collect();
+    checks.retain(|check| wanted.is_empty() || wanted.contains(&check.status.as_str()));
+    let wanted: Vec<&str> = call.query.all("component").collect();
+    checks.retain(|check| wanted.is_empty() || wanted.contains(&check.component.as_str()));
+    reply::whole(checks)
+}
+
+fn all(call: &Call) -> Vec<HealthCheck> {
+    call.handles
+        .health
+        .report()
+        .map(|report| report.checks)
+        .unwrap_or_default()
+}
+
+/// The check of that name; 404 with the nearest.
+fn find(call: &Call, name: &str) -> Result<HealthCheck, Problem> {
+    let checks = all(call);
+    let near = nearest(name, checks.iter().map(|check| check.name.as_str())).map(str::to_owned);
+    checks
+        .into_iter()
+        .find(|check| check.name == name)
+        .ok_or_else(|| Problem::not_found("check", name, near.as_deref()))
+}
+
+/// `GET /api/v1/health/checks/{name}`
+pub(super) async fn check(mut call: Call) -> Outcome {
+    call.query.only(&[])?;
+    let name = call.text();
+    reply::json(&find(&call, &name)?)
+}
+
+/// `GET /api/v1/health/checks/{name}/history`
+pub(super) async fn history(mut call: Call) -> Outcome {
+    call.query.only(&["limit", "cursor"])?;
+    let name = call.text();
+    let page = call
+        .handles
+        .records
+        .health_history(&name, call.query.page()?)
+        .await?;
+    if page.items.is_empty() {
+        find(&call, &name)?;
+    }
+    reply::page(&call.path, &call.query, &page)
+}
+
+/// `POST /api/v1/health/checks/{name}:run`
+pub(super) async fn run(mut call: Call) -> Outcome {
+    let Nothing {} = body::json_or_default(&call.headers, &mut call.body).await?;
+    let name = call.text();
+    reply::json(&call.handles.health.run(&name).await?)
+}

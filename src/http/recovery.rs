@@ -1,0 +1,33 @@
+//! `/api/v1/recovery/…`: what is done by itself about what is critical, and what was done.
+
+use super::body;
+use super::call::Call;
+use super::reply;
+use super::router::Outcome;
+use super::tasks::Nothing;
+
+/// `GET /api/v1/recovery/actions`
+pub(super) async fn actions(call: Call) -> Outcome {
+    call.query.only(&["limit", "cursor"])?;
+    reply::whole(call.handles.recovery.actions().await?)
+}
+
+/// `GET /api/v1/recovery/runs`
+pub(super) async fn runs(call: Call) -> Outcome {
+    let query = &call.query;
+    query.only(&["action", "limit", "cursor"])?;
+    let action = query.get("action").map(str::to_owned);
+    let page = call
+        .handles
+        .records
+        .recovery_runs(action, query.page()?)
+        .await?;
+    reply::page(&call.path, query, &page)
+}
+
+/// `POST /api/v1/recovery/actions/{name}:run`
+pub(super) async fn run(mut call: Call) -> Outcome {
+    let Nothing {} = body::json_or_default(&call.headers, &mut call.body).await?;
+    let name = call.text();
+    reply::json(&call.handles.recovery.run(&name).await?)
+}

@@ -1,0 +1,82 @@
+//! Claims about connections, on real sockets.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::*;
+
+async fn serve(routes: Routes) -> (Server, Close) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (close, closing) = closing();
+    (Server::start(listener, routes, closing).unwrap(), close)
+}
+
+fn after(span: Duration) -> Routes {
+    warp::any()
+        .then(move || async move {
+            tokio::time::sleep(span).await;
+            Response::new("done".into())
+        })
+        .boxed()
+}
+
+async fn ask(address: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn metrics_are_at_metrics_and_nowhere_else() {
+    let (server, _close) = serve(metrics_routes(Arc::new(|| "up 1\n".to_owned()))).await;
+    let found = ask(server.address(), "/metrics").await;
+    assert!(
+        found.starts_with("HTTP/1.1 200") && found.ends_with("up 1\n"),
+        "{found}"
+    );
+    let lost = ask(server.address(), "/livez").await;
+    assert!(
+        lost.starts_with("HTTP/1.1 404") && lost.contains("problem+json"),
+        "{lost}"
+    );
+}
+
+#[tokio::test]
+async fn a_drain_lets_a_request_finish_and_takes_no_new_connection() {
+    let (server, close) = serve(after(Duration::from_millis(50))).await;
+    let address = server.address();
+    let asked = tokio::spawn(ask(address, "/"));
+    let mut idle = TcpStream::connect(address).await.unwrap();
+    idle.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    let mut first = [0; 12];
+    idle.read_exact(&mut first).await.unwrap();
+    close.now();
+    assert_eq!(server.drained(Duration::from_secs(5)).await, 0);
+    assert!(asked.await.unwrap().ends_with("done"));
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn what_is_not_finished_at_the_deadline_is_cut_and_counted() {
+    let (server, close) = serve(after(Duration::from_secs(3600))).await;
+    let address = server.address();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    // A second answered question tells that the first was taken before it.
+    let (other, _close) = serve(metrics_routes(Arc::new(String::new))).await;
+    ask(other.address(), "/metrics").await;
+    tokio::task::yield_now().await;
+    close.now();
+    assert_eq!(server.drained(Duration::from_millis(20)).await, 1);
+    assert_eq!(stream.read(&mut [0; 8]).await.unwrap_or(0), 0);
+}

@@ -1,0 +1,145 @@
+//! `/api/v1/tasks`: durable work.
+//!
+//! A submission is answered after its commit. With `Idempotency-Key`, the same request again
+//! answers 200 with the first task; another request with the same key is 422.
+
+mod request;
+
+use serde::Deserialize;
+
+use super::body;
+use super::call::Call;
+use super::problem::Problem;
+use super::reply;
+use super::router::Outcome;
+use crate::domain::ids::TaskId;
+use crate::domain::query::TaskFilter;
+use crate::domain::task::TaskState;
+
+pub(super) use request::idempotency;
+
+/// The longest reason of a cancellation.
+const MAX_REASON_BYTES: usize = 1024;
+
+/// `POST /api/v1/tasks`
+pub(super) async fn submit(mut call: Call) -> Outcome {
+    call.query.only(&[])?;
+    let value: serde_json::Value = body::json(&call.headers, &mut call.body).await?;
+    let key = idempotency(&call, &value)?;
+    let task = body::shape::<request::TaskRequest>(&value)?.checked(key)?;
+    let (task, existing) = call.handles.work.submit(task).await?;
+    reply::accepted(&task, existing, &format!("/api/v1/tasks/{}", task.id))
+}
+
+/// `GET /api/v1/tasks`
+pub(super) async fn list(call: Call) -> Outcome {
+    const KNOWN: &[&str] = &[
+        "state",
+        "agent",
+        "role",
+        "queue",
+        "workflow_id",
+        "label",
+        "limit",
+        "cursor",
+    ];
+    let query = &call.query;
+    query.only(KNOWN)?;
+    let filter = TaskFilter {
+        states: states(query.all("state"))?,
+        agent: query.parsed("agent")?,
+        role: query.parsed("role")?,
+        queue: query.parsed("queue")?,
+        workflow: query.parsed("workflow_id")?,
+        labels: query.all("label").map(label).collect::<Result<_, _>>()?,
+    };
+    let page = call.handles.records.tasks(filter, query.page()?).await?;
+    reply::page(&call.path, query, &page)
+}
+
+fn states<'a>(words: impl Iterator<Item = &'a str>) -> Result<Vec<TaskState>, Problem> {
+    words
+        .map(|word| {
+            TaskState::from_word(word).ok_or_else(|| {
+                let known = TaskState::ALL.map(TaskState::as_str).join(", ");
+                Problem::invalid_request(format!(
+                    "query parameter 'state': '{word}' is none of {known}"
+                ))
+            })
+        })
+        .collect()
+}
+
+fn label(text: &str) -> Result<(String, String), Problem> {
+    let (key, value) = text.split_once('=').ok_or_else(|| {
+        Problem::invalid_request(format!(
+            "query parameter 'label': '{text}' is not KEY=VALUE"
+        ))
+    })?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+/// `GET /api/v1/tasks/{id}`
+pub(super) async fn get(mut call: Call) -> Outcome {
+    call.query.only(&["wait"])?;
+    let id: TaskId = call.id("task")?;
+    let handles = &call.handles;
+    let task = match call.query.wait()? {
+        None => handles.records.task(id).await?,
+        Some(span) => {
+            handles
+                .unless_closing(handles.work.task_wait(id, span))
+                .await?
+        }
+    };
+    reply::json(&task)
+}
+
+/// `GET /api/v1/tasks/{id}/attempts`
+pub(super) async fn attempts(mut call: Call) -> Outcome {
+    call.query.only(&[])?;
+    let id: TaskId = call.id("task")?;
+    let records = &call.handles.records;
+    records.task(id).await?;
+    reply::whole(records.task_attempts(id).await?)
+}
+
+/// `:cancel`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Cancel {
+    reason: Option<String>,
+}
+
+impl Cancel {
+    /// The reason given, or the usual one.
+    pub(super) fn reason(self) -> Result<String, Problem> {
+        let reason = self
+            .reason
+            .unwrap_or_else(|| "cancelled by an operator".to_owned());
+        if reason.len() <= MAX_REASON_BYTES {
+            return Ok(reason);
+        }
+        let detail = format!("longer than {MAX_REASON_BYTES} bytes");
+        Err(Problem::validation(format!("reason: {detail}")).at("#/reason", detail))
+    }
+}
+
+/// A body that must be empty or `{}`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}
+
+/// `POST /api/v1/tasks/{id}:cancel`
+pub(super) async fn cancel(mut call: Call) -> Outcome {
+    let wanted: Cancel = body::json_or_default(&call.headers, &mut call.body).await?;
+    let id: TaskId = call.id("task")?;
+    reply::json(&call.handles.work.cancel_task(id, wanted.reason()?).await?)
+}
+
+/// `POST /api/v1/tasks/{id}:retry`
+pub(super) async fn retry(mut call: Call) -> Outcome {
+    let Nothing {} = body::json_or_default(&call.headers, &mut call.body).await?;
+    let id: TaskId = call.id("task")?;
+    reply::json(&call.handles.work.retry_task(id).await?)
+}

@@ -1,0 +1,1 @@
+//! Claims about the routes, against handles that are scripted.
