@@ -9,22 +9,18 @@
 //!
 //! Invariants: an acknowledged write survives `kill -9`; nothing here knows actix.
 
-use std::time::Duration;
+mod codec;
+pub mod lock;
+pub mod migrate;
+mod operations;
+mod sqlite;
 
-use crate::domain::agent::{Desired, InstanceId};
-use crate::domain::event::{Event, NewEvent};
-use crate::domain::ids::{LeaseId, MessageId, SessionId, TaskId, WorkflowId};
-use crate::domain::name::Name;
-use crate::domain::query::{
-    Cancelled, ClaimedTask, DatabaseStatus, EventFilter, Page, PageRequest, Pruned, QueueStats,
-    Settled, Settlement, SlotOffer, Submitted, TaskFilter, WorkflowFilter,
-};
-use crate::domain::record::{
-    AgentMetrics, AgentRecord, Crash, HealthRecord, Message, RecoveryRun, RestartBudget, Session,
-    SpawnedProcess, SystemMetrics,
-};
-use crate::domain::task::{NewTask, Progress, Task, TaskAttempt, TaskState};
-use crate::domain::workflow::{NewWorkflow, Workflow, WorkflowState};
+use std::path::PathBuf;
+
+use self::sqlite::Sqlite;
+pub use self::sqlite::{Condition, SqliteOptions, Synchronous, WriterExit, WriterKeeper};
+use crate::domain::event::Event;
+use crate::domain::record::Session;
 
 /// Why the store did not do what was asked.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -97,253 +93,65 @@ pub struct SessionStart {
     pub dead: u64,
 }
 
+/// Why the database could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process owns it.
+    #[error(transparent)]
+    Locked(#[from] lock::LockError),
+    /// The file holds something else.
+    #[error("{} is not an SQLite database; move it away, or set database.url to another file", .0.display())]
+    NotADatabase(PathBuf),
+    /// The schema and this binary do not go together.
+    #[error("{}: {error}", path.display())]
+    Schema {
+        /// The database.
+        path: PathBuf,
+        /// What is wrong, and the way out.
+        error: migrate::MigrateError,
+    },
+    /// It cannot be made, read or written.
+    #[error("the database {} cannot be written: {message}; make it and its directory writable for this user, or choose another --data-dir", path.display())]
+    NotWritable {
+        /// The database.
+        path: PathBuf,
+        /// The system's words.
+        message: String,
+    },
+}
+
 /// The handle of the store. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Store {}
+pub struct Store {
+    backend: Backend,
+}
 
-#[allow(
-    missing_docs,
-    unused_variables,
-    clippy::todo,
-    reason = "signatures agreed first"
-)]
+/// The databases behind the seam. A second one becomes a second variant.
+#[derive(Clone, Debug)]
+enum Backend {
+    Sqlite(Sqlite),
+}
+
 impl Store {
-    // Sessions. On SQLite a begin ends every earlier session and rescues what it held, at once.
-    pub async fn begin_session(
-        &self,
-        node: &str,
-        pid: u32,
-        lease: Duration,
-    ) -> Result<SessionStart> {
-        todo!()
-    }
-    pub async fn renew_session(&self, session: SessionId, lease: Duration) -> Result<()> {
-        todo!()
-    }
-    pub async fn end_session(&self, session: SessionId) -> Result<()> {
-        todo!()
-    }
-    /// Takes back what lost sessions and expired leases hold; runs at start and every 10 s.
-    pub async fn rescue(&self, session: SessionId) -> Result<u64> {
-        todo!()
+    /// Opens an SQLite database: takes its lock, brings its schema up to date, starts the writer.
+    ///
+    /// # Errors
+    /// If the file belongs to another process, is no database, is newer than this binary, or
+    /// cannot be written; each names the file and the way out.
+    pub async fn open(options: SqliteOptions) -> std::result::Result<Self, OpenError> {
+        let backend = Backend::Sqlite(Sqlite::open(options).await?);
+        Ok(Self { backend })
     }
 
-    // Agents.
-    /// Inserts, or updates kind and hash; an operator's overrides whose key changed in the file are dropped.
-    pub async fn register_agent(&self, agent: AgentRecord) -> Result<AgentRecord> {
-        todo!()
-    }
-    pub async fn agents(&self) -> Result<Vec<AgentRecord>> {
-        todo!()
-    }
-    pub async fn set_desired(&self, agent: &Name, desired: Option<Desired>) -> Result<()> {
-        todo!()
-    }
-    pub async fn set_replicas(&self, agent: &Name, replicas: Option<u32>) -> Result<()> {
-        todo!()
-    }
-    /// Highest generation and restarts so far.
-    pub async fn save_generation(
-        &self,
-        agent: &Name,
-        generation: u64,
-        restarts_total: u64,
-    ) -> Result<()> {
-        todo!()
-    }
-    pub async fn process_spawned(&self, process: SpawnedProcess) -> Result<()> {
-        todo!()
-    }
-    pub async fn process_ended(&self, instance: &InstanceId, generation: u64) -> Result<()> {
-        todo!()
-    }
-    pub async fn spawned_processes(&self) -> Result<Vec<SpawnedProcess>> {
-        todo!()
-    }
-    pub async fn log_crash(&self, crash: Crash) -> Result<()> {
-        todo!()
-    }
-    pub async fn crashes(&self, agent: &Name, limit: u32) -> Result<Vec<Crash>> {
-        todo!()
-    }
-    pub async fn save_restart_budget(&self, budget: RestartBudget) -> Result<()> {
-        todo!()
-    }
-    pub async fn restart_budgets(&self) -> Result<Vec<RestartBudget>> {
-        todo!()
+    /// Who starts the next writer when one ends; there is one keeper a store. Until it is taken,
+    /// the end of the writer is the end of writing.
+    #[must_use]
+    pub fn keeper(&self) -> Option<WriterKeeper> {
+        self.sqlite().keeper()
     }
 
-    // Tasks.
-    /// Stores a task; with an offer that fits, already claimed for it in the same commit.
-    pub async fn create_task(
-        &self,
-        session: SessionId,
-        task: NewTask,
-        offer: Option<SlotOffer>,
-    ) -> Result<Submitted> {
-        todo!()
-    }
-    /// Hands out queued tasks up to the free slots, best rank first.
-    pub async fn claim(
-        &self,
-        session: SessionId,
-        offers: Vec<SlotOffer>,
-    ) -> Result<Vec<ClaimedTask>> {
-        todo!()
-    }
-    /// Ends one execution under its lease; moves the task, and its workflow, on.
-    pub async fn settle(&self, session: SessionId, settlement: Settlement) -> Result<Settled> {
-        todo!()
-    }
-    pub async fn update_progress(
-        &self,
-        task: TaskId,
-        lease: LeaseId,
-        progress: Progress,
-    ) -> Result<()> {
-        todo!()
-    }
-    /// Moves a task by hand along an edge that the transition function knows (operator's tools).
-    pub async fn update_task_status(
-        &self,
-        task: TaskId,
-        to: TaskState,
-        reason: &str,
-    ) -> Result<Task> {
-        todo!()
-    }
-    pub async fn cancel_task(&self, task: TaskId, reason: &str) -> Result<Cancelled> {
-        todo!()
-    }
-    pub async fn retry_task(&self, task: TaskId) -> Result<Task> {
-        todo!()
-    }
-    /// Queues what is due; says when the next is.
-    pub async fn queue_due(&self) -> Result<(u64, Option<Duration>)> {
-        todo!()
-    }
-    pub async fn task(&self, id: TaskId) -> Result<Task> {
-        todo!()
-    }
-    pub async fn tasks(&self, filter: TaskFilter, page: PageRequest) -> Result<Page<Task>> {
-        todo!()
-    }
-    pub async fn task_attempts(&self, id: TaskId) -> Result<Vec<TaskAttempt>> {
-        todo!()
-    }
-    pub async fn queues(&self) -> Result<Vec<QueueStats>> {
-        todo!()
-    }
-    /// Queued tasks by agent (tasks addressed to the agent itself or to its role).
-    pub async fn queued_by_target(&self) -> Result<Vec<(String, u64)>> {
-        todo!()
-    }
-
-    // Workflows.
-    pub async fn create_workflow(&self, workflow: NewWorkflow) -> Result<(Workflow, bool)> {
-        todo!()
-    }
-    pub async fn update_workflow_status(
-        &self,
-        workflow: WorkflowId,
-        to: WorkflowState,
-        reason: &str,
-    ) -> Result<Workflow> {
-        todo!()
-    }
-    pub async fn cancel_workflow(&self, workflow: WorkflowId, reason: &str) -> Result<Cancelled> {
-        todo!()
-    }
-    pub async fn retry_workflow(&self, workflow: WorkflowId) -> Result<Workflow> {
-        todo!()
-    }
-    pub async fn workflow(&self, id: WorkflowId) -> Result<Workflow> {
-        todo!()
-    }
-    pub async fn workflows(
-        &self,
-        filter: WorkflowFilter,
-        page: PageRequest,
-    ) -> Result<Page<Workflow>> {
-        todo!()
-    }
-    pub async fn workflow_definition(
-        &self,
-        id: WorkflowId,
-    ) -> Result<crate::domain::workflow::WorkflowDefinition> {
-        todo!()
-    }
-    pub async fn workflow_counts(&self) -> Result<Vec<(WorkflowState, u64)>> {
-        todo!()
-    }
-
-    // Messages.
-    pub async fn log_message(&self, message: Message) -> Result<()> {
-        todo!()
-    }
-    pub async fn message_delivered(&self, id: MessageId) -> Result<()> {
-        todo!()
-    }
-    pub async fn messages(&self, to: Option<Name>, page: PageRequest) -> Result<Page<Message>> {
-        todo!()
-    }
-
-    // Health, metrics, recovery, journal.
-    pub async fn log_health_check(&self, records: Vec<HealthRecord>) -> Result<()> {
-        todo!()
-    }
-    pub async fn health_history(
-        &self,
-        check: &str,
-        page: PageRequest,
-    ) -> Result<Page<HealthRecord>> {
-        todo!()
-    }
-    pub async fn update_agent_metrics(&self, metrics: Vec<AgentMetrics>) -> Result<()> {
-        todo!()
-    }
-    pub async fn agent_metrics(&self, agent: &Name, limit: u32) -> Result<Vec<AgentMetrics>> {
-        todo!()
-    }
-    pub async fn log_system_metrics(&self, metrics: SystemMetrics) -> Result<()> {
-        todo!()
-    }
-    pub async fn system_metrics(&self, limit: u32) -> Result<Vec<SystemMetrics>> {
-        todo!()
-    }
-    /// Inserts or replaces, by id.
-    pub async fn log_recovery_run(&self, run: RecoveryRun) -> Result<()> {
-        todo!()
-    }
-    pub async fn recovery_runs(
-        &self,
-        action: Option<String>,
-        page: PageRequest,
-    ) -> Result<Page<RecoveryRun>> {
-        todo!()
-    }
-    pub async fn append_events(&self, events: Vec<NewEvent>) -> Result<()> {
-        todo!()
-    }
-    pub async fn events(&self, filter: EventFilter, limit: u32) -> Result<Vec<Event>> {
-        todo!()
-    }
-
-    // The database itself.
-    /// Answers from memory; never waits for the database.
-    pub fn status(&self) -> DatabaseStatus {
-        todo!()
-    }
-    /// One tiny write and one tiny read, there and back.
-    pub async fn ping(&self) -> Result<Duration> {
-        todo!()
-    }
-    /// Removes what retention says, in batches that hold the writer for 50 ms at most.
-    pub async fn prune(&self) -> Result<Pruned> {
-        todo!()
-    }
-    /// Commits what is queued, refuses what comes later, checkpoints and closes.
-    pub async fn close(&self) -> Result<()> {
-        todo!()
+    const fn sqlite(&self) -> &Sqlite {
+        let Backend::Sqlite(sqlite) = &self.backend;
+        sqlite
     }
 }

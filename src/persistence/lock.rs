@@ -1,0 +1,117 @@
+//! One owner: a lock on a file that holds its owner's pid. The kernel lets go of it when the owner
+//! dies, however it dies.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+/// The lock's file in a data directory.
+const DIRECTORY_LOCK: &str = "agent-system.lock";
+
+/// Why a lock was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another process holds it.
+    #[error("{} is in use by {}; stop it first, or choose another --data-dir", path.display(), owner(*pid))]
+    LockedBy {
+        /// What is locked.
+        path: PathBuf,
+        /// Who holds it, if it said so.
+        pid: Option<u32>,
+    },
+    /// The lock's file could not be made or locked.
+    #[error("cannot lock {}: {message}; make it writable for this user, or choose another --data-dir", path.display())]
+    Unusable {
+        /// What was to be locked.
+        path: PathBuf,
+        /// The system's words.
+        message: String,
+    },
+}
+
+fn owner(pid: Option<u32>) -> String {
+    pid.map_or_else(|| "another process".into(), |pid| format!("process {pid}"))
+}
+
+/// Exclusive ownership, for as long as it lives.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes a data directory; makes it if it is missing.
+    ///
+    /// # Errors
+    /// If another process owns it, or it cannot be written.
+    pub fn directory(directory: &Path) -> Result<Self, LockError> {
+        std::fs::create_dir_all(directory).map_err(|error| unusable(directory, &error))?;
+        Self::take(directory, &directory.join(DIRECTORY_LOCK))
+    }
+
+    /// Takes a database's file, whatever directory it stands in.
+    pub(crate) fn database(path: &Path) -> Result<Self, LockError> {
+        let mut lock = path.as_os_str().to_owned();
+        lock.push(".lock");
+        Self::take(path, Path::new(&lock))
+    }
+
+    fn take(what: &Path, lock: &Path) -> Result<Self, LockError> {
+        let unusable = |error: std::io::Error| unusable(what, &error);
+        let mut options = OpenOptions::new();
+        let mut file = options
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(lock)
+            .map_err(unusable)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(LockError::LockedBy {
+                    path: what.into(),
+                    pid: read_pid(&mut file),
+                });
+            }
+            Err(TryLockError::Error(error)) => return Err(unusable(error)),
+        }
+        file.set_len(0)
+            .and_then(|()| writeln!(file, "{}", std::process::id()))
+            .map_err(unusable)?;
+        Ok(Self { _file: file })
+    }
+}
+
+fn unusable(what: &Path, error: &std::io::Error) -> LockError {
+    LockError::Unusable {
+        path: what.into(),
+        message: error.to_string(),
+    }
+}
+
+fn read_pid(file: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    file.rewind().ok()?;
+    file.take(16).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_has_one_owner_and_the_second_is_told_its_pid() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Lock::directory(dir.path()).unwrap();
+        let second = Lock::directory(dir.path()).unwrap_err();
+        let LockError::LockedBy { pid, .. } = &second else {
+            panic!("{second}")
+        };
+        assert_eq!(*pid, Some(std::process::id()));
+        assert!(second.to_string().contains(&std::process::id().to_string()));
+        drop(first);
+        Lock::directory(dir.path()).unwrap();
+    }
+}

@@ -1,0 +1,8 @@
+//! What can be asked of the store, one file a subject.
+
+mod lives;
+mod records;
+mod upkeep;
+mod work;
+
+use super::{Result, SessionStart, Store, sqlite};

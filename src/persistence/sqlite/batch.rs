@@ -1,0 +1,129 @@
+//! One batch: many writes, one commit. A write that is refused fails alone.
+//!
+//! The first pass runs without savepoints (they cost more than a small write does). Most refusals
+//! come before the first change and cost nothing; one that comes later rolls the batch back, and a
+//! second pass runs every write inside its own savepoint.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use rusqlite::Connection;
+
+use super::fault::{Fault, Reach, SqlResult};
+use super::write::{Job, WriteTx};
+use crate::clock;
+use crate::domain::event::Event;
+use crate::domain::timestamp::Timestamp;
+use crate::persistence::StoreError;
+
+/// How one write of the pass ended.
+enum Step {
+    /// It stands, or was refused without a trace.
+    Clean,
+    /// It was refused and left changes behind.
+    Traces,
+}
+
+/// Runs and commits the batch; on success the journal rows it made stand in `events`.
+/// On an error nothing of it is stored.
+pub(super) fn commit(
+    conn: &Connection,
+    jobs: &mut [Box<dyn Job>],
+    events: &mut Vec<Event>,
+) -> SqlResult<()> {
+    let outcome = first_pass(conn, jobs, events)
+        .and_then(|clean| {
+            if clean {
+                Ok(())
+            } else {
+                careful_pass(conn, jobs, events)
+            }
+        })
+        .and_then(|()| run(conn, "COMMIT"));
+    if outcome.is_err() {
+        events.clear();
+        roll_back(conn);
+    }
+    outcome
+}
+
+/// Says whether every write left what it should; if not, the transaction is over.
+fn first_pass(
+    conn: &Connection,
+    jobs: &mut [Box<dyn Job>],
+    events: &mut Vec<Event>,
+) -> SqlResult<bool> {
+    run(conn, "BEGIN IMMEDIATE")?;
+    let now = clock::now();
+    for job in jobs {
+        if let Step::Traces = step(conn, job.as_mut(), now, events)? {
+            events.clear();
+            roll_back(conn);
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn careful_pass(
+    conn: &Connection,
+    jobs: &mut [Box<dyn Job>],
+    events: &mut Vec<Event>,
+) -> SqlResult<()> {
+    run(conn, "BEGIN IMMEDIATE")?;
+    let now = clock::now();
+    for job in jobs {
+        let mark = events.len();
+        run(conn, "SAVEPOINT one_write")?;
+        if let Step::Traces = step(conn, job.as_mut(), now, events)? {
+            events.truncate(mark);
+            run(conn, "ROLLBACK TO one_write")?;
+        }
+        run(conn, "RELEASE one_write")?;
+    }
+    Ok(())
+}
+
+/// Runs one write. An error means that the whole batch is lost.
+fn step(
+    conn: &Connection,
+    job: &mut dyn Job,
+    now: Timestamp,
+    events: &mut Vec<Event>,
+) -> SqlResult<Step> {
+    let before = conn.total_changes();
+    let ran = catch_unwind(AssertUnwindSafe(|| {
+        job.run(&mut WriteTx::new(conn, now, events))
+    }));
+    let fault = match ran {
+        Ok(Ok(())) => return Ok(Step::Clean),
+        Ok(Err(fault)) => fault,
+        Err(_) => Fault::Store(StoreError::Rejected {
+            operation: "write",
+            message: "it panicked; the log has the place".into(),
+        }),
+    };
+    // Some errors end the transaction by themselves; what the neighbours wrote went with it.
+    if fault.reach() != Reach::Write || conn.is_autocommit() {
+        return Err(fault);
+    }
+    job.refuse(fault);
+    Ok(if conn.total_changes() == before {
+        Step::Clean
+    } else {
+        Step::Traces
+    })
+}
+
+fn run(conn: &Connection, sql: &str) -> SqlResult<()> {
+    conn.prepare_cached(sql)?.execute([])?;
+    Ok(())
+}
+
+/// Ends the transaction if there still is one.
+fn roll_back(conn: &Connection) {
+    if !conn.is_autocommit()
+        && let Err(error) = conn.execute_batch("ROLLBACK")
+    {
+        tracing::warn!(%error, "the database did not roll back");
+    }
+}

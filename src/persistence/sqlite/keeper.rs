@@ -1,0 +1,76 @@
+//! Who keeps the writer alive: learns of its end, starts the next, watches the file.
+
+use std::sync::Arc;
+
+use tokio::sync::{oneshot, watch};
+
+use super::readers::Readers;
+use super::shared::{Condition, Shared};
+use super::writer::{self, WriterExit};
+use crate::persistence::{Result, StoreError};
+
+/// The right to start writers. There is one for each store.
+pub struct WriterKeeper {
+    shared: Arc<Shared>,
+    readers: Readers,
+    ended: Option<oneshot::Receiver<WriterExit>>,
+}
+
+impl std::fmt::Debug for WriterKeeper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WriterKeeper")
+            .field("path", &self.shared.path)
+            .finish_non_exhaustive()
+    }
+}
+
+impl WriterKeeper {
+    pub(super) fn new(shared: Arc<Shared>, readers: Readers) -> Self {
+        Self {
+            shared,
+            readers,
+            ended: None,
+        }
+    }
+
+    /// Waits for the end of the writer.
+    pub async fn ended(&mut self) -> WriterExit {
+        match self.ended.take() {
+            Some(ended) => ended.await.unwrap_or(WriterExit::Panicked),
+            None => WriterExit::Lost {
+                message: "no writer was started".into(),
+            },
+        }
+    }
+
+    /// Starts a writer. What waits on the queue is taken over; if the database cannot be opened,
+    /// it is answered, and what comes later is refused until a restart succeeds.
+    ///
+    /// # Errors
+    /// If the database cannot be opened or does not take a write.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.readers.forget();
+        let thread = writer::spawn(Arc::clone(&self.shared)).map_err(|error| {
+            self.shared.lose(&super::Fault::Lost(error.to_string()));
+            unavailable(error.to_string())
+        })?;
+        self.ended = Some(thread.ended);
+        thread
+            .started
+            .await
+            .unwrap_or_else(|_| Err(unavailable("the writer panicked".into())))
+    }
+
+    /// Whether the database takes writes, now and from now on.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Condition> {
+        self.shared.watch()
+    }
+}
+
+fn unavailable(message: String) -> StoreError {
+    StoreError::Unavailable {
+        operation: "start the writer",
+        message,
+    }
+}

@@ -1,0 +1,142 @@
+//! A few connections that only read, off the runtime's threads. They are opened when first needed.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use parking_lot::Mutex;
+use rusqlite::Connection;
+use tokio::sync::Semaphore;
+
+use super::connection;
+use super::fault::{Reach, SqlResult};
+use crate::persistence::{Result, StoreError};
+
+/// Readers unless configured otherwise.
+pub(crate) const DEFAULT_READERS: u32 = 4;
+/// Reads that may wait for a reader; more are refused as overload.
+const MAX_WAITING: u32 = 1024;
+
+/// The pool of readers. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Readers {
+    pool: Arc<Pool>,
+}
+
+struct Pool {
+    path: PathBuf,
+    size: u32,
+    slots: Arc<Semaphore>,
+    waiting: AtomicU32,
+    free: Mutex<Vec<Connection>>,
+}
+
+/// Counts a read as waiting for as long as it lives.
+struct Waiting<'p>(&'p AtomicU32);
+
+impl<'p> Waiting<'p> {
+    fn new(count: &'p AtomicU32) -> Option<Self> {
+        let entered = Self(count);
+        (count.fetch_add(1, Relaxed) < MAX_WAITING).then_some(entered)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Readers {
+    pub(super) fn new(path: PathBuf, size: u32) -> Self {
+        let size = size.max(1);
+        let pool = Pool {
+            path,
+            size,
+            slots: Arc::new(Semaphore::new(size as usize)),
+            waiting: AtomicU32::new(0),
+            free: Mutex::new(Vec::new()),
+        };
+        Self {
+            pool: Arc::new(pool),
+        }
+    }
+
+    /// Runs a read beside the writer.
+    pub(super) async fn read<R, F>(&self, operation: &'static str, query: F) -> Result<R>
+    where
+        F: FnOnce(&Connection) -> SqlResult<R> + Send + 'static,
+        R: Send + 'static,
+    {
+        let slot = {
+            let _waiting =
+                Waiting::new(&self.pool.waiting).ok_or(StoreError::Overloaded { operation })?;
+            Arc::clone(&self.pool.slots).acquire_owned().await
+        };
+        let slot = slot.map_err(|_| unavailable(operation, "the store is closed"))?;
+        let pool = Arc::clone(&self.pool);
+        let reading = tokio::task::spawn_blocking(move || {
+            let answer = pool.run(query);
+            drop(slot);
+            answer
+        });
+        match reading.await {
+            Ok(answer) => answer.map_err(|fault| fault.into_error(operation)),
+            Err(_) => Err(unavailable(
+                operation,
+                "the read panicked or the daemon is ending",
+            )),
+        }
+    }
+
+    pub(super) fn size(&self) -> u32 {
+        self.pool.size
+    }
+
+    pub(super) fn busy(&self) -> u32 {
+        let free = u32::try_from(self.pool.slots.available_permits()).unwrap_or(u32::MAX);
+        self.pool.size.saturating_sub(free)
+    }
+
+    /// Closes what is free; connections opened before a file was replaced read the old one.
+    pub(super) fn forget(&self) {
+        self.pool.free.lock().clear();
+    }
+
+    /// Refuses what comes from now on and closes what is free.
+    pub(super) fn close(&self) {
+        self.pool.slots.close();
+        self.forget();
+    }
+}
+
+impl Pool {
+    fn run<R>(&self, query: impl FnOnce(&Connection) -> SqlResult<R>) -> SqlResult<R> {
+        let kept = self.free.lock().pop();
+        let conn = match kept {
+            Some(conn) => conn,
+            None => connection::open_reader(&self.path)?,
+        };
+        let answer = snapshot(&conn, query);
+        let broken = matches!(&answer, Err(fault) if fault.reach() == Reach::Connection);
+        if !broken && !self.slots.is_closed() {
+            self.free.lock().push(conn);
+        }
+        answer
+    }
+}
+
+fn unavailable(operation: &'static str, message: &str) -> StoreError {
+    StoreError::Unavailable {
+        operation,
+        message: message.into(),
+    }
+}
+
+/// Runs a query in a transaction, so that all its statements see one state.
+fn snapshot<R>(conn: &Connection, query: impl FnOnce(&Connection) -> SqlResult<R>) -> SqlResult<R> {
+    let transaction = conn.unchecked_transaction()?;
+    let answer = query(&transaction)?;
+    transaction.commit()?;
+    Ok(answer)
+}

@@ -1,0 +1,190 @@
+//! What the handles, the writer thread and its keeper share.
+
+use std::os::unix::fs::MetadataExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+
+use tokio::sync::watch;
+
+use super::connection::Synchronous;
+use super::fault::{Fault, SqlResult};
+use super::queue::WriteQueue;
+use super::writer::WriterExit;
+use crate::domain::event::Event;
+use crate::persistence::EventSink;
+
+/// Whether the database takes writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// It does.
+    Open,
+    /// It does not.
+    Lost {
+        /// The database's words.
+        message: String,
+    },
+    /// The store was closed.
+    Closed,
+}
+
+/// Which file a path led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FileIdentity {
+    device: u64,
+    inode: u64,
+}
+
+impl FileIdentity {
+    pub(super) fn of(path: &Path) -> SqlResult<Self> {
+        let metadata = std::fs::metadata(path).map_err(|_| vanished(path))?;
+        Ok(Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+        })
+    }
+
+    /// Whether the path still leads to this file. (SQLite would go on writing into a file that
+    /// nobody will find again.)
+    pub(super) fn check(self, path: &Path) -> SqlResult<()> {
+        if Self::of(path)? == self {
+            Ok(())
+        } else {
+            Err(vanished(path))
+        }
+    }
+}
+
+fn vanished(path: &Path) -> Fault {
+    let file = path.display();
+    Fault::Lost(format!(
+        "{file} was removed or replaced while it was open; put it back"
+    ))
+}
+
+/// What the handles, the writer thread and its keeper share.
+pub(super) struct Shared {
+    pub(super) path: PathBuf,
+    pub(super) synchronous: Synchronous,
+    pub(super) queue: WriteQueue,
+    pub(super) schema_version: AtomicU32,
+    /// Whether somebody starts the next writer when one ends.
+    pub(super) kept: AtomicBool,
+    condition: watch::Sender<Condition>,
+    sink: EventSink,
+    size_bytes: AtomicU64,
+    wal_bytes: AtomicU64,
+    commits: AtomicU64,
+}
+
+/// The file sizes are looked up once in this many commits.
+const MEASURE_EVERY: u64 = 64;
+
+impl Shared {
+    pub(super) fn new(path: PathBuf, synchronous: Synchronous, sink: EventSink) -> Self {
+        Self {
+            path,
+            synchronous,
+            queue: WriteQueue::new(),
+            schema_version: AtomicU32::new(0),
+            kept: AtomicBool::new(false),
+            condition: watch::Sender::new(Condition::Open),
+            sink,
+            size_bytes: AtomicU64::new(0),
+            wal_bytes: AtomicU64::new(0),
+            commits: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn condition(&self) -> Condition {
+        self.condition.borrow().clone()
+    }
+
+    pub(super) fn watch(&self) -> watch::Receiver<Condition> {
+        self.condition.subscribe()
+    }
+
+    /// Tells the watchers, if this is news.
+    pub(super) fn set_condition(&self, condition: Condition) {
+        self.condition.send_if_modified(|current| {
+            let news = *current != condition;
+            *current = condition;
+            news
+        });
+    }
+
+    /// Refuses writes from now on; answers those that wait.
+    pub(super) fn lose(&self, fault: &Fault) {
+        self.set_condition(Condition::Lost {
+            message: fault.to_string(),
+        });
+        self.queue.lose(fault);
+    }
+
+    /// Called by a writer thread at its very end.
+    pub(super) fn writer_ended(&self, exit: &WriterExit) {
+        match exit {
+            WriterExit::Closed => self.set_condition(Condition::Closed),
+            WriterExit::Lost { message } if !self.kept.load(Relaxed) => {
+                self.lose(&Fault::Lost(message.clone()));
+            }
+            WriterExit::Panicked if !self.kept.load(Relaxed) => {
+                self.lose(&Fault::Lost("the writer panicked".into()));
+            }
+            WriterExit::Lost { .. } | WriterExit::Panicked => {}
+        }
+    }
+
+    /// Hands the journal rows of a commit on.
+    pub(super) fn publish(&self, events: Vec<Event>) {
+        if events.is_empty() {
+            return;
+        }
+        let count = events.len();
+        if catch_unwind(AssertUnwindSafe(|| (self.sink)(events))).is_err() {
+            tracing::error!(
+                count,
+                "a listener of the journal panicked; it missed these events"
+            );
+        }
+    }
+
+    /// Counts a commit.
+    pub(super) fn committed(&self, _writes: usize) {
+        if self
+            .commits
+            .fetch_add(1, Relaxed)
+            .is_multiple_of(MEASURE_EVERY)
+        {
+            self.measure();
+        }
+    }
+
+    /// After a checkpoint the log counts as empty, though its file keeps its size.
+    pub(super) fn checkpointed(&self) {
+        self.measure();
+        self.wal_bytes.store(0, Relaxed);
+    }
+
+    /// Looks the sizes of the files up.
+    pub(super) fn measure(&self) {
+        let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+        self.size_bytes.store(bytes(&self.path), Relaxed);
+        self.wal_bytes.store(bytes(&wal_of(&self.path)), Relaxed);
+    }
+
+    pub(super) fn size_bytes(&self) -> u64 {
+        self.size_bytes.load(Relaxed)
+    }
+
+    pub(super) fn wal_bytes(&self) -> u64 {
+        self.wal_bytes.load(Relaxed)
+    }
+}
+
+/// The write-ahead log beside a database file.
+fn wal_of(path: &Path) -> PathBuf {
+    let mut wal = path.as_os_str().to_owned();
+    wal.push("-wal");
+    wal.into()
+}

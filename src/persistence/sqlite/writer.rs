@@ -1,0 +1,165 @@
+//! The writer thread: takes what is queued, commits it, publishes, answers, takes again.
+//!
+//! The commit in progress is the batching window; nothing lingers. The thread ends when the store
+//! is closed, when the connection is lost, or by a panic; the queue outlives it. Who keeps the
+//! store starts the next one.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::batch;
+use super::connection;
+use super::fault::{Reach, SqlResult};
+use super::queue::Taken;
+use super::shared::{Condition, FileIdentity, Shared};
+use super::write::Job;
+use crate::domain::event::Event;
+use crate::persistence::Result;
+
+/// The most writes in one commit.
+const MAX_BATCH: usize = 1024;
+/// After this much silence a log that has grown is written back into the database.
+const IDLE_CHECKPOINT: Duration = Duration::from_secs(2);
+/// A log below this is left alone when idle, bytes.
+const IDLE_CHECKPOINT_BYTES: u64 = 256 * 1024;
+
+/// Why a writer thread ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WriterExit {
+    /// The store was closed.
+    Closed,
+    /// The database cannot be written any more.
+    Lost {
+        /// The database's words.
+        message: String,
+    },
+    /// A panic in the writer itself.
+    Panicked,
+}
+
+/// A writer thread as its keeper sees it.
+pub(super) struct WriterThread {
+    /// Whether the database could be opened and written.
+    pub(super) started: oneshot::Receiver<Result<()>>,
+    /// Why it ended.
+    pub(super) ended: oneshot::Receiver<WriterExit>,
+}
+
+/// Starts a writer thread.
+pub(super) fn spawn(shared: Arc<Shared>) -> std::io::Result<WriterThread> {
+    let (report_start, started) = oneshot::channel();
+    let (report_end, ended) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("store-writer".into())
+        .spawn(move || {
+            let ran = catch_unwind(AssertUnwindSafe(|| live(&shared, report_start)));
+            let exit = ran.unwrap_or(WriterExit::Panicked);
+            shared.writer_ended(&exit);
+            // A keeper who has gone away does not want to know.
+            drop(report_end.send(exit));
+        })?;
+    Ok(WriterThread { started, ended })
+}
+
+fn live(shared: &Shared, report_start: oneshot::Sender<Result<()>>) -> WriterExit {
+    let conn = match open(shared) {
+        Ok(conn) => conn,
+        Err(fault) => {
+            shared.lose(&fault);
+            drop(report_start.send(Err(fault.as_error("open the database"))));
+            return WriterExit::Lost {
+                message: fault.to_string(),
+            };
+        }
+    };
+    shared.set_condition(Condition::Open);
+    shared.queue.reopen();
+    drop(report_start.send(Ok(())));
+    match serve(shared, &conn.0, conn.1) {
+        Ok(()) => {
+            shut(conn.0);
+            WriterExit::Closed
+        }
+        Err(fault) => {
+            let message = fault.to_string();
+            shared.set_condition(Condition::Lost {
+                message: message.clone(),
+            });
+            WriterExit::Lost { message }
+        }
+    }
+}
+
+/// Opens the file and proves by a tiny write that it takes writes.
+fn open(shared: &Shared) -> SqlResult<(Connection, FileIdentity)> {
+    let conn = connection::open_writer(&shared.path, shared.synchronous, false)?;
+    conn.execute_batch("BEGIN IMMEDIATE; PRAGMA user_version = 1; COMMIT")?;
+    let identity = FileIdentity::of(&shared.path)?;
+    shared.measure();
+    Ok((conn, identity))
+}
+
+/// Commits batch after batch until the store is closed or the connection lost.
+fn serve(shared: &Shared, conn: &Connection, identity: FileIdentity) -> SqlResult<()> {
+    let mut jobs: Vec<Box<dyn Job>> = Vec::new();
+    let mut events: Vec<Event> = Vec::new();
+    loop {
+        let idle = (shared.wal_bytes() > IDLE_CHECKPOINT_BYTES).then_some(IDLE_CHECKPOINT);
+        match shared.queue.take(&mut jobs, MAX_BATCH, idle) {
+            Taken::Closed => return Ok(()),
+            Taken::Idle => checkpoint(shared, conn)?,
+            Taken::Batch => carry_out(shared, conn, identity, &mut jobs, &mut events)?,
+        }
+    }
+}
+
+/// One batch from the queue to the callers.
+fn carry_out(
+    shared: &Shared,
+    conn: &Connection,
+    identity: FileIdentity,
+    jobs: &mut Vec<Box<dyn Job>>,
+    events: &mut Vec<Event>,
+) -> SqlResult<()> {
+    let committed = identity
+        .check(&shared.path)
+        .and_then(|()| batch::commit(conn, jobs, events));
+    match committed {
+        Ok(()) => {
+            shared.committed(jobs.len());
+            shared.publish(std::mem::take(events));
+            jobs.drain(..).for_each(|job| job.answer(None));
+            Ok(())
+        }
+        Err(fault) => {
+            jobs.drain(..).for_each(|job| job.answer(Some(&fault)));
+            if fault.reach() == Reach::Connection {
+                Err(fault)
+            } else {
+                Ok(())
+            }
+        }
+    }
+}
+
+fn checkpoint(shared: &Shared, conn: &Connection) -> SqlResult<()> {
+    // Readers may hold parts of the log back; what is left is taken next time.
+    conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+    shared.checkpointed();
+    Ok(())
+}
+
+/// Writes the log back and closes.
+fn shut(conn: Connection) {
+    let checkpointed = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    if let Err(error) = checkpointed {
+        tracing::warn!(%error, "the write-ahead log was not written back; the next start does it");
+    }
+    if let Err((_, error)) = conn.close() {
+        tracing::warn!(%error, "the database did not close");
+    }
+}
