@@ -1,4 +1,6 @@
 //! The actors: who sends what to whom.
 
 pub mod life;
+pub mod pool;
+pub mod runner;
 pub mod work;

@@ -1,10 +1,15 @@
 //! The seam between the supervisor and what it supervises: one life at a time.
 //!
 //! ```text
-//! supervisor ──drain, stop, kill, revoke──▶ LifeControl (one life, any kind)
-//! supervisor ◀─ready, noted, exited── LifeSink          (exited: exactly once a life)
-//! runner     ──drain, stop, evidence──▶ Hosted          (the actor's own side)
+//! supervisor ──start, close──▶ ChildFactory                 (one an agent)
+//! supervisor ──drain, stop, kill, probe──▶ LifeControl      (one a runner: lives in a row)
+//! supervisor ◀─ready, noted, exited── LifeSink              (exited: exactly once a life)
+//! runner     ──drain, stop, probe──▶ Hosted                 (the actor's own side)
 //! ```
+//!
+//! To be supervised, a process agent, an actor agent and a plain actix actor all do the same:
+//! `impl Actor { type Context = AgentContext<Self>; }`, `impl Hosted`, and a
+//! [`HostedChild`](crate::actors::runner::HostedChild) made from a factory of fresh state.
 //!
 //! Not here: how a life is polled and how its panics are caught, see `runner`.
 
@@ -12,6 +17,11 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix::Actor;
+use tokio::sync::oneshot;
+
+use crate::actors::pool::Place;
+use crate::actors::runner::{AgentContext, Grant};
 use crate::actors::work::TaskPort;
 use crate::domain::agent::InstanceId;
 use crate::domain::exit::ExitReason;
@@ -40,6 +50,8 @@ pub enum LifeNote {
     },
     /// An error that did not end it (a garbled frame, a failed task): counted.
     Error,
+    /// What it shows now, unasked; kept for the crash record if it is the last.
+    Evidence(Box<Evidence>),
 }
 
 /// Where a life reports to. Calls never block.
@@ -96,7 +108,62 @@ pub struct Evidence {
     pub log: Vec<String>,
 }
 
-/// The supervisor's hold on one life.
+/// The actor's own side of supervision. Every hook has a default that fits a plain actor.
+pub trait Hosted: Actor<Context = AgentContext<Self>> {
+    /// Whether a life is ready when `started` has returned. If not, it says so itself, with
+    /// `ctx.life().ready(…)`.
+    const READY_AT_START: bool = true;
+    /// Messages that may wait.
+    const MAILBOX: usize = 1_000;
+
+    /// Finish what you hold within this time, take nothing new, then end.
+    fn drain(&mut self, at_most: Duration, ctx: &mut AgentContext<Self>) {
+        let _ = at_most;
+        ctx.stop_when_idle();
+    }
+
+    /// End now; cleaning up may take a moment. Called between two messages, before all that wait.
+    /// An actor that is inside `ctx.wait` gets `stopping` instead.
+    fn stop(&mut self, ctx: &mut AgentContext<Self>) {
+        actix::ActorContext::stop(ctx);
+    }
+
+    /// Show a sign of life. Who can ask somebody further on (a child process without an open
+    /// task) keeps `answer` until that one has spoken; dropping it counts as no sign.
+    fn probe(&mut self, answer: oneshot::Sender<Evidence>, ctx: &mut AgentContext<Self>) {
+        let _ = ctx;
+        // The asker may have stopped waiting.
+        answer.send(self.evidence()).ok();
+    }
+
+    /// What it does and holds at this moment.
+    fn evidence(&self) -> Evidence {
+        Evidence::default()
+    }
+}
+
+/// What a runner is started with.
+#[derive(Debug)]
+pub struct Start {
+    /// The first life.
+    pub life: Life,
+    /// Leave for lives that follow it in place.
+    pub grant: Grant,
+    /// Where it runs.
+    pub place: Place,
+    /// Whether messages that wait for this replica stay; otherwise their callers are told.
+    pub keep_mail: bool,
+}
+
+/// Makes lives of one agent's replicas.
+pub trait ChildFactory: Send + Sync + Debug {
+    /// Starts a runner and returns at once. Whatever goes wrong later comes as `exited`.
+    fn start(&self, start: Start) -> Arc<dyn LifeControl>;
+    /// No life is coming for this replica: whoever waits for it is told.
+    fn close(&self, instance: &InstanceId);
+}
+
+/// The supervisor's hold on one runner.
 pub trait LifeControl: Send + Sync + Debug {
     /// Asks it to finish what it holds, take nothing new, and end by itself.
     fn drain(&self, at_most: Duration);
@@ -106,7 +173,7 @@ pub trait LifeControl: Send + Sync + Debug {
     fn kill(&self);
     /// Asks the life for a sign through its own mailbox; answered with its evidence.
     /// The receiver fails if the life ends first; the caller sets the deadline.
-    fn probe(&self) -> tokio::sync::oneshot::Receiver<Evidence>;
+    fn probe(&self) -> oneshot::Receiver<Evidence>;
     /// Messages waiting in its mailbox.
     fn mailbox_depth(&self) -> usize;
 }

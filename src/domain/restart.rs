@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::exit::ExitReason;
+
 /// Which ends are followed by a new life (OTP's restart types).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -14,6 +16,36 @@ pub enum RestartType {
     Transient,
     /// Never.
     Temporary,
+}
+
+/// Which ends are followed by a new life, exit codes included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestartRule {
+    /// The restart type.
+    pub kind: RestartType,
+    /// Exit codes after which there is never a new life.
+    pub fatal_exit_codes: Vec<i32>,
+}
+
+impl RestartRule {
+    /// Whether a new life follows an end for `reason`.
+    #[must_use]
+    pub fn restarts_after(&self, reason: &ExitReason) -> bool {
+        if self.is_fatal(reason) {
+            return false;
+        }
+        match self.kind {
+            RestartType::Permanent => true,
+            RestartType::Transient => !reason.is_normal(),
+            RestartType::Temporary => false,
+        }
+    }
+
+    /// Whether the end says that trying again is of no use.
+    #[must_use]
+    pub fn is_fatal(&self, reason: &ExitReason) -> bool {
+        matches!(reason, ExitReason::ExitCode { code } if self.fatal_exit_codes.contains(code))
+    }
 }
 
 /// Which siblings share a restart (OTP's strategies).

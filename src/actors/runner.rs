@@ -1,0 +1,239 @@
+//! Runs one life after another of any actor: catches its panics, reports its ends, restarts it in
+//! place under the supervisor's [`Grant`].
+//!
+//! Rely on:
+//! - a panic in a handler, a hook, a timer, a stream, an actor's future or a [`link`]ed future ends
+//!   that life alone, never the process;
+//! - each life ends with exactly one notice, after its future is gone;
+//! - each life has fresh state from the factory; messages that waited are kept, the caller of the
+//!   message that killed it is told;
+//! - stop and kill are seen between two messages and while the actor waits.
+//!
+//! Not here: what follows an end when the grant gives no leave (see `supervisor`), and handlers
+//! that block their thread (see `pool`).
+
+#[cfg(panic = "abort")]
+compile_error!("supervision catches panics: build agent-system with panic = \"unwind\"");
+
+mod address;
+mod context;
+mod grant;
+mod host;
+mod link;
+mod mailbox;
+pub(crate) mod scope;
+
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use actix::ActorContext;
+use actix::dev::ContextFut;
+
+pub use address::{Address, AskError};
+pub use context::{AgentContext, BUDGET};
+pub use grant::Grant;
+pub use host::HostedChild;
+pub use link::link;
+pub use mailbox::TellError;
+pub use scope::exit_with;
+
+use crate::actors::life::{Hosted, Life, Ready};
+use crate::domain::exit::ExitReason;
+use mailbox::Mailbox;
+use scope::{Order, Reins, Scope};
+
+/// Makes the state of one life.
+pub(crate) type Factory<A> = Arc<dyn Fn(&Life) -> Result<A, String> + Send + Sync>;
+
+/// What the lives of one runner share. Made before the task is spawned, so that whatever loses the
+/// task on the way still reports its end.
+pub(crate) struct Lives<A: Hosted> {
+    pub(crate) life: Life,
+    pub(crate) grant: Grant,
+    pub(crate) factory: Factory<A>,
+    pub(crate) mailbox: Arc<Mailbox<A>>,
+    pub(crate) reins: Arc<Reins>,
+    /// Every life has ended and has been reported.
+    pub(crate) over: bool,
+}
+
+impl<A: Hosted> Lives<A> {
+    /// Reports the end of the present life; whether another one begins at once.
+    fn end(&mut self, reason: ExitReason) -> bool {
+        let ended = self.life.generation;
+        let next = self.grant.take(&reason);
+        match next {
+            Some(next) => {
+                self.mailbox.next_life(ended, next);
+                self.life.generation = next;
+            }
+            None => {
+                self.mailbox.detach(ended);
+                self.over = true;
+            }
+        }
+        self.life.sink.exited(&self.life.instance, ended, reason);
+        next.is_some()
+    }
+}
+
+/// The task was lost with a life in it: its arbiter, or the whole runtime, goes down.
+impl<A: Hosted> Drop for Lives<A> {
+    fn drop(&mut self) {
+        if !self.over {
+            self.grant.revoke();
+            let killed = self.reins.order() == Order::Kill;
+            self.end(if killed {
+                ExitReason::Killed
+            } else {
+                ExitReason::ArbiterGone
+            });
+        }
+    }
+}
+
+/// One life after another, as a task.
+pub(crate) struct Runner<A: Hosted> {
+    stage: Option<Alive<A>>,
+    lives: Lives<A>,
+}
+
+/// The life that runs now.
+struct Alive<A: Hosted> {
+    scope: Arc<Scope>,
+    future: ContextFut<A, AgentContext<A>>,
+    ready: bool,
+}
+
+impl<A: Hosted> Runner<A> {
+    pub(crate) fn new(lives: Lives<A>) -> Self {
+        Self { stage: None, lives }
+    }
+
+    /// Drops what the life holds, without running its hooks if it has not run them itself.
+    fn bury(&mut self) {
+        if let Some(Alive {
+            scope, mut future, ..
+        }) = self.stage.take()
+        {
+            scope.close();
+            future.ctx().terminate();
+            // A panic while dropping changes nothing any more; the life has ended already.
+            drop(scope.run(move || drop(future)));
+        }
+    }
+}
+
+impl<A: Hosted> Future for Runner<A> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        this.lives.reins.waker.register(cx.waker());
+        if this.lives.over {
+            return Poll::Ready(());
+        }
+        let Some(reason) = this.poll_life(cx) else {
+            return Poll::Pending;
+        };
+        this.bury();
+        if !this.lives.end(reason) {
+            return Poll::Ready(());
+        }
+        // Others on this thread have their turn between two lives.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl<A: Hosted> Drop for Runner<A> {
+    fn drop(&mut self) {
+        self.bury();
+    }
+}
+
+impl<A: Hosted> Runner<A> {
+    /// Polls the life, begins it if need be; `Some` is why it has ended.
+    fn poll_life(&mut self, cx: &mut Context<'_>) -> Option<ExitReason> {
+        let alive = match self.stage.take() {
+            Some(alive) => alive,
+            None => match Alive::begin(&self.lives) {
+                Ok(alive) => alive,
+                Err(reason) => return Some(reason),
+            },
+        };
+        self.stage.insert(alive).poll(&self.lives, cx)
+    }
+}
+
+impl<A: Hosted> Alive<A> {
+    /// Makes fresh state and its context.
+    fn begin(lives: &Lives<A>) -> Result<Self, ExitReason> {
+        let scope = Scope::new(lives.reins.clone(), lives.grant.runner());
+        let made = scope.run(|| (lives.factory)(&lives.life));
+        let actor = made
+            .map_err(as_start_failure)?
+            .map_err(|message| ExitReason::StartFailed { message })?;
+        let future = AgentContext::future(lives, scope.clone(), actor);
+        Ok(Self {
+            scope,
+            future,
+            ready: false,
+        })
+    }
+
+    fn poll(&mut self, lives: &Lives<A>, cx: &mut Context<'_>) -> Option<ExitReason> {
+        self.future.ctx().refresh_budget();
+        loop {
+            let order = lives.reins.order();
+            if order == Order::Kill {
+                return Some(self.scope.take_reason().unwrap_or(ExitReason::Killed));
+            }
+            let future = &mut self.future;
+            match self.scope.run(|| Pin::new(future).poll(cx)) {
+                Err(panic) => return Some(panic),
+                Ok(Poll::Ready(())) => return Some(self.why_ended(&lives.reins)),
+                Ok(Poll::Pending) => {}
+            }
+            // The pump passes a stop on; if it could not run, the actor waits for something.
+            let deaf = order == Order::Stop && lives.reins.order() == Order::Stop;
+            if deaf {
+                lives.reins.give(Order::StopTold);
+            }
+            if self.scope.take_ending() || deaf {
+                self.future.ctx().stop();
+                continue;
+            }
+            if A::READY_AT_START && !std::mem::replace(&mut self.ready, true) {
+                lives.life.ready(Ready::default());
+            }
+            return None;
+        }
+    }
+
+    /// The reason of a life whose future has resolved.
+    fn why_ended(&mut self, reins: &Reins) -> ExitReason {
+        let ordered = reins.order() != Order::Run || self.future.ctx().was_told_to_drain();
+        let default = if ordered {
+            ExitReason::Shutdown
+        } else {
+            ExitReason::Normal
+        };
+        self.scope.take_reason().unwrap_or(default)
+    }
+}
+
+/// A panic in the factory is a failed start, with its place.
+fn as_start_failure(reason: ExitReason) -> ExitReason {
+    match reason {
+        ExitReason::Panic { message, place } => ExitReason::StartFailed {
+            message: format!("{message} (panic at {place})"),
+        },
+        other => other,
+    }
+}

@@ -1,0 +1,1 @@
+//! Claims about lives and their ends.
