@@ -1,0 +1,144 @@
+//! The mailbox: bounded, exactly counted, kept over restarts in place.
+
+use std::time::Duration;
+
+use super::subject::{Do, Fault, LONG, Show, Watched, life, paused};
+use crate::actors::life::{ChildFactory, Start};
+use crate::actors::pool::Place;
+use crate::actors::runner::{AskError, Grant, TellError};
+use crate::domain::restart::{RestartRule, RestartType};
+
+/// A subject that takes nothing until the gate opens.
+async fn gated(restarts: u32) -> (Watched, tokio::sync::oneshot::Sender<()>) {
+    let (open, gate) = tokio::sync::oneshot::channel();
+    let subject = Watched::start(Fault::None, restarts);
+    subject.address.ask(Do::WaitFor(gate), LONG).await.unwrap();
+    (subject, open)
+}
+
+#[test]
+fn the_bound_holds_over_clones_and_the_depth_is_exact() {
+    paused(async {
+        let (subject, _gate) = gated(0).await;
+        for number in 0..8 {
+            assert_eq!(subject.address.depth(), number as usize);
+            subject.address.clone().tell(Do::Note(number)).unwrap();
+        }
+        assert_eq!(
+            subject.address.clone().tell(Do::Note(8)),
+            Err(TellError::Full)
+        );
+        assert_eq!(subject.address.ask(Show, LONG).await, Err(AskError::Full));
+        assert_eq!(subject.address.report(Do::Note(8)), Ok(()));
+        assert_eq!(subject.address.depth(), 9);
+    });
+}
+
+#[test]
+fn a_restart_in_place_keeps_the_queue_and_starts_with_fresh_state() {
+    paused(async {
+        let (subject, gate) = gated(2).await;
+        let address = &subject.address;
+        address.tell(Do::Note(1)).unwrap();
+        address.tell(Do::Panic).unwrap();
+        address.tell(Do::Note(2)).unwrap();
+        address.tell(Do::Note(3)).unwrap();
+        gate.send(()).unwrap();
+        assert_eq!(address.ask(Show, LONG).await, Ok((2, vec![2, 3])));
+        assert_eq!(subject.exits(1).await.len(), 1);
+        assert_eq!((subject.readies(), subject.grant.generation()), (2, 2));
+    });
+}
+
+#[test]
+fn what_the_earlier_life_left_pending_does_not_leak_into_the_next() {
+    paused(async {
+        let subject = Watched::start(Fault::None, 2);
+        let (begun, has_begun) = tokio::sync::oneshot::channel();
+        subject.address.tell(Do::PanicLater(begun)).unwrap();
+        subject
+            .address
+            .tell(Do::NoteInThisLife(Duration::from_secs(2)))
+            .unwrap();
+        has_begun.await.unwrap();
+        subject.address.tell(Do::Panic).unwrap();
+        subject.exits(1).await;
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert_eq!(subject.address.ask(Show, LONG).await, Ok((2, vec![])));
+    });
+}
+
+#[test]
+fn a_message_past_its_deadline_or_without_its_caller_is_skipped() {
+    paused(async {
+        let (subject, gate) = gated(0).await;
+        let address = &subject.address;
+        address
+            .tell_within(Do::Note(1), Duration::from_millis(5))
+            .unwrap();
+        address.tell_within(Do::Note(2), LONG).unwrap();
+        let short = address.ask(Do::Note(3), Duration::from_millis(5)).await;
+        assert_eq!(short, Err(AskError::Timeout));
+        drop(tokio::time::timeout(Duration::from_millis(5), address.ask(Do::Note(4), LONG)).await);
+        gate.send(()).unwrap();
+        assert_eq!(address.ask(Show, LONG).await, Ok((1, vec![2])));
+    });
+}
+
+#[test]
+fn without_leave_the_queue_waits_for_the_next_runner_or_is_told_that_none_comes() {
+    paused(async {
+        let subject = Watched::start(Fault::None, 0);
+        subject.address.tell(Do::Panic).unwrap();
+        subject.exits(1).await;
+        subject.address.tell(Do::Note(1)).unwrap();
+        start_again(&subject, 2, true);
+        assert_eq!(subject.address.ask(Show, LONG).await, Ok((2, vec![1])));
+
+        subject.address.tell(Do::Panic).unwrap();
+        subject.exits(2).await;
+        subject.address.tell(Do::Note(1)).unwrap();
+        start_again(&subject, 3, false);
+        assert_eq!(subject.address.ask(Show, LONG).await, Ok((3, vec![])));
+
+        subject.address.tell(Do::Panic).unwrap();
+        subject.exits(3).await;
+        let asking = subject.address.ask(Show, LONG);
+        let closing = async { subject.child.close(&life(subject.sink(), 3).instance) };
+        assert_eq!(tokio::join!(asking, closing).0, Err(AskError::Closed));
+        assert_eq!(subject.address.tell(Do::Note(1)), Err(TellError::Closed));
+    });
+}
+
+fn start_again(subject: &Watched, generation: u64, keep_mail: bool) {
+    let rule = RestartRule {
+        kind: RestartType::Permanent,
+        fatal_exit_codes: Vec::new(),
+    };
+    subject.child.start(Start {
+        life: life(subject.sink(), generation),
+        grant: Grant::new(std::sync::Arc::new(rule), generation, 0),
+        place: Place::Here,
+        keep_mail,
+    });
+}
+
+#[test]
+fn a_flood_leaves_their_turn_to_others_on_the_thread() {
+    paused(async {
+        let subject = Watched::start(Fault::None, 0);
+        let (address, running) = (subject.address.clone(), std::rc::Rc::new(()));
+        let alive = std::rc::Rc::downgrade(&running);
+        tokio::task::spawn_local(async move {
+            while alive.upgrade().is_some() {
+                while address.tell(Do::Note(1)).is_ok() {}
+                tokio::task::yield_now().await;
+            }
+        });
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
+        drop(running);
+        assert!(subject.address.ask(Show, LONG).await.is_ok());
+    });
+}
