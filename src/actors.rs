@@ -1,5 +1,6 @@
 //! The actors: who sends what to whom.
 
+pub mod agent;
 pub mod life;
 pub mod pool;
 pub mod runner;

@@ -9,6 +9,7 @@
 //!
 //! Invariants: an acknowledged write survives `kill -9`; nothing here knows actix.
 
+pub mod artifacts;
 mod codec;
 pub mod lock;
 pub mod migrate;

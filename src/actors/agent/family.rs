@@ -1,0 +1,208 @@
+//! Everything one life of a process agent started, and how to end all of it.
+//!
+//! A process belongs to a life if it is the leader, shares its group or session, descends from one
+//! that does, or carries the life's mark in its environment. The mark also finds what was forked
+//! twice into a session of its own.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+
+use super::exec::{LIFE_VARIABLE, mark_of};
+use super::proc::{self, Stat};
+use crate::domain::record::SpawnedProcess;
+
+/// How long ended processes are waited for.
+const GONE_WITHIN: Duration = Duration::from_secs(5);
+/// Between two looks at what is left.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// The processes of one life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Family {
+    leader: u32,
+    start_ticks: u64,
+    mark: Vec<u8>,
+}
+
+impl Family {
+    /// The family of the leader `pid`, started by the daemon that `owner` names.
+    pub(crate) fn new(owner: &str, pid: u32, start_ticks: u64) -> Self {
+        let mark = format!("{LIFE_VARIABLE}={}", mark_of(owner, pid, start_ticks));
+        Self {
+            leader: pid,
+            start_ticks,
+            mark: mark.into_bytes(),
+        }
+    }
+
+    /// Its living members among `all`.
+    fn members(&self, all: &[Stat]) -> Vec<u32> {
+        let reused = all
+            .iter()
+            .any(|stat| stat.pid == self.leader && stat.start_ticks != self.start_ticks);
+        let belongs = |stat: &Stat| {
+            // A number is given anew only when no group and no session has it any more.
+            let by_number = stat.group == self.leader || stat.session == self.leader;
+            let older = stat.start_ticks < self.start_ticks;
+            (by_number && !reused && !older)
+                || proc::environment_holds(stat.pid, |line| line == self.mark)
+        };
+        with_descendants(all, belongs)
+    }
+}
+
+/// The living processes that satisfy `belongs`, and all that descend from them; never this one.
+fn with_descendants(all: &[Stat], belongs: impl Fn(&Stat) -> bool) -> Vec<u32> {
+    let ours = std::process::id();
+    let mut members: HashSet<u32> = all
+        .iter()
+        .filter(|stat| stat.pid != ours && belongs(stat))
+        .map(|stat| stat.pid)
+        .collect();
+    loop {
+        let before = members.len();
+        let children = all
+            .iter()
+            .filter(|stat| stat.pid != ours && members.contains(&stat.parent))
+            .map(|stat| stat.pid);
+        members.extend(children.collect::<Vec<_>>());
+        if members.len() == before {
+            break;
+        }
+    }
+    all.iter()
+        .filter(|stat| !stat.zombie && members.contains(&stat.pid))
+        .map(|stat| stat.pid)
+        .collect()
+}
+
+/// Sends `signal` to the group of `leader`; a group that is gone is no error.
+pub(crate) fn signal_group(leader: u32, signal: Signal) {
+    if let Some(group) = as_pid(leader) {
+        // The only failures are "no such group" and "not ours": both mean nothing is left to do.
+        let _gone = kill_process_group(group, signal);
+    }
+}
+
+fn as_pid(pid: u32) -> Option<Pid> {
+    Pid::from_raw(i32::try_from(pid).ok()?)
+}
+
+fn kill_all(pids: &[u32]) {
+    for pid in pids.iter().filter_map(|pid| as_pid(*pid)) {
+        // Ended meanwhile, or not ours.
+        let _gone = kill_process(pid, Signal::KILL);
+    }
+}
+
+/// What ending leftovers did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LeftoversEnded {
+    /// Processes that were killed.
+    pub killed: usize,
+    /// Processes that would not go (uninterruptible, or another user's).
+    pub surviving: Vec<u32>,
+}
+
+/// Kills what `find` finds until it finds nothing more, for at most [`GONE_WITHIN`].
+async fn end_all(find: impl Fn() -> Vec<u32> + Send + Clone + 'static) -> LeftoversEnded {
+    let deadline = tokio::time::Instant::now() + GONE_WITHIN;
+    let mut killed = HashSet::new();
+    loop {
+        let find = find.clone();
+        let look = tokio::task::spawn_blocking(move || {
+            let found = find();
+            kill_all(&found);
+            found
+        });
+        let found = look.await.unwrap_or_default();
+        killed.extend(found.iter().copied());
+        if found.is_empty() || tokio::time::Instant::now() >= deadline {
+            return LeftoversEnded {
+                killed: killed.len(),
+                surviving: found,
+            };
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Ends what is left of one life.
+pub(crate) async fn end_family(family: Family) -> LeftoversEnded {
+    end_all(move || family.members(&proc::all())).await
+}
+
+/// Ends what earlier lives of the daemon left behind: what was recorded, and what carries this
+/// data directory's mark although its record was never written. To be called while the data
+/// directory is locked and before the first agent is started.
+pub async fn end_leftovers(owner: &str, recorded: &[SpawnedProcess]) -> LeftoversEnded {
+    let boot_id = proc::boot_id();
+    let families: Vec<Family> = recorded
+        .iter()
+        .filter(|process| process.boot_id == boot_id)
+        .map(|process| Family::new(owner, process.pid, process.start_ticks))
+        .collect();
+    let any_life = format!("{LIFE_VARIABLE}={owner}:").into_bytes();
+    end_all(move || {
+        let all = proc::all();
+        let marked =
+            |stat: &Stat| proc::environment_holds(stat.pid, |line| line.starts_with(&any_life));
+        let mut found = with_descendants(&all, marked);
+        found.extend(families.iter().flat_map(|family| family.members(&all)));
+        found.sort_unstable();
+        found.dedup();
+        found
+    })
+    .await
+}
+
+/// Names a data directory in the marks of the processes started for it.
+#[must_use]
+pub fn owner_of(data_dir: &std::path::Path) -> String {
+    use std::os::unix::ffi::OsStrExt as _;
+    let path = std::fs::canonicalize(data_dir).unwrap_or_else(|_| data_dir.to_owned());
+    let digest = crate::persistence::artifacts::sha256_hex(path.as_os_str().as_bytes());
+    digest.chars().take(16).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stat(pid: u32, parent: u32, group: u32, start_ticks: u64) -> Stat {
+        Stat {
+            pid,
+            zombie: false,
+            parent,
+            group,
+            session: 1,
+            cpu_ticks: 0,
+            start_ticks,
+            resident_pages: 0,
+        }
+    }
+
+    // Numbers above the kernel's limit, so that no real process is asked for its environment.
+    const LEADER: u32 = 5_000_000;
+
+    #[test]
+    fn group_members_and_their_descendants_belong_to_a_life() {
+        let family = Family::new("o", LEADER, 10);
+        let all = [
+            stat(LEADER, 1, LEADER, 10),
+            stat(LEADER + 1, LEADER, LEADER, 11),
+            stat(LEADER + 2, LEADER + 1, LEADER + 2, 12),
+            stat(LEADER + 3, 1, LEADER + 3, 12),
+        ];
+        assert_eq!(family.members(&all), [LEADER, LEADER + 1, LEADER + 2]);
+    }
+
+    #[test]
+    fn a_number_that_was_given_anew_protects_its_new_bearer() {
+        let family = Family::new("o", LEADER, 10);
+        assert!(family.members(&[stat(LEADER, 1, LEADER, 99)]).is_empty());
+        assert!(family.members(&[stat(LEADER + 1, 1, LEADER, 5)]).is_empty());
+    }
+}

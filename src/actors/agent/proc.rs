@@ -1,0 +1,160 @@
+//! What `/proc` says of processes: who descends from whom, since when, and what they use.
+//!
+//! Every answer is a snapshot; a process that ends meanwhile is simply absent.
+
+use std::fs;
+
+/// Processes looked at in one tree; more are left out of its figures.
+const MAX_TREE: usize = 512;
+
+/// One process at one instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stat {
+    /// The process.
+    pub(crate) pid: u32,
+    /// Dead, but not yet reaped.
+    pub(crate) zombie: bool,
+    /// Its parent.
+    pub(crate) parent: u32,
+    /// Its group.
+    pub(crate) group: u32,
+    /// Its session.
+    pub(crate) session: u32,
+    /// Processor time, clock ticks.
+    pub(crate) cpu_ticks: u64,
+    /// When it was forked, clock ticks since boot.
+    pub(crate) start_ticks: u64,
+    /// Resident memory, pages.
+    pub(crate) resident_pages: u64,
+}
+
+/// What a process tree uses.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) struct Usage {
+    /// Processor time of its living members, seconds.
+    pub(crate) cpu_seconds: f64,
+    /// Resident memory, bytes.
+    pub(crate) memory_bytes: u64,
+}
+
+/// The process `pid`, if there is one.
+pub(crate) fn stat(pid: u32) -> Option<Stat> {
+    parse(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// Reads one line of `/proc/PID/stat`. The name in parentheses may hold anything, so fields are
+/// counted from the last parenthesis.
+fn parse(pid: u32, line: &str) -> Option<Stat> {
+    let fields: Vec<&str> = line.rsplit_once(')')?.1.split_ascii_whitespace().collect();
+    // `fields[0]` is field 3 of proc(5).
+    let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
+    let small = |field: usize| u32::try_from(number(field)?).ok();
+    Some(Stat {
+        pid,
+        zombie: matches!(*fields.first()?, "Z" | "X"),
+        parent: small(4)?,
+        group: small(5)?,
+        session: small(6)?,
+        cpu_ticks: number(14)? + number(15)?,
+        start_ticks: number(22)?,
+        resident_pages: number(24)?,
+    })
+}
+
+/// All processes.
+pub(crate) fn all() -> Vec<Stat> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter_map(stat)
+        .collect()
+}
+
+/// Whether the environment that the process was started with holds a line that satisfies `test`.
+pub(crate) fn environment_holds(pid: u32, test: impl Fn(&[u8]) -> bool) -> bool {
+    fs::read(format!("/proc/{pid}/environ"))
+        .is_ok_and(|environment| environment.split(|byte| *byte == 0).any(test))
+}
+
+/// Names this boot of the machine: a start time means something only together with it.
+#[must_use]
+pub fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .map(|text| text.trim().to_owned())
+        .unwrap_or_default()
+}
+
+/// What `pid` and all that descends from it use; `None` if it is gone.
+pub(crate) fn tree_usage(pid: u32) -> Option<Usage> {
+    stat(pid)?;
+    let mut tree = vec![pid];
+    let mut seen = 0;
+    let mut usage = Usage::default();
+    while let Some(pid) = tree.pop() {
+        seen += 1;
+        if seen > MAX_TREE {
+            break;
+        }
+        if let Some(stat) = stat(pid) {
+            usage.add(&stat);
+            tree.extend(children(pid));
+        }
+    }
+    Some(usage)
+}
+
+impl Usage {
+    fn add(&mut self, stat: &Stat) {
+        let second = rustix::param::clock_ticks_per_second().max(1);
+        let page = u64::try_from(rustix::param::page_size()).unwrap_or(4096);
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "ticks of one process stay far below 2^52"
+        )]
+        let seconds = stat.cpu_ticks as f64 / second as f64;
+        self.cpu_seconds += seconds;
+        self.memory_bytes += stat.resident_pages * page;
+    }
+}
+
+/// The children of every thread of a process; costs two reads, where a scan of `/proc` costs all.
+fn children(pid: u32) -> Vec<u32> {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return Vec::new();
+    };
+    threads
+        .filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("children")).ok())
+        .flat_map(|list| {
+            list.split_ascii_whitespace()
+                .filter_map(|word| word.parse().ok())
+                .collect::<Vec<u32>>()
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_parentheses_and_spaces_does_not_shift_the_fields() {
+        let line = "7 (a) b) (c) S 1 7 5 0 -1 0 0 0 0 0 3 4 0 0 20 0 1 0 99 8192 12 0";
+        let stat = parse(7, line).unwrap();
+        assert_eq!((stat.parent, stat.group, stat.session), (1, 7, 5));
+        assert_eq!(
+            (stat.cpu_ticks, stat.start_ticks, stat.resident_pages),
+            (7, 99, 12)
+        );
+        assert!(!stat.zombie);
+    }
+
+    #[test]
+    fn this_process_is_found_with_its_memory() {
+        let usage = tree_usage(std::process::id()).unwrap();
+        assert!(usage.memory_bytes > 0);
+        assert!(all().iter().any(|stat| stat.pid == std::process::id()));
+        assert_eq!(tree_usage(u32::MAX), None);
+    }
+}
