@@ -14,6 +14,7 @@ pub mod ids;
 pub mod name;
 pub mod query;
 pub mod record;
+pub mod recovery;
 pub mod restart;
 pub mod task;
 pub mod timestamp;

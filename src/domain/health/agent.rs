@@ -1,0 +1,317 @@
+//! What the evidence says about an agent's health.
+//!
+//! Idle is healthy. What the operator stopped or paused is healthy. An agent is critical only when
+//! none of its replicas can work; while some can, it is a warning. Errors of tasks and a long
+//! queue are warnings: a restart would not cure them.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::HealthStatus;
+use crate::domain::agent::{AgentKind, AgentState, Desired, Verdict};
+use crate::domain::name::Name;
+
+/// Errors within [`ERROR_WINDOW`] that are worth a look.
+pub const ERRORS_WARNING: u64 = 10;
+/// The window in which errors are counted.
+pub const ERROR_WINDOW: Duration = Duration::from_secs(300);
+/// Restarts inside the intensity's window from which a delayed restart counts as a loop.
+pub const LOOP_RESTARTS: u32 = 3;
+/// Share of a queue's capacity worth a look.
+pub const QUEUE_WARNING: f64 = 0.90;
+/// Rounds in a row in which a ready agent held nothing while tasks waited for it: worth a look.
+pub const DEAF_WARNING_ROUNDS: u32 = 3;
+/// Rounds in a row after which it counts as deaf: alive, but not working.
+pub const DEAF_CRITICAL_ROUNDS: u32 = 10;
+
+/// What is known of one replica.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct InstanceHealth {
+    /// Which replica.
+    pub index: u32,
+    /// Where its life stands.
+    pub state: AgentState,
+    /// What the evidence says it does.
+    pub verdict: Verdict,
+    /// Its process, if it has one.
+    pub pid: Option<u32>,
+    /// How long its life has lasted.
+    #[serde(rename = "uptime_ms", serialize_with = "optional_ms")]
+    pub uptime: Option<Duration>,
+    /// How long its last answered probe took.
+    #[serde(rename = "response_ms", serialize_with = "optional_ms")]
+    pub response: Option<Duration>,
+    /// Probes in a row that were not answered.
+    pub missed_probes: u32,
+    /// Missed probes that count as dead.
+    pub failure_threshold: u32,
+    /// Restarts inside the window of its intensity.
+    pub restarts_in_window: u32,
+    /// Why its life before this one ended.
+    pub last_reason: Option<String>,
+    /// Whether that end was a normal one.
+    pub ended_normally: bool,
+}
+
+/// What is known of one agent; monotonic spans of this life of the daemon only.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AgentHealthInput {
+    /// Its name.
+    pub name: Name,
+    /// Where its code runs.
+    pub kind: AgentKind,
+    /// What the operator asked for.
+    pub desired: Desired,
+    /// Whether the daemon is not ready without it.
+    pub critical: bool,
+    /// Its replicas.
+    pub instances: Vec<InstanceHealth>,
+    /// Tasks waiting for it.
+    pub queue_depth: u64,
+    /// The most tasks that may wait.
+    pub queue_capacity: u64,
+    /// Whether its queue is held by the operator.
+    pub queue_paused: bool,
+    /// Tasks it holds.
+    pub running: u64,
+    /// Errors since the daemon's start.
+    pub errors_total: u64,
+    /// Restarts since the daemon's start.
+    pub restarts_total: u64,
+    /// Processor time of its process trees, seconds; 0 for actors.
+    pub cpu_seconds: f64,
+    /// Resident memory of its process trees, bytes; 0 for actors.
+    pub memory_bytes: u64,
+}
+
+impl AgentHealthInput {
+    /// Replicas that can work.
+    #[must_use]
+    pub fn ready(&self) -> usize {
+        self.instances.iter().filter(|i| i.can_work()).count()
+    }
+
+    /// Whether tasks wait while it holds none and nothing keeps it from taking them.
+    #[must_use]
+    pub fn starves_its_queue(&self) -> bool {
+        self.queue_depth > 0
+            && self.running == 0
+            && !self.queue_paused
+            && self.desired == Desired::Running
+            && self.ready() > 0
+    }
+}
+
+/// What the rounds before say about an agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AgentTrend {
+    /// Errors within [`ERROR_WINDOW`].
+    pub recent_errors: u64,
+    /// Rounds in a row, this one included, in which [`AgentHealthInput::starves_its_queue`] held.
+    pub deaf_rounds: u32,
+}
+
+/// The judgement of one agent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AgentJudgement {
+    /// The level.
+    pub status: HealthStatus,
+    /// Why, in one line.
+    pub message: String,
+    /// Whether a restart could help; `false` for what failed for good.
+    pub recoverable: bool,
+}
+
+impl InstanceHealth {
+    /// Ready, and it answers.
+    #[must_use]
+    pub fn can_work(&self) -> bool {
+        self.level() != HealthStatus::Critical
+            && matches!(self.state, AgentState::Ready | AgentState::Paused)
+    }
+
+    const fn silent(&self) -> bool {
+        self.failure_threshold > 0 && self.missed_probes >= self.failure_threshold
+    }
+
+    /// The level of this replica alone.
+    #[must_use]
+    pub fn level(&self) -> HealthStatus {
+        match self.state {
+            AgentState::Ready | AgentState::Paused
+                if self.silent() || self.verdict == Verdict::Dead =>
+            {
+                HealthStatus::Critical
+            }
+            AgentState::Ready if self.verdict == Verdict::Stalled => HealthStatus::Warning,
+            AgentState::Ready | AgentState::Paused => HealthStatus::Healthy,
+            AgentState::Pending
+            | AgentState::Starting
+            | AgentState::Draining
+            | AgentState::Stopping => {
+                if self.restarts_in_window == 0 {
+                    HealthStatus::Healthy
+                } else {
+                    HealthStatus::Warning
+                }
+            }
+            AgentState::Stopped if self.ended_normally => HealthStatus::Healthy,
+            AgentState::Stopped => HealthStatus::Warning,
+            AgentState::Backoff if self.restarts_in_window < LOOP_RESTARTS => HealthStatus::Warning,
+            AgentState::Backoff
+            | AgentState::Quarantined
+            | AgentState::Failed
+            | AgentState::Unreachable => HealthStatus::Critical,
+        }
+    }
+
+    fn says(&self) -> String {
+        let what = match self.state {
+            AgentState::Ready | AgentState::Paused if self.silent() => {
+                format!("has not answered {} probes in a row", self.missed_probes)
+            }
+            AgentState::Ready if self.verdict == Verdict::Stalled => {
+                "holds a task and shows no progress".to_owned()
+            }
+            AgentState::Ready if self.verdict == Verdict::Dead => "has no life".to_owned(),
+            AgentState::Stopped if self.ended_normally => "has ended normally".to_owned(),
+            state if self.restarts_in_window > 0 => format!(
+                "is {}, {} restarts inside its window",
+                state.as_str(),
+                self.restarts_in_window
+            ),
+            state => format!("is {}", state.as_str()),
+        };
+        match &self.last_reason {
+            Some(reason) if self.level() != HealthStatus::Healthy => {
+                format!("#{} {what}: {reason}", self.index)
+            }
+            _ => format!("#{} {what}", self.index),
+        }
+    }
+}
+
+/// Judges an agent by its evidence.
+#[must_use]
+pub fn judge_agent(input: &AgentHealthInput, trend: AgentTrend) -> AgentJudgement {
+    match input.desired {
+        Desired::Stopped => return healthy("stopped by the operator".to_owned()),
+        Desired::Running | Desired::Paused => {}
+    }
+    let lives = judge_lives(input);
+    [
+        Some(lives.clone()),
+        judge_hearing(trend),
+        judge_errors(trend),
+        judge_queue(input),
+    ]
+    .into_iter()
+    .flatten()
+    .reduce(|worst, next| {
+        if next.status.severity() > worst.status.severity() {
+            next
+        } else {
+            worst
+        }
+    })
+    .unwrap_or(lives)
+}
+
+fn judge_lives(input: &AgentHealthInput) -> AgentJudgement {
+    let worst = input
+        .instances
+        .iter()
+        .max_by_key(|instance| instance.level().severity());
+    let Some(worst) = worst else {
+        return healthy("scaled to no replica".to_owned());
+    };
+    let ready = input.ready();
+    let status = match worst.level() {
+        HealthStatus::Critical if ready > 0 => HealthStatus::Warning,
+        level => level,
+    };
+    if status == HealthStatus::Healthy {
+        return healthy(all_well(input, ready));
+    }
+    AgentJudgement {
+        status,
+        message: worst.says(),
+        recoverable: input
+            .instances
+            .iter()
+            .any(|i| i.level() == HealthStatus::Critical && i.state != AgentState::Failed),
+    }
+}
+
+fn all_well(input: &AgentHealthInput, ready: usize) -> String {
+    if input.desired == Desired::Paused {
+        return "paused by the operator".to_owned();
+    }
+    let doing = if input.running == 0 {
+        "idle"
+    } else {
+        "working"
+    };
+    match (ready, input.instances.as_slice()) {
+        (0, [first, ..]) => first.says(),
+        (ready, all) if ready == all.len() => format!("{ready} ready, {doing}"),
+        (ready, all) => format!("{ready} of {} ready, {doing}", all.len()),
+    }
+}
+
+fn judge_hearing(trend: AgentTrend) -> Option<AgentJudgement> {
+    let status = match trend.deaf_rounds {
+        0..DEAF_WARNING_ROUNDS => return None,
+        DEAF_WARNING_ROUNDS..DEAF_CRITICAL_ROUNDS => HealthStatus::Warning,
+        _ => HealthStatus::Critical,
+    };
+    Some(AgentJudgement {
+        status,
+        message: format!(
+            "ready, but has taken none of the tasks waiting for it in {} rounds",
+            trend.deaf_rounds
+        ),
+        recoverable: true,
+    })
+}
+
+fn judge_errors(trend: AgentTrend) -> Option<AgentJudgement> {
+    (trend.recent_errors >= ERRORS_WARNING).then(|| AgentJudgement {
+        status: HealthStatus::Warning,
+        message: format!(
+            "{} errors in the last {} s",
+            trend.recent_errors,
+            ERROR_WINDOW.as_secs()
+        ),
+        recoverable: true,
+    })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share for people")]
+fn judge_queue(input: &AgentHealthInput) -> Option<AgentJudgement> {
+    let capacity = input.queue_capacity;
+    let full = capacity > 0 && input.queue_depth as f64 > capacity as f64 * QUEUE_WARNING;
+    full.then(|| AgentJudgement {
+        status: HealthStatus::Warning,
+        message: format!("{} of at most {capacity} tasks wait", input.queue_depth),
+        recoverable: true,
+    })
+}
+
+const fn healthy(message: String) -> AgentJudgement {
+    AgentJudgement {
+        status: HealthStatus::Healthy,
+        message,
+        recoverable: true,
+    }
+}
+
+#[expect(clippy::ref_option, reason = "the shape that serde asks for")]
+fn optional_ms<S: serde::Serializer>(span: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
+    span.map(|span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
+        .serialize(to)
+}
+
+#[cfg(test)]
+mod tests;

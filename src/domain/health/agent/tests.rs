@@ -1,0 +1,179 @@
+//! An agent's health by tables.
+
+use super::*;
+use proptest::prelude::*;
+
+fn instance(state: AgentState) -> InstanceHealth {
+    InstanceHealth {
+        index: 0,
+        state,
+        verdict: Verdict::Idle,
+        pid: Some(7),
+        uptime: Some(Duration::from_secs(60)),
+        response: None,
+        missed_probes: 0,
+        failure_threshold: 3,
+        restarts_in_window: 0,
+        last_reason: None,
+        ended_normally: false,
+    }
+}
+
+fn agent(instances: Vec<InstanceHealth>) -> AgentHealthInput {
+    AgentHealthInput {
+        name: "echo".parse().expect("a name"),
+        kind: AgentKind::Process,
+        desired: Desired::Running,
+        critical: false,
+        instances,
+        queue_depth: 0,
+        queue_capacity: 10_000,
+        queue_paused: false,
+        running: 0,
+        errors_total: 0,
+        restarts_total: 0,
+        cpu_seconds: 0.0,
+        memory_bytes: 0,
+    }
+}
+
+fn judge(input: &AgentHealthInput) -> AgentJudgement {
+    judge_agent(input, AgentTrend::default())
+}
+
+#[test]
+fn idle_for_hours_is_healthy() {
+    let mut idle = instance(AgentState::Ready);
+    idle.uptime = Some(Duration::from_secs(100_000));
+    let judged = judge(&agent(vec![idle]));
+    assert_eq!(judged.status, HealthStatus::Healthy);
+    assert_eq!(judged.message, "1 ready, idle");
+}
+
+#[test]
+fn a_replicas_state_decides_its_level() {
+    use HealthStatus::{Critical, Healthy, Warning};
+    let table = [
+        (AgentState::Pending, 0, Healthy),
+        (AgentState::Pending, 1, Warning),
+        (AgentState::Starting, 0, Healthy),
+        (AgentState::Starting, 1, Warning),
+        (AgentState::Ready, 0, Healthy),
+        (AgentState::Ready, 4, Healthy),
+        (AgentState::Draining, 0, Healthy),
+        (AgentState::Stopping, 0, Healthy),
+        (AgentState::Stopped, 0, Warning),
+        (AgentState::Backoff, 1, Warning),
+        (AgentState::Backoff, 3, Critical),
+        (AgentState::Quarantined, 5, Critical),
+        (AgentState::Failed, 0, Critical),
+        (AgentState::Paused, 0, Healthy),
+        (AgentState::Unreachable, 0, Critical),
+    ];
+    for (state, restarts, level) in table {
+        let mut replica = instance(state);
+        replica.restarts_in_window = restarts;
+        assert_eq!(
+            judge(&agent(vec![replica])).status,
+            level,
+            "{state:?} after {restarts}"
+        );
+    }
+}
+
+#[test]
+fn three_missed_probes_are_critical_two_are_not() {
+    for (missed, level) in [(2, HealthStatus::Healthy), (3, HealthStatus::Critical)] {
+        let mut replica = instance(AgentState::Ready);
+        replica.missed_probes = missed;
+        assert_eq!(judge(&agent(vec![replica])).status, level);
+    }
+}
+
+#[test]
+fn a_stalled_replica_is_a_warning_and_not_killed_for_it() {
+    let mut replica = instance(AgentState::Ready);
+    replica.verdict = Verdict::Stalled;
+    assert_eq!(judge(&agent(vec![replica])).status, HealthStatus::Warning);
+}
+
+#[test]
+fn what_the_operator_stopped_or_paused_is_healthy_and_says_so() {
+    let mut stopped = agent(vec![instance(AgentState::Stopped)]);
+    stopped.desired = Desired::Stopped;
+    assert_eq!(judge(&stopped).message, "stopped by the operator");
+    assert_eq!(judge(&stopped).status, HealthStatus::Healthy);
+    let mut paused = agent(vec![instance(AgentState::Paused)]);
+    paused.desired = Desired::Paused;
+    assert_eq!(judge(&paused).message, "paused by the operator");
+    assert_eq!(judge(&paused).status, HealthStatus::Healthy);
+}
+
+#[test]
+fn while_one_replica_works_a_broken_one_is_a_warning() {
+    let mut broken = instance(AgentState::Quarantined);
+    broken.index = 1;
+    broken.last_reason = Some("exit code 1".to_owned());
+    let judged = judge(&agent(vec![instance(AgentState::Ready), broken]));
+    assert_eq!(judged.status, HealthStatus::Warning);
+    assert_eq!(judged.message, "#1 is quarantined: exit code 1");
+}
+
+#[test]
+fn only_what_failed_for_good_is_beyond_a_restart() {
+    assert!(!judge(&agent(vec![instance(AgentState::Failed)])).recoverable);
+    assert!(judge(&agent(vec![instance(AgentState::Quarantined)])).recoverable);
+}
+
+#[test]
+fn a_ready_agent_that_takes_nothing_while_tasks_wait_is_deaf() {
+    let mut input = agent(vec![instance(AgentState::Ready)]);
+    input.queue_depth = 5;
+    assert!(input.starves_its_queue());
+    for (rounds, level) in [
+        (2, HealthStatus::Healthy),
+        (3, HealthStatus::Warning),
+        (10, HealthStatus::Critical),
+    ] {
+        let trend = AgentTrend {
+            deaf_rounds: rounds,
+            ..AgentTrend::default()
+        };
+        assert_eq!(judge_agent(&input, trend).status, level, "{rounds}");
+    }
+    input.queue_paused = true;
+    assert!(!input.starves_its_queue());
+}
+
+#[test]
+fn errors_and_a_full_queue_are_warnings_only() {
+    let input = agent(vec![instance(AgentState::Ready)]);
+    let trend = AgentTrend {
+        recent_errors: 500,
+        deaf_rounds: 0,
+    };
+    assert_eq!(judge_agent(&input, trend).status, HealthStatus::Warning);
+    let full = AgentHealthInput {
+        queue_depth: 10_000,
+        running: 1,
+        ..input
+    };
+    assert_eq!(judge(&full).status, HealthStatus::Warning);
+}
+
+#[test]
+fn an_agent_scaled_to_none_is_healthy() {
+    assert_eq!(judge(&agent(vec![])).status, HealthStatus::Healthy);
+}
+
+proptest! {
+    #[test]
+    fn an_agent_with_a_working_replica_is_critical_only_when_deaf(
+        states in prop::collection::vec(0_usize..11, 0..6), errors in 0_u64..100, deaf in 0_u32..20
+    ) {
+        let mut instances: Vec<_> = states.iter().map(|s| instance(AgentState::ALL[*s])).collect();
+        instances.push(instance(AgentState::Ready));
+        let judged = judge_agent(&agent(instances), AgentTrend { recent_errors: errors, deaf_rounds: deaf });
+        prop_assert_eq!(judged.status == HealthStatus::Critical, deaf >= DEAF_CRITICAL_ROUNDS);
+    }
+}
