@@ -150,6 +150,10 @@ pub struct HealthSettings {
     pub disk: Threshold,
     /// Share of the database's readers, and of the writer's queue, in use.
     pub pool: Threshold,
+    /// Samples in a row of a host figure that must be past a limit.
+    pub sustained: usize,
+    /// Limits of every agent.
+    pub agent: agent::AgentLimits,
 }
 
 impl Default for HealthSettings {
@@ -162,6 +166,8 @@ impl Default for HealthSettings {
             memory: Threshold::DEFAULT,
             disk: Threshold::DEFAULT,
             pool: Threshold::DEFAULT,
+            sustained: judge::SUSTAINED_SAMPLES,
+            agent: agent::AgentLimits::DEFAULT,
         }
     }
 }

@@ -8,190 +8,159 @@
 
 pub mod guard;
 
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::health::{AGENT_CHECK_PREFIX, DATABASE_CHECK};
+use super::name::Name;
 
-/// What an action does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum RecoveryDo {
-    /// Restarts the agent whose check called, or that of `when`.
-    #[serde(rename = "agent.restart")]
-    AgentRestart,
-    /// Puts that agent into quarantine.
-    #[serde(rename = "agent.quarantine")]
-    AgentQuarantine,
-    /// Restarts that agent's group.
-    #[serde(rename = "group.restart")]
-    GroupRestart,
-    /// Opens the database's connections anew.
-    #[serde(rename = "database.reconnect")]
+/// The longest wait between two tries of one run.
+pub const MAX_RETRY_BACKOFF: Duration = Duration::from_secs(30);
+
+/// All recovery settings, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecoverySpec {
+    /// Runs of all actions together allowed …
+    pub max: u32,
+    /// … inside any window of this length.
+    pub within: Duration,
+    /// The actions; those named first answer first. One check is answered by one action.
+    pub actions: Vec<RecoveryActionSpec>,
+}
+
+impl Default for RecoverySpec {
+    /// What holds when nothing is configured: a critical agent is restarted, a critical database
+    /// reconnected.
+    fn default() -> Self {
+        Self {
+            max: 10,
+            within: Duration::from_secs(600),
+            actions: vec![
+                RecoveryActionSpec::new(
+                    "restart-agent",
+                    "agent.*",
+                    RecoveryStep::AgentRestart(None),
+                ),
+                RecoveryActionSpec::new(
+                    "reconnect-database",
+                    DATABASE_CHECK,
+                    RecoveryStep::DatabaseReconnect,
+                ),
+            ],
+        }
+    }
+}
+
+/// One recovery action, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecoveryActionSpec {
+    /// Its name: `[a-z][a-z0-9_-]{0,62}`.
+    pub name: String,
+    /// The check whose turn to critical calls for it: `agent.writer`, `database`, `system`; or
+    /// `agent.*` for every agent's.
+    pub when: String,
+    /// What is done.
+    pub step: RecoveryStep,
+    /// The shortest time from one run to the next for the same check.
+    pub cooldown: Duration,
+    /// Runs allowed inside any hour for the same check.
+    pub max_per_hour: u32,
+    /// Tries of one run, 1 or more.
+    pub attempts: u32,
+    /// Delay before the second try; doubles, at most to [`MAX_RETRY_BACKOFF`], with full jitter.
+    pub min_backoff: Duration,
+    /// The check that must be well again for a run to count as a success; carried out is success
+    /// if absent.
+    pub verify: Option<RecoveryVerify>,
+    /// Whether it acts, or only says that it would.
+    pub mode: RecoveryMode,
+}
+
+/// What a recovery action does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RecoveryStep {
+    /// Restarts all replicas of an agent; without a name, of the one whose check called.
+    AgentRestart(Option<Name>),
+    /// Takes an agent out of service until its quarantine ends.
+    AgentQuarantine(Option<Name>),
+    /// Restarts a group.
+    GroupRestart(Name),
+    /// Opens the database anew.
     DatabaseReconnect,
-    /// Hands out no more tasks of a queue.
-    #[serde(rename = "queue.pause")]
-    QueuePause,
-    /// Runs a command.
-    #[serde(rename = "exec")]
-    Exec,
-    /// Calls a URL.
-    #[serde(rename = "webhook")]
-    Webhook,
+    /// Stops handing out tasks of a queue.
+    QueuePause(Name),
+    /// Runs a program.
+    Exec(Vec<String>),
+    /// Posts to a URL.
+    Webhook(String),
     /// Ends the daemon.
-    #[serde(rename = "exit")]
     Exit,
 }
 
-/// Why a text names no action that can be had.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum UnknownAction {
-    /// No such kind.
-    #[error("'{text}' is no recovery action: expected one of {known}", known = built())]
-    Unknown {
-        /// What was written.
-        text: String,
-    },
-    /// A kind that a later version has.
-    #[error("'{kind}' is not in this version: expected one of {known}", known = built())]
-    NotInThisVersion {
-        /// What was written.
-        kind: RecoveryDo,
-    },
-}
-
-fn built() -> String {
-    RecoveryDo::BUILT.map(RecoveryDo::as_str).join(", ")
-}
-
-impl RecoveryDo {
-    /// Every kind that the configuration's words know.
-    pub const ALL: [Self; 8] = [
-        Self::AgentRestart,
-        Self::AgentQuarantine,
-        Self::GroupRestart,
-        Self::DatabaseReconnect,
-        Self::QueuePause,
-        Self::Exec,
-        Self::Webhook,
-        Self::Exit,
+impl RecoveryStep {
+    /// Every word that `do` knows.
+    pub const WORDS: [&'static str; 8] = [
+        "agent.restart",
+        "agent.quarantine",
+        "group.restart",
+        "database.reconnect",
+        "queue.pause",
+        "exec",
+        "webhook",
+        "exit",
     ];
-    /// The kinds that this version carries out.
-    pub const BUILT: [Self; 2] = [Self::AgentRestart, Self::DatabaseReconnect];
+    /// The words that this version carries out; the others are refused as "not in this version".
+    pub const BUILT_WORDS: [&'static str; 2] = ["agent.restart", "database.reconnect"];
 
     /// The word used in configuration, records and tables.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub const fn as_str(&self) -> &'static str {
         match self {
-            Self::AgentRestart => "agent.restart",
-            Self::AgentQuarantine => "agent.quarantine",
-            Self::GroupRestart => "group.restart",
+            Self::AgentRestart(_) => "agent.restart",
+            Self::AgentQuarantine(_) => "agent.quarantine",
+            Self::GroupRestart(_) => "group.restart",
             Self::DatabaseReconnect => "database.reconnect",
-            Self::QueuePause => "queue.pause",
-            Self::Exec => "exec",
-            Self::Webhook => "webhook",
+            Self::QueuePause(_) => "queue.pause",
+            Self::Exec(_) => "exec",
+            Self::Webhook(_) => "webhook",
             Self::Exit => "exit",
         }
     }
 }
 
-impl fmt::Display for RecoveryDo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl FromStr for RecoveryDo {
-    type Err = UnknownAction;
-
-    fn from_str(text: &str) -> Result<Self, UnknownAction> {
-        let kind = Self::ALL
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
-            .ok_or_else(|| UnknownAction::Unknown {
-                text: text.chars().take(80).collect(),
-            })?;
-        if Self::BUILT.contains(&kind) {
-            Ok(kind)
-        } else {
-            Err(UnknownAction::NotInThisVersion { kind })
-        }
-    }
-}
-
-/// Whether an action is carried out or only recorded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RecoveryMode {
-    /// Recorded as what would have been done.
-    Observe,
-    /// Carried out.
-    Enforce,
-}
-
-/// How often a run is tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct RecoveryRetries {
-    /// Tries in all, 1 or more.
-    pub attempts: u32,
-    /// The wait after the first try; it doubles, at most to [`MAX_RETRY_BACKOFF`], with full jitter.
-    #[serde(rename = "min_backoff_ms", serialize_with = "ms")]
-    pub min_backoff: Duration,
-}
-
-/// The longest wait between two tries.
-pub const MAX_RETRY_BACKOFF: Duration = Duration::from_secs(30);
-
-/// How success is told: a check must be well again within some time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// How the success of a run is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecoveryVerify {
-    /// The check; the one that called if absent.
+    /// The check that must be well again; the one that called if absent.
     pub check: Option<String>,
-    /// How long it may take.
-    #[serde(rename = "within_ms", serialize_with = "ms")]
+    /// For how long it is waited for.
     pub within: Duration,
 }
 
-/// One recovery action, checked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct RecoveryActionSpec {
-    /// Its name, as in `[recovery.actions.NAME]`.
-    pub name: String,
-    /// A check's name, or `agent.*` for every agent's.
-    pub when: String,
-    /// What it does.
-    #[serde(rename = "do")]
-    pub kind: RecoveryDo,
-    /// From one run to the next for the same check.
-    #[serde(rename = "cooldown_ms", serialize_with = "ms")]
-    pub cooldown: Duration,
-    /// Runs an hour for the same check.
-    pub max_per_hour: u32,
-    /// How often a run is tried.
-    pub retries: RecoveryRetries,
-    /// How success is told; carried out means succeeded if absent.
-    pub verify: Option<RecoveryVerify>,
-    /// Whether it is carried out.
-    pub mode: RecoveryMode,
+/// Whether a recovery action acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecoveryMode {
+    /// Records what it would have done.
+    Observe,
+    /// Does it.
+    Enforce,
 }
 
 impl RecoveryActionSpec {
     /// An action with the defaults: 60 s apart, 3 an hour, 3 tries from 1 s, verified within 30 s
     /// by the check that called, enforced.
     #[must_use]
-    pub fn new(name: &str, when: &str, kind: RecoveryDo) -> Self {
+    pub fn new(name: &str, when: &str, step: RecoveryStep) -> Self {
         Self {
             name: name.to_owned(),
             when: when.to_owned(),
-            kind,
+            step,
             cooldown: Duration::from_secs(60),
             max_per_hour: 3,
-            retries: RecoveryRetries {
-                attempts: 3,
-                min_backoff: Duration::from_secs(1),
-            },
+            attempts: 3,
+            min_backoff: Duration::from_secs(1),
             verify: Some(RecoveryVerify {
                 check: None,
                 within: Duration::from_secs(30),
@@ -214,57 +183,16 @@ impl RecoveryActionSpec {
     pub fn own_check(&self) -> Option<&str> {
         (!self.when.ends_with('*')).then_some(self.when.as_str())
     }
-}
 
-/// The limit of all actions together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RecoveryLimits {
-    /// Runs allowed …
-    pub max: u32,
-    /// … inside any window of this length.
-    pub within: Duration,
-}
-
-impl Default for RecoveryLimits {
-    fn default() -> Self {
-        Self {
-            max: 10,
-            within: Duration::from_secs(600),
-        }
+    /// The wait before try `attempt` (2 or more); `chance` is drawn evenly from 0 to 1.
+    #[must_use]
+    pub fn backoff(&self, attempt: u32, chance: f64) -> Duration {
+        let doublings = attempt.saturating_sub(2).min(16);
+        self.min_backoff
+            .saturating_mul(1 << doublings)
+            .min(MAX_RETRY_BACKOFF)
+            .mul_f64(chance.clamp(0.0, 1.0))
     }
-}
-
-/// All of `[recovery]`, checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RecoverySettings {
-    /// The actions; those named first answer first. One check is answered by one action.
-    pub actions: Vec<RecoveryActionSpec>,
-    /// The limit of all together.
-    pub limits: RecoveryLimits,
-}
-
-impl Default for RecoverySettings {
-    /// What holds when nothing is configured: a critical agent is restarted, a critical database
-    /// reconnected.
-    fn default() -> Self {
-        Self {
-            actions: default_actions(),
-            limits: RecoveryLimits::default(),
-        }
-    }
-}
-
-/// The actions when none is configured.
-#[must_use]
-pub fn default_actions() -> Vec<RecoveryActionSpec> {
-    vec![
-        RecoveryActionSpec::new("restart-agent", "agent.*", RecoveryDo::AgentRestart),
-        RecoveryActionSpec::new(
-            "reconnect-database",
-            DATABASE_CHECK,
-            RecoveryDo::DatabaseReconnect,
-        ),
-    ]
 }
 
 /// The first action that answers a check.
@@ -282,55 +210,25 @@ pub fn agent_of(check: &str) -> Option<&str> {
     check.strip_prefix(AGENT_CHECK_PREFIX)
 }
 
-/// The wait before try `attempt` (2 or more); `chance` is drawn evenly from 0 to 1.
-#[must_use]
-pub fn retry_backoff(retries: RecoveryRetries, attempt: u32, chance: f64) -> Duration {
-    let doublings = attempt.saturating_sub(2).min(16);
-    retries
-        .min_backoff
-        .saturating_mul(1 << doublings)
-        .min(MAX_RETRY_BACKOFF)
-        .mul_f64(chance.clamp(0.0, 1.0))
-}
-
-fn ms<S: serde::Serializer>(span: &Duration, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_u64(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
     #[test]
-    fn a_kind_is_read_back_refused_as_unknown_or_as_not_in_this_version() {
-        for kind in RecoveryDo::BUILT {
-            assert_eq!(kind.as_str().parse(), Ok(kind));
+    fn what_is_built_is_a_word_of_the_configuration() {
+        for word in RecoveryStep::BUILT_WORDS {
+            assert!(RecoveryStep::WORDS.contains(&word));
         }
-        let refusal = |text: &str| text.parse::<RecoveryDo>().map_err(|e| e.to_string());
-        assert_eq!(
-            refusal("exec"),
-            Err(
-                "'exec' is not in this version: expected one of agent.restart, database.reconnect"
-                    .to_owned()
-            )
-        );
-        assert_eq!(
-            refusal("reboot"),
-            Err(
-                "'reboot' is no recovery action: expected one of agent.restart, database.reconnect"
-                    .to_owned()
-            )
-        );
     }
 
     #[test]
     fn by_default_agents_are_restarted_the_database_reconnected_and_the_host_is_left_alone() {
-        let actions = default_actions();
-        let kind = |check: &str| action_for(&actions, check).map(|a| a.kind);
-        assert_eq!(kind("agent.echo"), Some(RecoveryDo::AgentRestart));
-        assert_eq!(kind("database"), Some(RecoveryDo::DatabaseReconnect));
-        assert_eq!(kind("system"), None);
+        let actions = RecoverySpec::default().actions;
+        let step = |check: &str| action_for(&actions, check).map(|a| a.step.as_str());
+        assert_eq!(step("agent.echo"), Some("agent.restart"));
+        assert_eq!(step("database"), Some("database.reconnect"));
+        assert_eq!(step("system"), None);
         assert_eq!(agent_of("agent.echo"), Some("echo"));
         assert_eq!(agent_of("database"), None);
     }
@@ -338,8 +236,9 @@ mod tests {
     proptest! {
         #[test]
         fn a_retry_never_waits_longer_than_the_cap(attempt in 0_u32..2_000, chance in -1.0_f64..2.0, min in 0_u64..100_000) {
-            let retries = RecoveryRetries { attempts: 3, min_backoff: Duration::from_millis(min) };
-            prop_assert!(retry_backoff(retries, attempt, chance) <= MAX_RETRY_BACKOFF);
+            let mut action = RecoverySpec::default().actions.remove(0);
+            action.min_backoff = Duration::from_millis(min);
+            prop_assert!(action.backoff(attempt, chance) <= MAX_RETRY_BACKOFF);
         }
     }
 }

@@ -1,25 +1,20 @@
 //! What the evidence says about an agent's health.
 //!
 //! Idle is healthy. What the operator stopped or paused is healthy. An agent is critical only when
-//! none of its replicas can work; while some can, it is a warning. Errors of tasks and a long
-//! queue are warnings: a restart would not cure them.
+//! none of its replicas can work, or when it is deaf, floods with errors or its queue is full;
+//! while some replicas can work, a broken one is a warning.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::HealthStatus;
+use super::judge::Threshold;
 use crate::domain::agent::{AgentKind, AgentState, Desired, Verdict};
 use crate::domain::name::Name;
 
-/// Errors within [`ERROR_WINDOW`] that are worth a look.
-pub const ERRORS_WARNING: u64 = 10;
-/// The window in which errors are counted.
-pub const ERROR_WINDOW: Duration = Duration::from_secs(300);
 /// Restarts inside the intensity's window from which a delayed restart counts as a loop.
 pub const LOOP_RESTARTS: u32 = 3;
-/// Share of a queue's capacity worth a look.
-pub const QUEUE_WARNING: f64 = 0.90;
 /// Rounds in a row in which a ready agent held nothing while tasks waited for it: worth a look.
 pub const DEAF_WARNING_ROUNDS: u32 = 3;
 /// Rounds in a row after which it counts as deaf: alive, but not working.
@@ -103,10 +98,30 @@ impl AgentHealthInput {
     }
 }
 
+/// Limits that every agent is judged by.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AgentLimits {
+    /// Share of its queue's capacity in use.
+    pub queue: Threshold,
+    /// Errors between two rounds.
+    pub errors: Threshold,
+}
+
+impl AgentLimits {
+    /// What holds unless set otherwise.
+    pub const DEFAULT: Self = Self {
+        queue: Threshold::DEFAULT,
+        errors: Threshold {
+            warning: 10.0,
+            critical: 100.0,
+        },
+    };
+}
+
 /// What the rounds before say about an agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct AgentTrend {
-    /// Errors within [`ERROR_WINDOW`].
+    /// Errors between the last two rounds, or since the last one if these are more.
     pub recent_errors: u64,
     /// Rounds in a row, this one included, in which [`AgentHealthInput::starves_its_queue`] held.
     pub deaf_rounds: u32,
@@ -119,8 +134,12 @@ pub struct AgentJudgement {
     pub status: HealthStatus,
     /// Why, in one line.
     pub message: String,
-    /// Whether a restart could help; `false` for what failed for good.
-    pub recoverable: bool,
+    /// Why nothing that a recovery action does would help, if so.
+    pub hopeless: Option<&'static str>,
+    /// The figure it was judged by, if one decided.
+    pub value: Option<f64>,
+    /// The limit it was judged against.
+    pub threshold: Option<f64>,
 }
 
 impl InstanceHealth {
@@ -194,28 +213,57 @@ impl InstanceHealth {
 
 /// Judges an agent by its evidence.
 #[must_use]
-pub fn judge_agent(input: &AgentHealthInput, trend: AgentTrend) -> AgentJudgement {
-    match input.desired {
-        Desired::Stopped => return healthy("stopped by the operator".to_owned()),
-        Desired::Running | Desired::Paused => {}
+pub fn judge_agent(
+    input: &AgentHealthInput,
+    trend: AgentTrend,
+    limits: AgentLimits,
+) -> AgentJudgement {
+    if input.desired == Desired::Stopped {
+        return AgentJudgement::healthy("stopped by the operator".to_owned());
     }
-    let lives = judge_lives(input);
-    [
-        Some(lives.clone()),
+    let doubts = [
         judge_hearing(trend),
-        judge_errors(trend),
-        judge_queue(input),
-    ]
-    .into_iter()
-    .flatten()
-    .reduce(|worst, next| {
-        if next.status.severity() > worst.status.severity() {
-            next
-        } else {
-            worst
+        judge_errors(trend, limits.errors),
+        judge_queue(input, limits.queue),
+    ];
+    doubts
+        .into_iter()
+        .flatten()
+        .fold(judge_lives(input), AgentJudgement::worse)
+}
+
+impl AgentJudgement {
+    const fn healthy(message: String) -> Self {
+        Self::of(HealthStatus::Healthy, message)
+    }
+
+    const fn of(status: HealthStatus, message: String) -> Self {
+        Self {
+            status,
+            message,
+            hopeless: None,
+            value: None,
+            threshold: None,
         }
-    })
-    .unwrap_or(lives)
+    }
+
+    fn by(figure: f64, limits: Threshold, message: impl FnOnce() -> String) -> Option<Self> {
+        let status = limits.level(figure);
+        (status != HealthStatus::Healthy).then(|| Self {
+            value: Some(figure),
+            threshold: Some(limits.shown_for(status)),
+            ..Self::of(status, message())
+        })
+    }
+
+    /// The worse of two; the first of equals.
+    fn worse(self, other: Self) -> Self {
+        if other.status.severity() > self.status.severity() {
+            other
+        } else {
+            self
+        }
+    }
 }
 
 fn judge_lives(input: &AgentHealthInput) -> AgentJudgement {
@@ -224,7 +272,7 @@ fn judge_lives(input: &AgentHealthInput) -> AgentJudgement {
         .iter()
         .max_by_key(|instance| instance.level().severity());
     let Some(worst) = worst else {
-        return healthy("scaled to no replica".to_owned());
+        return AgentJudgement::healthy("scaled to no replica".to_owned());
     };
     let ready = input.ready();
     let status = match worst.level() {
@@ -232,15 +280,16 @@ fn judge_lives(input: &AgentHealthInput) -> AgentJudgement {
         level => level,
     };
     if status == HealthStatus::Healthy {
-        return healthy(all_well(input, ready));
+        return AgentJudgement::healthy(all_well(input, ready));
     }
+    let for_good = |i: &InstanceHealth| i.state == AgentState::Failed;
     AgentJudgement {
-        status,
-        message: worst.says(),
-        recoverable: input
+        hopeless: input
             .instances
             .iter()
-            .any(|i| i.level() == HealthStatus::Critical && i.state != AgentState::Failed),
+            .all(for_good)
+            .then_some("failed for good; it needs an operator"),
+        ..AgentJudgement::of(status, worst.says())
     }
 }
 
@@ -266,45 +315,35 @@ fn judge_hearing(trend: AgentTrend) -> Option<AgentJudgement> {
         DEAF_WARNING_ROUNDS..DEAF_CRITICAL_ROUNDS => HealthStatus::Warning,
         _ => HealthStatus::Critical,
     };
-    Some(AgentJudgement {
+    Some(AgentJudgement::of(
         status,
-        message: format!(
+        format!(
             "ready, but has taken none of the tasks waiting for it in {} rounds",
             trend.deaf_rounds
         ),
-        recoverable: true,
-    })
+    ))
 }
 
-fn judge_errors(trend: AgentTrend) -> Option<AgentJudgement> {
-    (trend.recent_errors >= ERRORS_WARNING).then(|| AgentJudgement {
-        status: HealthStatus::Warning,
-        message: format!(
-            "{} errors in the last {} s",
-            trend.recent_errors,
-            ERROR_WINDOW.as_secs()
-        ),
-        recoverable: true,
+#[expect(clippy::cast_precision_loss, reason = "a count for a limit")]
+fn judge_errors(trend: AgentTrend, limits: Threshold) -> Option<AgentJudgement> {
+    AgentJudgement::by(trend.recent_errors as f64, limits, || {
+        format!("{} errors between two rounds", trend.recent_errors)
     })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share for people")]
-fn judge_queue(input: &AgentHealthInput) -> Option<AgentJudgement> {
-    let capacity = input.queue_capacity;
-    let full = capacity > 0 && input.queue_depth as f64 > capacity as f64 * QUEUE_WARNING;
-    full.then(|| AgentJudgement {
-        status: HealthStatus::Warning,
-        message: format!("{} of at most {capacity} tasks wait", input.queue_depth),
-        recoverable: true,
-    })
-}
-
-const fn healthy(message: String) -> AgentJudgement {
-    AgentJudgement {
-        status: HealthStatus::Healthy,
-        message,
-        recoverable: true,
+fn judge_queue(input: &AgentHealthInput, limits: Threshold) -> Option<AgentJudgement> {
+    let (depth, capacity) = (input.queue_depth, input.queue_capacity);
+    if capacity == 0 {
+        return None;
     }
+    let judged = AgentJudgement::by(depth as f64 / capacity as f64, limits, || {
+        format!("{depth} of at most {capacity} tasks wait")
+    })?;
+    Some(AgentJudgement {
+        hopeless: Some("a restart would not shorten the queue"),
+        ..judged
+    })
 }
 
 #[expect(clippy::ref_option, reason = "the shape that serde asks for")]

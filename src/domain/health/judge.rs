@@ -2,10 +2,10 @@
 
 use super::HealthStatus;
 
-/// Samples of a host figure that must all be past a limit before it counts.
+/// Samples of a host figure that must all be past a limit before it counts, unless set otherwise.
 pub const SUSTAINED_SAMPLES: usize = 3;
 
-/// Two limits for a share between 0 and 1. A figure *past* a limit has its level; one that equals
+/// Two limits for a figure, most often a share between 0 and 1. A figure *past* a limit has its level; one that equals
 /// it has not.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Threshold {
@@ -52,12 +52,12 @@ impl Default for Threshold {
     }
 }
 
-/// The figure that a series of samples, oldest first, is judged by: the smallest of the last
-/// three. It is past a limit exactly if all three are, so a single peak never alarms.
+/// The figure that a series of samples, oldest first, is judged by: the smallest of the `last`
+/// ones. It is past a limit exactly if all of them are, so a single peak never alarms.
 /// With fewer samples, right after the start, it is the smallest of those; with none there is none.
 #[must_use]
-pub fn sustained(samples: impl DoubleEndedIterator<Item = f64>) -> Option<f64> {
-    samples.rev().take(SUSTAINED_SAMPLES).reduce(f64::min)
+pub fn sustained(samples: impl DoubleEndedIterator<Item = f64>, last: usize) -> Option<f64> {
+    samples.rev().take(last.max(1)).reduce(f64::min)
 }
 
 /// The worst of several levels; unknown if there is none.
@@ -92,8 +92,10 @@ mod tests {
 
     #[test]
     fn one_low_sample_among_the_last_three_calms() {
-        let level =
-            |s: &[f64]| sustained(s.iter().copied()).map(|figure| Threshold::DEFAULT.level(figure));
+        let level = |s: &[f64]| {
+            sustained(s.iter().copied(), SUSTAINED_SAMPLES)
+                .map(|figure| Threshold::DEFAULT.level(figure))
+        };
         assert_eq!(level(&[]), None);
         assert_eq!(level(&[0.99]), Some(HealthStatus::Critical), "at the start");
         assert_eq!(level(&[0.1, 0.99, 0.99]), Some(HealthStatus::Healthy));
@@ -109,7 +111,7 @@ mod tests {
         fn a_series_has_a_level_exactly_if_its_last_three_samples_all_have_it(
             samples in prop::collection::vec(0.0_f64..1.0, 3..20)
         ) {
-            let judged = Threshold::DEFAULT.level(sustained(samples.iter().copied()).unwrap_or(f64::NAN));
+            let judged = Threshold::DEFAULT.level(sustained(samples.iter().copied(), 3).unwrap_or(f64::NAN));
             let calmest = samples[samples.len() - 3..]
                 .iter()
                 .map(|s| Threshold::DEFAULT.level(*s))

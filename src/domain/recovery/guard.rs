@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::{RecoveryActionSpec, RecoveryLimits, RecoveryMode};
+use super::{RecoveryActionSpec, RecoveryMode, RecoverySpec};
 use crate::domain::timestamp::Timestamp;
 
 /// The window of `max_per_hour`.
@@ -51,14 +51,18 @@ pub enum Suppression {
     #[error("a run for this check is still under way")]
     UnderWay,
     /// Nothing that an action does would help.
-    #[error("failed for good; it needs an operator")]
-    Hopeless,
+    #[error("{why}")]
+    Hopeless {
+        /// Why it would not.
+        why: String,
+    },
 }
 
 /// The runs that count.
 #[derive(Debug, Clone)]
 pub struct Guard {
-    limits: RecoveryLimits,
+    max: u32,
+    within: Duration,
     overall: VecDeque<Timestamp>,
     by_pair: BTreeMap<(String, String), VecDeque<Timestamp>>,
 }
@@ -66,9 +70,10 @@ pub struct Guard {
 impl Guard {
     /// A guard that has seen nothing.
     #[must_use]
-    pub const fn new(limits: RecoveryLimits) -> Self {
+    pub const fn new(spec: &RecoverySpec) -> Self {
         Self {
-            limits,
+            max: spec.max,
+            within: spec.within,
             overall: VecDeque::new(),
             by_pair: BTreeMap::new(),
         }
@@ -93,7 +98,7 @@ impl Guard {
         if action.mode == RecoveryMode::Observe {
             return Decision::Observe;
         }
-        let RecoveryLimits { max, within } = self.limits;
+        let (max, within) = (self.max, self.within);
         if young(self.overall.iter(), now, within) >= max {
             return Decision::Suppress(Suppression::Overall { max, within });
         }
@@ -120,7 +125,7 @@ impl Guard {
 
     /// Drops what no window holds any more, so that memory stays bounded by the limits.
     fn forget(&mut self, now: Timestamp) {
-        let keep = HOUR.max(self.limits.within);
+        let keep = HOUR.max(self.within);
         self.overall.retain(|at| now.since(*at) < keep);
         self.by_pair.retain(|_, runs| {
             runs.retain(|at| now.since(*at) < HOUR);
@@ -139,7 +144,7 @@ fn young<'a>(runs: impl Iterator<Item = &'a Timestamp>, now: Timestamp, within: 
 
 #[cfg(test)]
 mod tests {
-    use super::super::{RecoveryDo, default_actions};
+    use super::super::RecoveryStep;
     use super::*;
     use proptest::prelude::*;
 
@@ -148,13 +153,13 @@ mod tests {
     }
 
     fn restart() -> RecoveryActionSpec {
-        default_actions().remove(0)
+        RecoverySpec::default().actions.remove(0)
     }
 
     #[test]
     fn runs_are_sixty_seconds_apart_and_three_an_hour_for_each_check() {
         let action = restart();
-        let mut guard = Guard::new(RecoveryLimits::default());
+        let mut guard = Guard::new(&RecoverySpec::default());
         let table = [
             (0, "run"),
             (59, "cooling down for another 1 s"),
@@ -181,7 +186,7 @@ mod tests {
     #[test]
     fn ten_runs_in_ten_minutes_are_enough_for_all_together() {
         let action = restart();
-        let mut guard = Guard::new(RecoveryLimits::default());
+        let mut guard = Guard::new(&RecoverySpec::default());
         for n in 0..10 {
             let check = format!("agent.a{n}");
             assert_eq!(guard.decide(&action, &check, at(n)), Decision::Run);
@@ -201,7 +206,7 @@ mod tests {
         action.mode = RecoveryMode::Observe;
         action.max_per_hour = 100;
         action.cooldown = Duration::ZERO;
-        let mut guard = Guard::new(RecoveryLimits::default());
+        let mut guard = Guard::new(&RecoverySpec::default());
         for n in 0..50 {
             assert_eq!(guard.decide(&action, "agent.a", at(n)), Decision::Observe);
             guard.count(&action, "agent.a", at(n));
@@ -211,8 +216,8 @@ mod tests {
 
     #[test]
     fn runs_of_an_earlier_life_still_count() {
-        let action = RecoveryActionSpec::new("r", "database", RecoveryDo::DatabaseReconnect);
-        let mut guard = Guard::new(RecoveryLimits::default());
+        let action = RecoveryActionSpec::new("r", "database", RecoveryStep::DatabaseReconnect);
+        let mut guard = Guard::new(&RecoverySpec::default());
         for second in [0, 100, 200] {
             guard.remember("r", "database", at(second), RecoveryMode::Enforce);
         }
@@ -228,7 +233,7 @@ mod tests {
             steps in prop::collection::vec((0_u64..90, 0_usize..6), 1..300)
         ) {
             let action = restart();
-            let mut guard = Guard::new(RecoveryLimits::default());
+            let mut guard = Guard::new(&RecoverySpec::default());
             let mut now = 0;
             let mut runs: Vec<(u64, usize)> = Vec::new();
             for (gap, agent) in steps {

@@ -38,7 +38,7 @@ fn agent(instances: Vec<InstanceHealth>) -> AgentHealthInput {
 }
 
 fn judge(input: &AgentHealthInput) -> AgentJudgement {
-    judge_agent(input, AgentTrend::default())
+    judge_agent(input, AgentTrend::default(), AgentLimits::DEFAULT)
 }
 
 #[test]
@@ -121,8 +121,9 @@ fn while_one_replica_works_a_broken_one_is_a_warning() {
 
 #[test]
 fn only_what_failed_for_good_is_beyond_a_restart() {
-    assert!(!judge(&agent(vec![instance(AgentState::Failed)])).recoverable);
-    assert!(judge(&agent(vec![instance(AgentState::Quarantined)])).recoverable);
+    let hopeless = |state| judge(&agent(vec![instance(state)])).hopeless.is_some();
+    assert!(hopeless(AgentState::Failed));
+    assert!(!hopeless(AgentState::Quarantined));
 }
 
 #[test]
@@ -139,26 +140,39 @@ fn a_ready_agent_that_takes_nothing_while_tasks_wait_is_deaf() {
             deaf_rounds: rounds,
             ..AgentTrend::default()
         };
-        assert_eq!(judge_agent(&input, trend).status, level, "{rounds}");
+        assert_eq!(
+            judge_agent(&input, trend, AgentLimits::DEFAULT).status,
+            level,
+            "{rounds}"
+        );
     }
     input.queue_paused = true;
     assert!(!input.starves_its_queue());
 }
 
 #[test]
-fn errors_and_a_full_queue_are_warnings_only() {
+fn errors_between_two_rounds_and_a_filling_queue_have_limits() {
+    use HealthStatus::{Critical, Healthy, Warning};
     let input = agent(vec![instance(AgentState::Ready)]);
-    let trend = AgentTrend {
-        recent_errors: 500,
-        deaf_rounds: 0,
-    };
-    assert_eq!(judge_agent(&input, trend).status, HealthStatus::Warning);
-    let full = AgentHealthInput {
-        queue_depth: 10_000,
-        running: 1,
-        ..input
-    };
-    assert_eq!(judge(&full).status, HealthStatus::Warning);
+    for (recent_errors, level) in [(10, Healthy), (11, Warning), (101, Critical)] {
+        let trend = AgentTrend {
+            recent_errors,
+            deaf_rounds: 0,
+        };
+        assert_eq!(
+            judge_agent(&input, trend, AgentLimits::DEFAULT).status,
+            level
+        );
+    }
+    for (queue_depth, level) in [(9_000, Healthy), (9_001, Warning), (9_501, Critical)] {
+        let judged = judge(&AgentHealthInput {
+            queue_depth,
+            running: 1,
+            ..input.clone()
+        });
+        assert_eq!(judged.status, level);
+        assert_eq!(judged.hopeless.is_some(), level != Healthy);
+    }
 }
 
 #[test]
@@ -173,7 +187,8 @@ proptest! {
     ) {
         let mut instances: Vec<_> = states.iter().map(|s| instance(AgentState::ALL[*s])).collect();
         instances.push(instance(AgentState::Ready));
-        let judged = judge_agent(&agent(instances), AgentTrend { recent_errors: errors, deaf_rounds: deaf });
+        let trend = AgentTrend { recent_errors: errors, deaf_rounds: deaf };
+        let judged = judge_agent(&agent(instances), trend, AgentLimits::DEFAULT);
         prop_assert_eq!(judged.status == HealthStatus::Critical, deaf >= DEAF_CRITICAL_ROUNDS);
     }
 }
