@@ -5,3 +5,4 @@ pub mod clock;
 pub mod domain;
 pub mod http;
 pub mod persistence;
+pub mod telemetry;

@@ -1,0 +1,207 @@
+//! Recording: one function a fact, so that names and labels stand in one place.
+//!
+//! Before [`super::Metrics::install`] these do nothing.
+
+use std::collections::HashSet;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use metrics::{counter, gauge, histogram};
+use parking_lot::RwLock;
+
+use super::*;
+use crate::domain::health::{AGENT_CHECK_PREFIX, HealthStatus};
+
+/// What stands for every agent beyond [`MAX_AGENT_LABELS`].
+const OTHER: &str = "other";
+
+static AGENT_LABELS: LazyLock<RwLock<HashSet<String>>> = LazyLock::new(RwLock::default);
+
+/// The label of an agent: its name, or `other` once there are too many.
+fn agent_label(agent: &str) -> String {
+    if AGENT_LABELS.read().contains(agent) {
+        return agent.to_owned();
+    }
+    let mut known = AGENT_LABELS.write();
+    if known.len() < MAX_AGENT_LABELS {
+        known.insert(agent.to_owned());
+        agent.to_owned()
+    } else {
+        OTHER.to_owned()
+    }
+}
+
+/// The label of a check; bounded as its agent is.
+fn check_label(check: &str) -> String {
+    match check.strip_prefix(AGENT_CHECK_PREFIX) {
+        Some(agent) => format!("{AGENT_CHECK_PREFIX}{}", agent_label(agent)),
+        None => check.to_owned(),
+    }
+}
+
+/// A request was answered. `route` is the route's template, never the path.
+pub fn http_request(method: &'static str, route: &'static str, status: u16, took: Duration) {
+    counter!(HTTP_REQUESTS, "method" => method, "route" => route, "status" => status.to_string())
+        .increment(1);
+    histogram!(HTTP_DURATION, "method" => method, "route" => route).record(took);
+}
+
+/// A fact was recorded.
+pub fn event(kind: &'static str) {
+    counter!(EVENTS, "type" => kind).increment(1);
+}
+
+/// An agent was restarted; `reason` is the kind of the end before.
+pub fn agent_restarted(agent: &str, reason: &'static str) {
+    counter!(AGENT_RESTARTS, "agent" => agent_label(agent), "reason" => reason).increment(1);
+}
+
+/// An agent answered a probe.
+pub fn agent_answered(agent: &str, took: Duration) {
+    histogram!(AGENT_RESPONSE, "agent" => agent_label(agent)).record(took);
+}
+
+/// How an agent stands.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AgentGauges {
+    /// Whether at least one replica can work.
+    pub up: bool,
+    /// Age of its oldest life.
+    pub uptime: Duration,
+    /// Tasks waiting for it.
+    pub queue_depth: u64,
+    /// Errors so far.
+    pub errors_total: u64,
+    /// Processor time of its processes, seconds.
+    pub cpu_seconds: f64,
+    /// Resident memory of its processes, bytes.
+    pub memory_bytes: u64,
+}
+
+/// Sets an agent's gauges.
+#[expect(clippy::cast_precision_loss, reason = "metrics are floats")]
+pub fn agent(name: &str, figures: AgentGauges) {
+    let label = agent_label(name);
+    gauge!(AGENT_UP, "agent" => label.clone()).set(f64::from(u8::from(figures.up)));
+    gauge!(AGENT_UPTIME, "agent" => label.clone()).set(figures.uptime.as_secs_f64());
+    gauge!(AGENT_QUEUE_DEPTH, "agent" => label.clone()).set(figures.queue_depth as f64);
+    gauge!(AGENT_MEMORY, "agent" => label.clone()).set(figures.memory_bytes as f64);
+    counter!(AGENT_ERRORS, "agent" => label.clone()).absolute(figures.errors_total);
+    text::set_agent_cpu(label, figures.cpu_seconds);
+}
+
+/// Sets how many replicas of a kind are in a state.
+pub fn agents(state: &'static str, kind: &'static str, count: usize) {
+    gauge!(AGENTS, "state" => state, "kind" => kind).set(small(count));
+}
+
+/// A task was accepted.
+pub fn task_submitted(queue: &str) {
+    counter!(TASKS_SUBMITTED, "queue" => queue.to_owned()).increment(1);
+}
+
+/// A task was handed out after waiting.
+pub fn task_started(queue: &str, waited: Duration) {
+    histogram!(TASK_WAIT, "queue" => queue.to_owned()).record(waited);
+}
+
+/// An execution ended.
+pub fn task_executed(queue: &str, took: Duration) {
+    histogram!(TASK_DURATION, "queue" => queue.to_owned()).record(took);
+}
+
+/// A task became final; `outcome` is its state.
+pub fn task_finished(queue: &str, outcome: &'static str) {
+    counter!(TASKS_FINISHED, "queue" => queue.to_owned(), "outcome" => outcome).increment(1);
+}
+
+/// Executions were taken back: `session_lost`, `agent_gone`, …
+pub fn tasks_rescued(reason: &'static str, count: u64) {
+    counter!(TASK_RESCUES, "reason" => reason).increment(count);
+}
+
+/// Sets how many tasks of a queue are in a state.
+#[expect(clippy::cast_precision_loss, reason = "metrics are floats")]
+pub fn tasks(queue: &str, state: &'static str, count: u64) {
+    gauge!(TASKS, "queue" => queue.to_owned(), "state" => state).set(count as f64);
+}
+
+/// Sets the age of a queue's oldest task; zero if none waits.
+pub fn queue_oldest(queue: &str, age: Duration) {
+    gauge!(QUEUE_OLDEST, "queue" => queue.to_owned()).set(age.as_secs_f64());
+}
+
+/// Sets how many dead tasks are kept.
+#[expect(clippy::cast_precision_loss, reason = "metrics are floats")]
+pub fn dead_letters(count: u64) {
+    gauge!(DEAD_LETTERS).set(count as f64);
+}
+
+/// Sets how many workflows are in a state.
+#[expect(clippy::cast_precision_loss, reason = "metrics are floats")]
+pub fn workflows(state: &'static str, count: u64) {
+    gauge!(WORKFLOWS, "state" => state).set(count as f64);
+}
+
+/// A check has a result.
+pub fn health_check(check: &str, status: HealthStatus, took: Duration) {
+    let label = check_label(check);
+    gauge!(HEALTH_STATUS, "check" => label.clone()).set(status.gauge());
+    histogram!(HEALTH_CHECK_DURATION, "check" => label).record(took);
+}
+
+/// Sets how many critical checks no recovery action answers.
+pub fn health_unhandled(count: usize) {
+    gauge!(HEALTH_UNHANDLED).set(small(count));
+}
+
+/// A recovery run ended.
+pub fn recovery_run(action: &str, outcome: &'static str) {
+    counter!(RECOVERY_RUNS, "action" => action.to_owned(), "outcome" => outcome).increment(1);
+}
+
+/// Sets the share of the processors in use.
+pub fn system_cpu(ratio: f64) {
+    gauge!(SYSTEM_CPU).set(ratio);
+}
+
+/// Sets the memory in use and the memory there is, by `source` (`cgroup2`, `cgroup1`, `host`).
+#[expect(clippy::cast_precision_loss, reason = "metrics are floats")]
+pub fn system_memory(used: u64, limit: u64, source: &'static str) {
+    gauge!(SYSTEM_MEMORY_USED).set(used as f64);
+    gauge!(SYSTEM_MEMORY_LIMIT, "source" => source).set(limit as f64);
+}
+
+/// Sets the share of a disk in use; `mount` is the word for what lies on it (`data`).
+pub fn system_disk(mount: &'static str, ratio: f64) {
+    gauge!(SYSTEM_DISK, "mount" => mount).set(ratio);
+}
+
+/// A commit ended.
+#[expect(clippy::cast_precision_loss, reason = "metrics are floats")]
+pub fn database_commit(took: Duration, writes: usize) {
+    histogram!(DATABASE_COMMIT).record(took);
+    histogram!(DATABASE_BATCH).record(writes as f64);
+}
+
+/// Sets the database's gauges.
+#[expect(clippy::cast_precision_loss, reason = "metrics are floats")]
+pub fn database(status: &crate::domain::query::DatabaseStatus) {
+    let idle = status.readers.saturating_sub(status.readers_busy);
+    gauge!(DATABASE_CONNECTIONS, "state" => "busy").set(f64::from(status.readers_busy));
+    gauge!(DATABASE_CONNECTIONS, "state" => "idle").set(f64::from(idle));
+    gauge!(DATABASE_SIZE).set(status.size_bytes as f64);
+    gauge!(DATABASE_WAL).set(status.wal_bytes as f64);
+    gauge!(DATABASE_WRITES_QUEUED).set(status.writes_queued as f64);
+    gauge!(SCHEMA_VERSION).set(f64::from(status.schema_version));
+}
+
+/// Something was looked up in the cache.
+pub fn cache_request(hit: bool) {
+    counter!(CACHE_REQUESTS, "result" => if hit { "hit" } else { "miss" }).increment(1);
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+const fn small(count: usize) -> f64 {
+    count as f64
+}

@@ -1,0 +1,91 @@
+//! Names, help texts, and the text that is scraped.
+
+use super::*;
+use std::collections::BTreeSet;
+
+/// Records with a recorder of this test's own.
+fn rendered(recording: impl FnOnce()) -> String {
+    let recorder = recorder().expect("buckets");
+    let handle = recorder.handle();
+    ::metrics::with_local_recorder(&recorder, || {
+        describe();
+        recording();
+    });
+    Metrics { handle }.render()
+}
+
+#[test]
+fn every_metric_has_one_name_a_help_text_and_the_ending_of_its_kind() {
+    let names: BTreeSet<_> = ALL.iter().map(|metric| metric.name).collect();
+    assert_eq!(names.len(), ALL.len());
+    for metric in ALL {
+        let counts = matches!(metric.kind, Kind::Counter | Kind::FractionCounter);
+        assert!(metric.name.starts_with("agent_system_"), "{}", metric.name);
+        assert_eq!(metric.name.ends_with("_total"), counts, "{}", metric.name);
+        assert!(metric.help.ends_with('.'), "{}", metric.name);
+    }
+}
+
+#[test]
+fn what_is_recorded_is_scraped_with_help_type_and_labels() {
+    let text = rendered(|| {
+        record::http_request("GET", "/api/v1/tasks/{id}", 200, Duration::from_millis(3));
+        record::health_check(
+            "agent.echo",
+            HealthStatus::Critical,
+            Duration::from_millis(1),
+        );
+        record::task_finished("default", "succeeded");
+    });
+    for line in [
+        "# HELP agent_system_http_requests_total Requests answered.",
+        "# TYPE agent_system_http_requests_total counter",
+        "agent_system_http_requests_total{method=\"GET\",route=\"/api/v1/tasks/{id}\",status=\"200\"} 1",
+        "agent_system_http_request_duration_seconds_bucket{method=\"GET\",route=\"/api/v1/tasks/{id}\",le=\"0.005\"} 1",
+        "agent_system_health_status{check=\"agent.echo\"} 2",
+        "agent_system_tasks_finished_total{queue=\"default\",outcome=\"succeeded\"} 1",
+        concat!(
+            "agent_system_build_info{version=\"",
+            env!("CARGO_PKG_VERSION"),
+            "\"} 1"
+        ),
+        "# TYPE process_resident_memory_bytes gauge",
+    ] {
+        assert!(text.lines().any(|l| l == line), "{line}\nis not in\n{text}");
+    }
+}
+
+#[test]
+fn an_agents_processor_time_is_a_counter_of_fractions_that_never_falls() {
+    let gauges = |cpu_seconds| record::AgentGauges {
+        up: true,
+        uptime: Duration::from_secs(1),
+        queue_depth: 0,
+        errors_total: 0,
+        cpu_seconds,
+        memory_bytes: 0,
+    };
+    let text = rendered(|| {
+        record::agent("cpu-test", gauges(1.5));
+        record::agent("cpu-test", gauges(0.25));
+    });
+    assert!(text.contains("# TYPE agent_system_agent_cpu_seconds_total counter\n"));
+    assert!(text.contains("agent_system_agent_cpu_seconds_total{agent=\"cpu-test\"} 1.5\n"));
+}
+
+#[test]
+fn agents_beyond_the_limit_share_a_label() {
+    let text = rendered(|| {
+        for n in 0..=MAX_AGENT_LABELS {
+            record::agent_restarted(&format!("many-{n}"), "panic");
+        }
+    });
+    let series = text
+        .lines()
+        .filter(|l| l.starts_with(AGENT_RESTARTS))
+        .count();
+    assert!(series <= MAX_AGENT_LABELS + 1);
+    assert!(text.contains("agent_system_agent_restarts_total{agent=\"other\",reason=\"panic\"}"));
+}
+
+use crate::domain::health::HealthStatus;
