@@ -7,10 +7,12 @@
 //! chance are arguments.
 
 pub mod agent;
+pub mod backoff;
 pub mod event;
 pub mod exit;
 pub mod health;
 pub mod ids;
+pub mod liveness;
 pub mod name;
 pub mod query;
 pub mod record;

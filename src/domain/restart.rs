@@ -1,4 +1,13 @@
-//! Restart policy: which ends are followed by a new life, and how many are too many.
+//! Restart policy: which ends are followed by a new life, when, and how many are too many.
+//!
+//! [`Ledger::judge`] is the one decision; everything else is what it reads.
+//! Time is a span since any fixed instant on the monotonic clock, chance a number from 0 to 1.
+//!
+//! Not here: who carries it out, see `actors::supervisor`; who shares a restart, see its groups.
+
+mod ledger;
+
+pub use ledger::{Death, DeathWindow, GapChain, GiveUp, Ledger, Rules, Sequel};
 
 use std::time::Duration;
 
@@ -126,4 +135,86 @@ pub struct GroupSpec {
     pub quarantine_min: Duration,
     /// The longest rest in quarantine.
     pub quarantine_max: Duration,
+}
+
+/// Deaths allowed, and the window, where nothing else is said.
+pub const DEFAULT_INTENSITY: Intensity = Intensity::Limited {
+    max: 5,
+    within: Duration::from_secs(60),
+};
+
+impl GroupSpec {
+    /// The rules of an agent that stands alone: one_for_one, five deaths in a minute, quarantine.
+    #[must_use]
+    pub fn alone(name: super::name::Name) -> Self {
+        Self {
+            name,
+            parent: None,
+            strategy: Strategy::OneForOne,
+            intensity: DEFAULT_INTENSITY,
+            on_exhausted: OnExhausted::Quarantine,
+            loop_deaths: 10,
+            loop_max_gap: Duration::from_secs(300),
+            quarantine_min: Duration::from_secs(300),
+            quarantine_max: Duration::from_secs(3_600),
+        }
+    }
+
+    /// How long the `nth` quarantine in a row lasts, from 0.
+    #[must_use]
+    pub fn rest(&self, nth: u32) -> Duration {
+        let doubled = self.quarantine_min.saturating_mul(1 << nth.min(20));
+        doubled.min(self.quarantine_max)
+    }
+}
+
+impl Default for RestartPolicy {
+    fn default() -> Self {
+        Self {
+            kind: RestartType::Permanent,
+            min_backoff: Duration::from_secs(1),
+            max_backoff: Duration::from_secs(60),
+            factor: 2.0,
+            full_jitter: true,
+            stable_after: Duration::from_secs(60),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_restart_type_and_the_exit_code_decide_together() {
+        use RestartType::{Permanent, Temporary, Transient};
+        let crash = ExitReason::ExitCode { code: 1 };
+        let fatal = ExitReason::ExitCode { code: 78 };
+        let table = [
+            (Permanent, ExitReason::Normal, true),
+            (Permanent, crash.clone(), true),
+            (Permanent, fatal.clone(), false),
+            (Transient, ExitReason::Normal, false),
+            (Transient, ExitReason::Shutdown, false),
+            (Transient, crash.clone(), true),
+            (Transient, fatal, false),
+            (Temporary, ExitReason::Normal, false),
+            (Temporary, crash, false),
+        ];
+        for (kind, reason, again) in table {
+            let rule = RestartRule {
+                kind,
+                fatal_exit_codes: vec![78],
+            };
+            assert_eq!(rule.restarts_after(&reason), again, "{kind:?} {reason}");
+        }
+    }
+
+    #[test]
+    fn quarantine_doubles_up_to_its_cap() {
+        let alone = GroupSpec::alone("echo".parse().unwrap());
+        let rests = (0..6).map(|nth| alone.rest(nth).as_secs() / 60);
+        assert_eq!(rests.collect::<Vec<_>>(), [5, 10, 20, 40, 60, 60]);
+        assert_eq!(alone.rest(u32::MAX), alone.quarantine_max);
+    }
 }
