@@ -20,4 +20,5 @@ pub mod recovery;
 pub mod restart;
 pub mod task;
 pub mod timestamp;
+pub mod transition;
 pub mod workflow;

@@ -1,0 +1,262 @@
+//! Claims about the transition function.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn running() -> Standing {
+    let queued = Standing::accepted(3, WaitsFor::Slot);
+    transition(queued, Command::Claim).unwrap()
+}
+
+fn standing(state: TaskState) -> Standing {
+    Standing {
+        state,
+        attempt: 1,
+        ..Standing::accepted(3, WaitsFor::Slot)
+    }
+}
+
+/// What every pair of state and command leads to; `None`: refused. Columns as in `Command::ALL`.
+fn expected(state: TaskState) -> [Option<TaskState>; 16] {
+    use TaskState::{
+        Blocked, Cancelled, Dead, Failed, Queued, Retrying, Running, Scheduled, Succeeded,
+        TimedOut, Waiting,
+    };
+    let no = None;
+    let [queue, fail, out, stop] = [Queued, Failed, TimedOut, Cancelled].map(Some);
+    let stay = Some(state);
+    match state {
+        // unblock due claim succeed retryable final unresolvable attempt total interrupt alone several
+        // give-up cancel upstream retry
+        Blocked => [
+            queue, no, no, no, no, no, fail, no, out, no, no, no, no, stop, stop, stay,
+        ],
+        Scheduled | Retrying => [
+            no, queue, no, no, no, no, no, no, out, no, no, no, no, stop, stop, stay,
+        ],
+        Queued => [
+            no,
+            stay,
+            Some(Running),
+            no,
+            no,
+            no,
+            no,
+            no,
+            out,
+            no,
+            no,
+            no,
+            no,
+            stop,
+            stop,
+            stay,
+        ],
+        Running => [
+            no,
+            no,
+            no,
+            Some(Succeeded),
+            Some(Retrying),
+            fail,
+            no,
+            Some(Retrying),
+            out,
+            queue,
+            queue,
+            queue,
+            queue,
+            stay,
+            stay,
+            stay,
+        ],
+        Waiting => [
+            no, no, no, no, no, no, no, no, out, no, no, no, no, stop, stop, stay,
+        ],
+        Succeeded => [None; 16],
+        Failed | TimedOut | Dead => {
+            let mut row = [None; 16];
+            row[15] = queue;
+            row
+        }
+        Cancelled => {
+            let mut row = [None; 16];
+            row[13] = stay;
+            row[14] = stay;
+            row[15] = queue;
+            row
+        }
+    }
+}
+
+#[test]
+fn every_pair_of_state_and_command_has_its_answer() {
+    for state in TaskState::ALL {
+        for (command, wanted) in Command::ALL.into_iter().zip(expected(state)) {
+            let got = transition(standing(state), command).map(|next| next.state);
+            let refused = IllegalTransition { state, command };
+            assert_eq!(got, wanted.ok_or(refused), "{state:?} {command:?}");
+        }
+    }
+}
+
+#[test]
+fn cancel_is_legal_in_every_state_that_is_not_final() {
+    for state in TaskState::ALL.into_iter().filter(|state| !state.is_final()) {
+        assert!(
+            transition(standing(state), Command::Cancel).is_ok(),
+            "{state:?}"
+        );
+    }
+}
+
+#[test]
+fn a_retryable_error_on_the_last_attempt_is_dead_and_a_timeout_there_is_timed_out() {
+    let last = Standing {
+        attempt: 3,
+        ..running()
+    };
+    let dead = transition(last, Command::FailRetryable).unwrap();
+    assert_eq!(
+        (dead.state, dead.cause),
+        (TaskState::Dead, Some(Cause::Exhausted))
+    );
+    let late = transition(last, Command::AttemptTimeout).unwrap();
+    assert_eq!(late.state, TaskState::TimedOut);
+}
+
+#[test]
+fn an_interruption_gives_its_attempt_back() {
+    let last = Standing {
+        attempt: 3,
+        interruptions: 1,
+        ..running()
+    };
+    let again = transition(last, Command::FailRetryable).unwrap();
+    assert_eq!(again.state, TaskState::Retrying);
+}
+
+#[test]
+fn twenty_interruptions_are_borne_and_the_next_ends_the_task() {
+    let worn = Standing {
+        attempt: 20,
+        interruptions: 19,
+        ..running()
+    };
+    let twentieth = transition(worn, Command::Interrupt).unwrap();
+    assert_eq!(twentieth.state, TaskState::Queued);
+    let claimed = transition(twentieth, Command::Claim).unwrap();
+    let dead = transition(claimed, Command::Interrupt).unwrap();
+    assert_eq!(
+        (dead.state, dead.cause),
+        (TaskState::Dead, Some(Cause::Interrupted))
+    );
+}
+
+#[test]
+fn the_third_death_while_alone_is_poison_even_with_attempts_left() {
+    let mut task = Standing {
+        max_attempts: 10,
+        ..running()
+    };
+    for _ in 0..2 {
+        task = transition(task, Command::AgentDied { alone: true }).unwrap();
+        assert_eq!(task.state, TaskState::Queued);
+        task = transition(task, Command::Claim).unwrap();
+    }
+    let dead = transition(task, Command::AgentDied { alone: true }).unwrap();
+    assert_eq!(
+        (dead.state, dead.cause),
+        (TaskState::Dead, Some(Cause::Poison))
+    );
+}
+
+#[test]
+fn a_death_among_several_makes_a_suspect_and_costs_no_attempt() {
+    let suspect = transition(running(), Command::AgentDied { alone: false }).unwrap();
+    assert!(suspect.suspect && suspect.crash_attempts == 0 && !suspect.exhausted());
+    let alone = transition(suspect, Command::Claim).unwrap();
+    let cleared = transition(alone, Command::FailRetryable).unwrap();
+    assert!(!cleared.suspect, "it ran alone and its agent lived");
+}
+
+#[test]
+fn whatever_ends_a_task_that_is_being_cancelled_leaves_it_cancelled_unless_it_succeeded() {
+    let asked = transition(running(), Command::Cancel).unwrap();
+    for command in [
+        Command::FailRetryable,
+        Command::FailFinal,
+        Command::AttemptTimeout,
+        Command::Interrupt,
+        Command::AgentDied { alone: true },
+        Command::GiveUp,
+    ] {
+        let ended = transition(asked, command).unwrap();
+        assert_eq!(ended.state, TaskState::Cancelled, "{command:?}");
+    }
+    let done = transition(asked, Command::Succeed).unwrap();
+    assert_eq!(done.state, TaskState::Succeeded);
+}
+
+#[test]
+fn a_task_whose_workflow_failed_while_it_ran_says_so_when_it_ends() {
+    let asked = transition(running(), Command::UpstreamFailed).unwrap();
+    let ended = transition(asked, Command::GiveUp).unwrap();
+    assert_eq!(ended.cause, Some(Cause::Upstream));
+}
+
+#[test]
+fn a_retry_by_hand_keeps_the_history_and_allows_one_more_failure() {
+    let dead = Standing {
+        state: TaskState::Dead,
+        attempt: 4,
+        interruptions: 1,
+        ..running()
+    };
+    let again = transition(dead, Command::Retry).unwrap();
+    assert_eq!((again.state, again.attempt), (TaskState::Queued, 4));
+    assert!(!again.exhausted());
+    let claimed = transition(again, Command::Claim).unwrap();
+    assert!(claimed.exhausted(), "the new attempt is the last");
+}
+
+#[test]
+fn backoff_doubles_is_capped_and_is_jittered_down_to_nothing() {
+    assert_eq!(backoff(1, 1.0), Duration::from_secs(1));
+    assert_eq!(backoff(3, 1.0), Duration::from_secs(4));
+    assert_eq!(backoff(90, 1.0), MAX_BACKOFF);
+    assert_eq!(backoff(3, 0.0), Duration::ZERO);
+    assert_eq!(backoff(2, 0.5), Duration::from_secs(1));
+}
+
+#[test]
+fn a_higher_priority_goes_first_until_a_lower_one_has_waited_long_enough() {
+    let now = Timestamp::from_micros(1_000_000_000_000);
+    assert!(rank(now, 9) < rank(now, 5));
+    assert!(rank(now, 1) < rank(now.after(PRIORITY_STEP * 8 + Duration::from_micros(1)), 9));
+}
+
+proptest! {
+    #[test]
+    fn counters_never_fall_except_by_a_retry_and_attempts_grow_only_by_a_claim(
+        picks in proptest::collection::vec(0..Command::ALL.len(), 0..200)
+    ) {
+        let mut task = Standing::accepted(3, WaitsFor::Slot);
+        for pick in picks {
+            let command = Command::ALL[pick];
+            let Ok(next) = transition(task, command) else { continue };
+            let grown = u32::from(command == Command::Claim);
+            prop_assert_eq!(next.attempt, task.attempt + grown);
+            if command != Command::Retry {
+                prop_assert!(next.crash_attempts >= task.crash_attempts);
+                prop_assert!(next.interruptions >= task.interruptions);
+                prop_assert!(!task.state.is_final() || next == task);
+            }
+            prop_assert!(next.interruptions <= MAX_INTERRUPTIONS + 1);
+            prop_assert!(next.state != TaskState::Running || !task.exhausted() || task.state == TaskState::Running);
+            prop_assert!(next.state == TaskState::Running || !next.cancelling);
+            task = next;
+        }
+    }
+}
