@@ -1,7 +1,8 @@
 //! The plain rules: what things are, and which step follows which. Pure.
 //!
-//! Everything above stands on this room; it knows the standard library, serde, and two libraries
-//! that only turn values into text and back (jiff for instants, strsim for near names).
+//! Everything above stands on this room; it knows the standard library, serde, and libraries that
+//! only turn values into text and back (jiff for instants, strsim for near names, toml for
+//! definitions).
 //!
 //! Invariant: nothing here reads a clock, draws a random number, or touches the outside; time and
 //! chance are arguments.

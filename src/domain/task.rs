@@ -12,6 +12,17 @@ use super::ids::{LeaseId, SessionId, TaskId, WorkflowId};
 use super::name::Name;
 use super::timestamp::Timestamp;
 
+/// The largest payload of a task, as JSON, in bytes.
+pub const MAX_PAYLOAD_BYTES: usize = 256 * 1024;
+/// The most attempts unless a task says otherwise.
+pub const DEFAULT_MAX_ATTEMPTS: u32 = 3;
+/// The longest attempt unless a task says otherwise.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+/// The priority unless a task says otherwise.
+pub const DEFAULT_PRIORITY: u8 = 5;
+/// The queue of a task that names none.
+pub const DEFAULT_QUEUE: &str = "default";
+
 /// Where a task stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -13,6 +13,12 @@ use super::name::Name;
 use super::task::TaskError;
 use super::timestamp::Timestamp;
 
+pub mod check;
+pub mod graph;
+mod lines;
+pub mod reference;
+pub mod text;
+
 /// Where a workflow stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
