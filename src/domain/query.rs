@@ -137,7 +137,7 @@ pub struct Settlement {
 }
 
 /// What a settlement did.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settled {
     /// The task afterwards.
     pub state: TaskState,
@@ -145,6 +145,8 @@ pub struct Settled {
     pub stale: bool,
     /// Tasks of the same workflow may have become runnable.
     pub unblocked: bool,
+    /// Running tasks of the same workflow, which has failed: their agents must be told.
+    pub cancel: Vec<(TaskId, LeaseId)>,
 }
 
 /// What a submission did.

@@ -175,6 +175,8 @@ pub struct Task {
     pub result: Option<serde_json::Value>,
     /// The last error.
     pub error: Option<TaskError>,
+    /// Why it is dead or cancelled: `exhausted`, `poison`, `interrupted`, `upstream`.
+    pub reason: Option<String>,
     /// Executions so far; counted when it is handed out.
     pub attempt: u32,
     /// Executions that may be its own fault.

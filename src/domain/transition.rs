@@ -125,6 +125,19 @@ impl Cause {
             Self::Upstream => "upstream",
         }
     }
+
+    /// The cause of a word, if it is one.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [
+            Self::Exhausted,
+            Self::Poison,
+            Self::Interrupted,
+            Self::Upstream,
+        ]
+        .into_iter()
+        .find(|cause| cause.as_str() == word)
+    }
 }
 
 /// What a task that may run still waits for.
