@@ -2,6 +2,7 @@
 
 pub mod actors;
 pub mod clock;
+pub mod config;
 pub mod domain;
 pub mod http;
 pub mod persistence;

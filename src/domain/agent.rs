@@ -264,8 +264,8 @@ pub enum ProcessProtocol {
     Exec,
 }
 
-/// The environment of a child.
-#[derive(Debug, Clone, PartialEq, Default)]
+/// The environment of a child. Its `Debug` shows names, never values.
+#[derive(Clone, PartialEq, Default)]
 pub struct EnvSpec {
     /// Variables handed through from the daemon, where set.
     pub pass: Vec<String>,
@@ -273,6 +273,16 @@ pub struct EnvSpec {
     pub set: BTreeMap<String, String>,
     /// Variables read from files at each start.
     pub secrets: BTreeMap<String, std::path::PathBuf>,
+}
+
+impl fmt::Debug for EnvSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EnvSpec")
+            .field("pass", &self.pass)
+            .field("set", &self.set.keys())
+            .field("secrets", &self.secrets)
+            .finish()
+    }
 }
 
 /// Resource limits of a child; absent means the daemon's own.

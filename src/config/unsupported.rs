@@ -1,0 +1,158 @@
+//! What the contract names and this version cannot do yet: refused, never ignored.
+//!
+//! To allow something, take its line out of [`NOT_IN_THIS_VERSION`].
+
+use super::problem::Problem;
+use super::tree::{Content, Node, Table, join};
+
+/// When a value asks for what cannot be done.
+enum Asks {
+    /// By being there.
+    Present,
+    /// By being one of these words.
+    Is(&'static [&'static str]),
+    /// By beginning with one of these texts.
+    StartsWith(&'static [&'static str]),
+    /// By being `true`.
+    On,
+    /// By being a list that is not empty.
+    NotEmpty,
+}
+
+/// Keys (`*` for any name), the values that ask for too much, and the way out.
+const NOT_IN_THIS_VERSION: &[(&str, Asks, &str)] = &[
+    (
+        "database.url",
+        Asks::StartsWith(&["postgres://", "postgresql://"]),
+        "use sqlite://PATH",
+    ),
+    ("cache.backend", Asks::Is(&["redis"]), "use \"memory\""),
+    ("cache.policy", Asks::Is(&["lfu", "fifo"]), "use \"lru\""),
+    (
+        "security.auth",
+        Asks::Is(&["required"]),
+        "use \"off\" and let nobody else reach the API",
+    ),
+    ("security.jwt.enabled", Asks::On, "leave it false"),
+    ("security.jwt.secret", Asks::Present, "leave it out"),
+    ("security.api_keys.enabled", Asks::On, "leave it false"),
+    ("security.cors.origins", Asks::NotEmpty, "leave it empty"),
+    ("security.rate_limit.enabled", Asks::On, "leave it false"),
+    ("security.encryption.enabled", Asks::On, "leave it false"),
+    ("security.encryption.key", Asks::Present, "leave it out"),
+    ("monitoring.tracing.enabled", Asks::On, "leave it false"),
+    (
+        "logging.file",
+        Asks::Present,
+        "the log goes to stderr; let the container or journald keep it",
+    ),
+    (
+        "groups.*.strategy",
+        Asks::Is(&["one_for_all", "rest_for_one"]),
+        "use \"one_for_one\"",
+    ),
+    (
+        "agents.*.kind",
+        Asks::Is(&["http"]),
+        "use a process that speaks to the service",
+    ),
+    (
+        "agents.*.log",
+        Asks::Present,
+        "its lines go to the ring in memory and the daemon's log",
+    ),
+    ("agents.*.probes.readiness", Asks::Present, "leave it out"),
+    (
+        "agents.*.probes.*.http",
+        Asks::Present,
+        "use protocol = true",
+    ),
+    (
+        "agents.*.probes.*.tcp",
+        Asks::Present,
+        "use protocol = true",
+    ),
+    (
+        "agents.*.probes.*.exec",
+        Asks::Present,
+        "use protocol = true",
+    ),
+    (
+        "queues.*.concurrency",
+        Asks::Present,
+        "limit the agents' replicas and concurrency",
+    ),
+    (
+        "schedules.*",
+        Asks::Present,
+        "submit tasks with --run-at, or from cron",
+    ),
+    (
+        "recovery.actions.*.do",
+        Asks::Is(&[
+            "agent.quarantine",
+            "group.restart",
+            "queue.pause",
+            "exec",
+            "webhook",
+            "exit",
+        ]),
+        "use \"agent.restart\" or \"database.reconnect\"",
+    ),
+];
+
+/// Reports every value that asks for what this version cannot do.
+pub(super) fn refuse(tree: &Table, problems: &mut Vec<Problem>) {
+    for (pattern, asks, way_out) in NOT_IN_THIS_VERSION {
+        let parts: Vec<&str> = pattern.split('.').collect();
+        visit(tree, &parts, "", &mut |key, node| {
+            if asks.too_much(node) {
+                let what = match (asks, node.as_text()) {
+                    (Asks::Is(_), Some(word)) => format!("\"{word}\" is "),
+                    _ => String::new(),
+                };
+                problems.push(Problem {
+                    key: key.to_owned(),
+                    message: format!("{what}not in this version; {way_out}"),
+                    source: Some(node.source.clone()),
+                });
+            }
+        });
+    }
+}
+
+impl Asks {
+    fn too_much(&self, node: &Node) -> bool {
+        let text = node.as_text();
+        match (self, &node.content) {
+            (Self::Present, _) => true,
+            (Self::Is(words), _) => text.is_some_and(|text| words.contains(&text)),
+            (Self::StartsWith(starts), _) => {
+                text.is_some_and(|text| starts.iter().any(|start| text.starts_with(start)))
+            }
+            (Self::On, Content::Value(value)) => value.as_bool() == Some(true),
+            (Self::NotEmpty, Content::Value(value)) => {
+                value.as_array().is_some_and(|items| !items.is_empty())
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Calls `found` for every node that a pattern names.
+fn visit(table: &Table, parts: &[&str], path: &str, found: &mut dyn FnMut(&str, &Node)) {
+    let Some((first, rest)) = parts.split_first() else {
+        return;
+    };
+    for (name, node) in table
+        .iter()
+        .filter(|(name, _)| *first == "*" || *name == first)
+    {
+        let key = join(path, name);
+        match node.as_table() {
+            _ if rest.is_empty() => found(&key, node),
+            Some(below) => visit(below, rest, &key, found),
+            None => {}
+        }
+    }
+}
