@@ -11,6 +11,9 @@
 
 pub mod artifacts;
 mod codec;
+#[cfg(test)]
+mod conformance;
+mod cursor;
 pub mod lock;
 pub mod migrate;
 mod operations;
@@ -19,7 +22,9 @@ mod sqlite;
 use std::path::PathBuf;
 
 use self::sqlite::Sqlite;
-pub use self::sqlite::{Condition, SqliteOptions, Synchronous, WriterExit, WriterKeeper};
+pub use self::sqlite::{
+    CommitListener, Condition, SqliteOptions, Synchronous, WriterExit, WriterKeeper,
+};
 use crate::domain::event::Event;
 use crate::domain::record::Session;
 

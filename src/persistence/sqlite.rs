@@ -3,14 +3,24 @@
 //! Operations are functions of the modules below; they run inside [`Sqlite::write`] or
 //! [`Sqlite::read`] and speak SQL, which stands nowhere else.
 
+pub(crate) mod agents;
 mod batch;
 mod connection;
+pub(crate) mod crashes;
+pub(crate) mod events;
 mod fault;
+pub(crate) mod health;
 mod keeper;
+pub(crate) mod messages;
+pub(crate) mod metrics;
 pub(crate) mod migrations;
 pub(crate) mod offline;
+pub(crate) mod processes;
+pub(crate) mod prune;
 mod queue;
 mod readers;
+pub(crate) mod recovery;
+pub(crate) mod sessions;
 mod shared;
 pub(crate) mod tasks;
 mod values;
@@ -21,9 +31,11 @@ mod writer;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rusqlite::Connection;
+use tokio::time::Instant;
 
 pub use self::connection::Synchronous;
 pub(crate) use self::fault::{Fault, SqlResult};
@@ -36,7 +48,8 @@ use self::write::Write;
 pub(crate) use self::write::{WriteTx, all, first};
 pub use self::writer::WriterExit;
 use super::lock::Lock;
-use super::{EventSink, OpenError, Result};
+use super::{EventSink, OpenError, Result, StoreError};
+use crate::domain::query::DatabaseStatus;
 
 /// The settings of an SQLite store.
 #[derive(Clone)]
@@ -47,38 +60,63 @@ pub struct SqliteOptions {
     pub synchronous: Synchronous,
     /// Connections that read, at most.
     pub readers: u32,
-    /// Called with the journal rows of each commit, in order, after the commit, on the writer's
-    /// thread: it must not block.
-    pub sink: EventSink,
+    /// Hears of each commit.
+    pub listener: CommitListener,
 }
 
 impl SqliteOptions {
-    /// The defaults, with a sink that forgets.
+    /// The defaults, with nobody who listens.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),
             synchronous: Synchronous::default(),
             readers: readers::DEFAULT_READERS,
-            sink: Arc::new(drop),
+            listener: CommitListener::default(),
         }
     }
 }
 
-/// The SQLite backend. Cheap to clone.
+/// Who hears of each commit, after it, on the writer's thread: neither call may block.
+#[derive(Clone)]
+pub struct CommitListener {
+    /// Called with the journal rows, in order, if there are any.
+    pub events: EventSink,
+    /// Called with the time a commit took, its writes included, and their number.
+    pub commit: Arc<dyn Fn(Duration, usize) + Send + Sync>,
+}
+
+impl Default for CommitListener {
+    fn default() -> Self {
+        Self {
+            events: Arc::new(drop),
+            commit: Arc::new(|_, _| ()),
+        }
+    }
+}
+
+/// The SQLite backend. Cheap to clone; the last clone to go lets the writer end.
 #[derive(Clone)]
 pub(crate) struct Sqlite {
+    owner: Arc<Owner>,
+}
+
+struct Owner {
     shared: Arc<Shared>,
     readers: Readers,
-    keeper: Arc<Mutex<Option<WriterKeeper>>>,
-    /// Held for as long as anything can still write.
-    _lock: Arc<Lock>,
+    keeper: Mutex<Option<WriterKeeper>>,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.shared.queue.close();
+    }
 }
 
 impl std::fmt::Debug for Sqlite {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Sqlite")
-            .field("path", &self.shared.path)
+            .field("path", &self.owner.shared.path)
             .finish_non_exhaustive()
     }
 }
@@ -90,11 +128,16 @@ impl Sqlite {
             path,
             synchronous,
             readers,
-            sink,
+            listener,
         } = options;
         let (lock, version) = prepare(path.clone(), synchronous).await?;
-        let shared = Arc::new(Shared::new(path.clone(), synchronous, sink));
-        shared.schema_version.store(version, Relaxed);
+        let shared = Arc::new(Shared::new(
+            path.clone(),
+            synchronous,
+            listener,
+            lock,
+            version,
+        ));
         let readers = Readers::new(path.clone(), readers);
         let mut keeper = WriterKeeper::new(Arc::clone(&shared), readers.clone());
         keeper
@@ -104,20 +147,22 @@ impl Sqlite {
                 path,
                 message: error.to_string(),
             })?;
-        Ok(Self {
+        let owner = Owner {
             shared,
             readers,
-            keeper: Arc::new(Mutex::new(Some(keeper))),
-            _lock: Arc::new(lock),
+            keeper: Mutex::new(Some(keeper)),
+        };
+        Ok(Self {
+            owner: Arc::new(owner),
         })
     }
 
     /// Hands out the one keeper.
     pub(crate) fn keeper(&self) -> Option<WriterKeeper> {
-        let keeper = self.keeper.lock().take();
-        self.shared
-            .kept
-            .store(self.shared.kept.load(Relaxed) || keeper.is_some(), Relaxed);
+        let keeper = self.owner.keeper.lock().take();
+        if keeper.is_some() {
+            self.owner.shared.kept.store(true, Relaxed);
+        }
         keeper
     }
 
@@ -128,7 +173,7 @@ impl Sqlite {
         R: Send + 'static,
     {
         let (write, answer) = Write::new(operation, op);
-        self.shared.queue.push(operation, Box::new(write))?;
+        self.owner.shared.queue.push(operation, Box::new(write))?;
         answer
             .await
             .unwrap_or_else(|_| Err(write::unanswered(operation)))
@@ -140,7 +185,69 @@ impl Sqlite {
         F: FnOnce(&Connection) -> SqlResult<R> + Send + 'static,
         R: Send + 'static,
     {
-        self.readers.read(operation, query).await
+        self.owner.readers.read(operation, query).await
+    }
+}
+
+impl Sqlite {
+    /// What is known of the database, from memory.
+    pub(crate) fn status(&self) -> DatabaseStatus {
+        let Owner {
+            shared, readers, ..
+        } = &*self.owner;
+        let last_error = match shared.condition() {
+            Condition::Open => None,
+            Condition::Lost { message } => Some(message),
+            Condition::Closed => Some("the store is closed".to_owned()),
+        };
+        DatabaseStatus {
+            backend: "sqlite".to_owned(),
+            location: shared.path.display().to_string(),
+            schema_version: shared.schema_version,
+            size_bytes: shared.size_bytes(),
+            wal_bytes: shared.wal_bytes(),
+            readers: readers.size(),
+            readers_busy: readers.busy(),
+            writes_queued: shared.queue.len() as u64,
+            writes_capacity: queue::CAPACITY as u64,
+            writable: last_error.is_none(),
+            last_error,
+        }
+    }
+
+    /// One tiny write and one tiny read, there and back.
+    pub(crate) async fn ping(&self) -> Result<Duration> {
+        let began = Instant::now();
+        self.write("ping", |tx| Ok(connection::touch(tx.conn())?))
+            .await?;
+        let read = "SELECT count(*) FROM sqlite_master";
+        self.read("ping", move |conn| first(conn, read, [], |_| Ok(())))
+            .await?;
+        Ok(began.elapsed())
+    }
+
+    /// Commits what is queued, refuses what comes later, and waits for the writer's end.
+    pub(crate) async fn close(&self) -> Result<()> {
+        let Owner {
+            shared, readers, ..
+        } = &*self.owner;
+        let mut condition = shared.watch();
+        shared.queue.close();
+        readers.close();
+        // A writer that is gone already leaves nobody to wait for.
+        let ended = condition
+            .wait_for(|condition| *condition != Condition::Open)
+            .await;
+        match ended.map(|condition| condition.clone()) {
+            Ok(Condition::Lost { message }) => {
+                shared.release();
+                Err(StoreError::Unavailable {
+                    operation: "close",
+                    message,
+                })
+            }
+            Ok(Condition::Open | Condition::Closed) | Err(_) => Ok(()),
+        }
     }
 }
 

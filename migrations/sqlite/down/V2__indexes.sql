@@ -1,3 +1,4 @@
+DROP INDEX agent_metrics_by_age;
 DROP INDEX idempotency_keys_by_age;
 DROP INDEX events_by_subject;
 DROP INDEX recovery_runs_by_action;

@@ -98,7 +98,7 @@ CREATE TABLE tasks (
     crash_attempts   INTEGER NOT NULL DEFAULT 0,
     interruptions    INTEGER NOT NULL DEFAULT 0,
     alone            INTEGER NOT NULL DEFAULT 0 CHECK (alone IN (0, 1)),
-    session_id       BLOB    REFERENCES sessions (id),
+    session_id       BLOB    CHECK (length(session_id) = 16),
     lease_id         BLOB    CHECK (length(lease_id) = 16),
     instance         TEXT,                 -- the replica that holds it: `echo#0`
     cancel_requested INTEGER NOT NULL DEFAULT 0 CHECK (cancel_requested IN (0, 1)),

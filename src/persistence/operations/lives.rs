@@ -1,79 +1,106 @@
 //! Operations of the store on lives: sessions, agents, their processes, crashes and budgets.
+//!
+//! Each forwards to the backend; what it does stands there.
 
 use std::time::Duration;
 
+use super::sqlite::{agents, crashes, processes, sessions};
 use super::{Result, SessionStart, Store};
 use crate::domain::agent::{Desired, InstanceId};
 use crate::domain::ids::SessionId;
 use crate::domain::name::Name;
 use crate::domain::record::{AgentRecord, Crash, RestartBudget, SpawnedProcess};
 
-#[allow(
-    missing_docs,
-    unused_variables,
-    clippy::todo,
-    reason = "signatures agreed first"
-)]
 impl Store {
+    /// Begins a daemon's life. On SQLite it ends every earlier session and rescues what it held,
+    /// at once.
     pub async fn begin_session(
         &self,
         node: &str,
         pid: u32,
         lease: Duration,
     ) -> Result<SessionStart> {
-        todo!()
+        sessions::begin_session(self.sqlite(), node, pid, lease).await
     }
+
+    /// Puts the end of a session's leases off.
     pub async fn renew_session(&self, session: SessionId, lease: Duration) -> Result<()> {
-        todo!()
+        sessions::renew_session(self.sqlite(), session, lease).await
     }
+
+    /// Ends a session in good order; ending it twice is the same as once.
     pub async fn end_session(&self, session: SessionId) -> Result<()> {
-        todo!()
+        sessions::end_session(self.sqlite(), session).await
     }
+
     /// Takes back what lost sessions and expired leases hold; runs at start and every 10 s.
     pub async fn rescue(&self, session: SessionId) -> Result<u64> {
-        todo!()
+        sessions::rescue(self.sqlite(), session).await
     }
-    /// Inserts, or updates kind and hash; an operator's overrides whose key changed in the file are dropped.
+
+    /// Inserts, or updates kind and hash; an operator's overrides are dropped when the part of the
+    /// file they depend on has changed. Gives back the record as stored.
     pub async fn register_agent(&self, agent: AgentRecord) -> Result<AgentRecord> {
-        todo!()
+        agents::register_agent(self.sqlite(), agent).await
     }
+
+    /// Every agent that was ever registered, by name.
     pub async fn agents(&self) -> Result<Vec<AgentRecord>> {
-        todo!()
+        agents::agents(self.sqlite()).await
     }
+
+    /// Keeps what the operator asked for; `None`: what the file says.
     pub async fn set_desired(&self, agent: &Name, desired: Option<Desired>) -> Result<()> {
-        todo!()
+        agents::set_desired(self.sqlite(), agent, desired).await
     }
+
+    /// Keeps the replicas the operator asked for; `None`: what the file says.
     pub async fn set_replicas(&self, agent: &Name, replicas: Option<u32>) -> Result<()> {
-        todo!()
+        agents::set_replicas(self.sqlite(), agent, replicas).await
     }
-    /// Highest generation and restarts so far.
+
+    /// Keeps the highest generation and the restarts so far; neither ever falls.
     pub async fn save_generation(
         &self,
         agent: &Name,
         generation: u64,
         restarts_total: u64,
     ) -> Result<()> {
-        todo!()
+        agents::save_generation(self.sqlite(), agent, generation, restarts_total).await
     }
+
+    /// Keeps a process that was spawned.
     pub async fn process_spawned(&self, process: SpawnedProcess) -> Result<()> {
-        todo!()
+        processes::process_spawned(self.sqlite(), process).await
     }
+
+    /// Forgets a process that has ended; nothing if it is not known.
     pub async fn process_ended(&self, instance: &InstanceId, generation: u64) -> Result<()> {
-        todo!()
+        processes::process_ended(self.sqlite(), instance, generation).await
     }
+
+    /// Processes that were spawned and not seen to end.
     pub async fn spawned_processes(&self) -> Result<Vec<SpawnedProcess>> {
-        todo!()
+        processes::spawned_processes(self.sqlite()).await
     }
+
+    /// Keeps the black box of an abnormal end; the 50 newest of each agent stay.
     pub async fn log_crash(&self, crash: Crash) -> Result<()> {
-        todo!()
+        crashes::log_crash(self.sqlite(), crash).await
     }
+
+    /// An agent's crashes, newest first.
     pub async fn crashes(&self, agent: &Name, limit: u32) -> Result<Vec<Crash>> {
-        todo!()
+        crashes::crashes(self.sqlite(), agent, limit).await
     }
+
+    /// Inserts or replaces, by owner.
     pub async fn save_restart_budget(&self, budget: RestartBudget) -> Result<()> {
-        todo!()
+        crashes::save_restart_budget(self.sqlite(), budget).await
     }
+
+    /// Every restart budget, by owner.
     pub async fn restart_budgets(&self) -> Result<Vec<RestartBudget>> {
-        todo!()
+        crashes::restart_budgets(self.sqlite()).await
     }
 }

@@ -1,5 +1,9 @@
-//! Operations of the store on what is kept for people to read: messages, health, metrics, recovery, journal.
+//! Operations of the store on what is kept for people to read: messages, health, metrics, recovery,
+//! journal.
+//!
+//! Each forwards to the backend; what it does stands there.
 
+use super::sqlite::{events, health, messages, metrics, recovery};
 use super::{Result, Store};
 use crate::domain::event::{Event, NewEvent};
 use crate::domain::ids::MessageId;
@@ -7,59 +11,78 @@ use crate::domain::name::Name;
 use crate::domain::query::{EventFilter, Page, PageRequest};
 use crate::domain::record::{AgentMetrics, HealthRecord, Message, RecoveryRun, SystemMetrics};
 
-#[allow(
-    missing_docs,
-    unused_variables,
-    clippy::todo,
-    reason = "signatures agreed first"
-)]
 impl Store {
+    /// Keeps a message.
     pub async fn log_message(&self, message: Message) -> Result<()> {
-        todo!()
+        messages::log_message(self.sqlite(), message).await
     }
+
+    /// Marks a message as delivered now; the first time counts.
     pub async fn message_delivered(&self, id: MessageId) -> Result<()> {
-        todo!()
+        messages::message_delivered(self.sqlite(), id).await
     }
+
+    /// Messages, to one agent or all, newest first.
     pub async fn messages(&self, to: Option<Name>, page: PageRequest) -> Result<Page<Message>> {
-        todo!()
+        messages::messages(self.sqlite(), to, page).await
     }
+
+    /// Keeps the results of one round: a row for each check whose level changed, and one compact
+    /// row for the round.
     pub async fn log_health_check(&self, records: Vec<HealthRecord>) -> Result<()> {
-        todo!()
+        health::log_health_check(self.sqlite(), records).await
     }
+
+    /// The changes of a check's level, newest first.
     pub async fn health_history(
         &self,
         check: &str,
         page: PageRequest,
     ) -> Result<Page<HealthRecord>> {
-        todo!()
+        health::health_history(self.sqlite(), check, page).await
     }
+
+    /// Keeps figures of agents, as sampled.
     pub async fn update_agent_metrics(&self, metrics: Vec<AgentMetrics>) -> Result<()> {
-        todo!()
+        metrics::update_agent_metrics(self.sqlite(), metrics).await
     }
+
+    /// An agent's figures as sampled in the last day, newest first.
     pub async fn agent_metrics(&self, agent: &Name, limit: u32) -> Result<Vec<AgentMetrics>> {
-        todo!()
+        metrics::agent_metrics(self.sqlite(), agent, limit).await
     }
+
+    /// Keeps figures of the host, as sampled.
     pub async fn log_system_metrics(&self, metrics: SystemMetrics) -> Result<()> {
-        todo!()
+        metrics::log_system_metrics(self.sqlite(), metrics).await
     }
+
+    /// The host's figures as sampled in the last day, newest first.
     pub async fn system_metrics(&self, limit: u32) -> Result<Vec<SystemMetrics>> {
-        todo!()
+        metrics::system_metrics(self.sqlite(), limit).await
     }
+
     /// Inserts or replaces, by id.
     pub async fn log_recovery_run(&self, run: RecoveryRun) -> Result<()> {
-        todo!()
+        recovery::log_recovery_run(self.sqlite(), run).await
     }
+
+    /// Runs of one recovery action or all, newest first.
     pub async fn recovery_runs(
         &self,
         action: Option<String>,
         page: PageRequest,
     ) -> Result<Page<RecoveryRun>> {
-        todo!()
+        recovery::recovery_runs(self.sqlite(), action, page).await
     }
+
+    /// Puts facts into the journal in one commit; they are published after it.
     pub async fn append_events(&self, events: Vec<NewEvent>) -> Result<()> {
-        todo!()
+        events::append_events(self.sqlite(), events).await
     }
+
+    /// Journal entries, oldest first.
     pub async fn events(&self, filter: EventFilter, limit: u32) -> Result<Vec<Event>> {
-        todo!()
+        events::events(self.sqlite(), filter, limit).await
     }
 }

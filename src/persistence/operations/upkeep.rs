@@ -2,30 +2,29 @@
 
 use std::time::Duration;
 
+use super::sqlite::prune;
 use super::{Result, Store};
 use crate::domain::query::{DatabaseStatus, Pruned};
 
-#[allow(
-    missing_docs,
-    unused_variables,
-    clippy::todo,
-    reason = "signatures agreed first"
-)]
 impl Store {
     /// Answers from memory; never waits for the database.
+    #[must_use]
     pub fn status(&self) -> DatabaseStatus {
-        todo!()
+        self.sqlite().status()
     }
+
     /// One tiny write and one tiny read, there and back.
     pub async fn ping(&self) -> Result<Duration> {
-        todo!()
+        self.sqlite().ping().await
     }
+
     /// Removes what retention says, in batches that hold the writer for 50 ms at most.
     pub async fn prune(&self) -> Result<Pruned> {
-        todo!()
+        prune::prune(self.sqlite()).await
     }
-    /// Commits what is queued, refuses what comes later, checkpoints and closes.
+
+    /// Commits what is queued, refuses what comes later, writes the log back and closes.
     pub async fn close(&self) -> Result<()> {
-        todo!()
+        self.sqlite().close().await
     }
 }

@@ -3,16 +3,19 @@
 use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use super::CommitListener;
 use super::connection::Synchronous;
 use super::fault::{Fault, SqlResult};
 use super::queue::WriteQueue;
 use super::writer::WriterExit;
 use crate::domain::event::Event;
-use crate::persistence::EventSink;
+use crate::persistence::lock::Lock;
 
 /// Whether the database takes writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,11 +70,13 @@ pub(super) struct Shared {
     pub(super) path: PathBuf,
     pub(super) synchronous: Synchronous,
     pub(super) queue: WriteQueue,
-    pub(super) schema_version: AtomicU32,
+    pub(super) schema_version: u32,
     /// Whether somebody starts the next writer when one ends.
     pub(super) kept: AtomicBool,
     condition: watch::Sender<Condition>,
-    sink: EventSink,
+    listener: CommitListener,
+    /// Held for as long as anything may still write.
+    lock: Mutex<Option<Lock>>,
     size_bytes: AtomicU64,
     wal_bytes: AtomicU64,
     commits: AtomicU64,
@@ -81,15 +86,22 @@ pub(super) struct Shared {
 const MEASURE_EVERY: u64 = 64;
 
 impl Shared {
-    pub(super) fn new(path: PathBuf, synchronous: Synchronous, sink: EventSink) -> Self {
+    pub(super) fn new(
+        path: PathBuf,
+        synchronous: Synchronous,
+        listener: CommitListener,
+        lock: Lock,
+        schema_version: u32,
+    ) -> Self {
         Self {
             path,
             synchronous,
             queue: WriteQueue::new(),
-            schema_version: AtomicU32::new(0),
+            schema_version,
             kept: AtomicBool::new(false),
             condition: watch::Sender::new(Condition::Open),
-            sink,
+            listener,
+            lock: Mutex::new(Some(lock)),
             size_bytes: AtomicU64::new(0),
             wal_bytes: AtomicU64::new(0),
             commits: AtomicU64::new(0),
@@ -124,7 +136,10 @@ impl Shared {
     /// Called by a writer thread at its very end.
     pub(super) fn writer_ended(&self, exit: &WriterExit) {
         match exit {
-            WriterExit::Closed => self.set_condition(Condition::Closed),
+            WriterExit::Closed => {
+                self.release();
+                self.set_condition(Condition::Closed);
+            }
             WriterExit::Lost { message } if !self.kept.load(Relaxed) => {
                 self.lose(&Fault::Lost(message.clone()));
             }
@@ -135,28 +150,31 @@ impl Shared {
         }
     }
 
-    /// Hands the journal rows of a commit on.
-    pub(super) fn publish(&self, events: Vec<Event>) {
-        if events.is_empty() {
-            return;
-        }
-        let count = events.len();
-        if catch_unwind(AssertUnwindSafe(|| (self.sink)(events))).is_err() {
-            tracing::error!(
-                count,
-                "a listener of the journal panicked; it missed these events"
-            );
-        }
+    /// Lets another process own the file.
+    pub(super) fn release(&self) {
+        self.lock.lock().take();
     }
 
-    /// Counts a commit.
-    pub(super) fn committed(&self, _writes: usize) {
+    /// Tells of a commit.
+    pub(super) fn committed(&self, events: Vec<Event>, took: Duration, writes: usize) {
         if self
             .commits
             .fetch_add(1, Relaxed)
             .is_multiple_of(MEASURE_EVERY)
         {
             self.measure();
+        }
+        let tell = || {
+            (self.listener.commit)(took, writes);
+            if !events.is_empty() {
+                (self.listener.events)(events);
+            }
+        };
+        if catch_unwind(AssertUnwindSafe(tell)).is_err() {
+            tracing::error!(
+                writes,
+                "a listener of the store panicked; it missed a commit"
+            );
         }
     }
 

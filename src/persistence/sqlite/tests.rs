@@ -9,6 +9,7 @@ use super::*;
 use crate::domain::event::{Event, NewEvent};
 use crate::domain::timestamp::Timestamp;
 use crate::persistence::StoreError;
+use crate::persistence::{Store, conformance};
 
 fn fact(subject: &str) -> NewEvent {
     NewEvent {
@@ -23,7 +24,7 @@ async fn open(dir: &tempfile::TempDir) -> (Sqlite, Arc<Mutex<Vec<Event>>>) {
     let published = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&published);
     let mut options = SqliteOptions::new(dir.path().join("test.db"));
-    options.sink = Arc::new(move |events| sink.lock().extend(events));
+    options.listener.events = Arc::new(move |events| sink.lock().extend(events));
     (Sqlite::open(options).await.unwrap(), published)
 }
 
@@ -83,3 +84,36 @@ async fn a_refused_write_fails_alone_even_after_it_changed_something() {
     assert_eq!(stored, ["good 1", "good 2", "good 3"]);
     assert_eq!(published.lock().len(), 3);
 }
+
+async fn fresh(dir: &tempfile::TempDir) -> Store {
+    Store::open(SqliteOptions::new(dir.path().join("store.db")))
+        .await
+        .unwrap()
+}
+
+macro_rules! conformance {
+    ($($case:ident),* $(,)?) => {$(
+        #[tokio::test]
+        async fn $case() {
+            let dir = tempfile::tempdir().unwrap();
+            conformance::$case(fresh(&dir).await).await;
+        }
+    )*};
+}
+
+conformance!(
+    an_agents_overrides_last_until_its_part_of_the_file_changes,
+    generations_and_restarts_never_fall,
+    an_unknown_agent_is_named,
+    processes_are_known_from_their_spawn_to_their_end,
+    crashes_come_newest_first_and_fifty_of_each_agent_are_kept,
+    a_restart_budget_replaces_its_predecessor,
+    messages_are_paged_newest_first_and_delivered_once,
+    a_health_row_is_written_when_a_level_changes,
+    figures_come_newest_first,
+    a_recovery_run_is_replaced_by_its_end,
+    events_are_found_by_position_type_family_and_subject,
+    a_ping_goes_there_and_back,
+    retention_spares_what_is_young,
+    after_close_writes_and_reads_are_refused,
+);

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::batch;
 use super::connection;
@@ -97,7 +98,7 @@ fn live(shared: &Shared, report_start: oneshot::Sender<Result<()>>) -> WriterExi
 /// Opens the file and proves by a tiny write that it takes writes.
 fn open(shared: &Shared) -> SqlResult<(Connection, FileIdentity)> {
     let conn = connection::open_writer(&shared.path, shared.synchronous, false)?;
-    conn.execute_batch("BEGIN IMMEDIATE; PRAGMA user_version = 1; COMMIT")?;
+    connection::touch(&conn)?;
     let identity = FileIdentity::of(&shared.path)?;
     shared.measure();
     Ok((conn, identity))
@@ -125,13 +126,13 @@ fn carry_out(
     jobs: &mut Vec<Box<dyn Job>>,
     events: &mut Vec<Event>,
 ) -> SqlResult<()> {
+    let began = Instant::now();
     let committed = identity
         .check(&shared.path)
         .and_then(|()| batch::commit(conn, jobs, events));
     match committed {
         Ok(()) => {
-            shared.committed(jobs.len());
-            shared.publish(std::mem::take(events));
+            shared.committed(std::mem::take(events), began.elapsed(), jobs.len());
             jobs.drain(..).for_each(|job| job.answer(None));
             Ok(())
         }

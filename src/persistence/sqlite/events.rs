@@ -1,0 +1,92 @@
+//! The journal's rows on SQLite. Most are inserted by the writes they report, see
+//! [`WriteTx::event`](super::WriteTx::event).
+
+use rusqlite::types::{ToSql, Value};
+use rusqlite::{Row, params_from_iter};
+
+use super::{Json, Sqlite, all};
+use crate::domain::event::{Event, NewEvent};
+use crate::domain::query::{EventFilter, MAX_PAGE_LIMIT};
+use crate::persistence::Result;
+
+pub(crate) async fn append_events(db: &Sqlite, events: Vec<NewEvent>) -> Result<()> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    db.write("append events", move |tx| {
+        events.iter().try_for_each(|event| tx.event(event.clone()))
+    })
+    .await
+}
+
+/// The oldest first.
+pub(crate) async fn events(db: &Sqlite, filter: EventFilter, limit: u32) -> Result<Vec<Event>> {
+    db.read("list events", move |conn| {
+        let (conditions, mut values) = conditions(&filter);
+        values.push(limit.clamp(1, MAX_PAGE_LIMIT).into());
+        let list = format!(
+            "SELECT seq, id, type, subject, at, data FROM events WHERE {conditions}
+             ORDER BY seq LIMIT ?"
+        );
+        all(
+            conn,
+            &list,
+            params_from_iter(values.iter().map(|v| v as &dyn ToSql)),
+            event,
+        )
+    })
+    .await
+}
+
+fn conditions(filter: &EventFilter) -> (String, Vec<Value>) {
+    let mut conditions = vec!["seq > ?".to_owned()];
+    let mut values: Vec<Value> = vec![filter.after.unwrap_or(0).into()];
+    if let Some(since) = filter.since {
+        conditions.push("at >= ?".into());
+        values.push(since.as_micros().into());
+    }
+    if let Some(subject) = &filter.subject {
+        conditions.push("subject = ?".into());
+        values.push(subject.clone().into());
+    }
+    if !filter.kinds.is_empty() {
+        let kinds: Vec<_> = filter
+            .kinds
+            .iter()
+            .map(|kind| kind_condition(kind))
+            .collect();
+        conditions.push(format!(
+            "({})",
+            kinds
+                .iter()
+                .map(|(sql, _)| *sql)
+                .collect::<Vec<_>>()
+                .join(" OR ")
+        ));
+        values.extend(kinds.into_iter().map(|(_, value)| Value::from(value)));
+    }
+    (conditions.join(" AND "), values)
+}
+
+/// `task.*` stands for its family.
+fn kind_condition(kind: &str) -> (&'static str, String) {
+    match kind.strip_suffix(".*") {
+        Some(family) => (
+            "substr(type, 1, instr(type, '.') - 1) = ?",
+            family.to_owned(),
+        ),
+        None => ("type = ?", kind.to_owned()),
+    }
+}
+
+fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
+    let Json(data) = row.get(5)?;
+    Ok(Event {
+        seq: row.get(0)?,
+        id: row.get(1)?,
+        kind: row.get(2)?,
+        subject: row.get(3)?,
+        at: row.get(4)?,
+        data,
+    })
+}
