@@ -50,6 +50,8 @@ pub enum LifeNote {
     },
     /// An error that did not end it (a garbled frame, a failed task): counted.
     Error,
+    /// What it held and said last; comes once, right before its end, where the kind can tell.
+    LastWords(Evidence),
     /// What it shows now, unasked; kept for the crash record if it is the last.
     Evidence(Box<Evidence>),
 }

@@ -16,6 +16,7 @@ use crate::domain::agent::InstanceId;
 use crate::domain::exit::ExitReason;
 use crate::domain::ids::{LeaseId, TaskId, WorkflowId};
 use crate::domain::name::Name;
+use crate::domain::record::Message;
 use crate::domain::task::TaskError;
 
 /// A task as an agent gets it.
@@ -52,6 +53,15 @@ pub trait TaskPort: Send + Sync + Debug {
 
     /// Asks the life to give a task up; it settles it as cancelled, or with its result.
     fn cancel(&self, task: TaskId, reason: &str);
+
+    /// Hands a message over.
+    ///
+    /// # Errors
+    /// [`PortClosed`] if the life has ended, or takes no messages.
+    fn deliver(&self, message: Message) -> Result<(), PortClosed> {
+        drop(message);
+        Err(PortClosed)
+    }
 }
 
 /// A life that takes work.

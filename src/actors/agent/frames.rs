@@ -227,7 +227,10 @@ mod tests {
             ),
             (r#"{"type":"heartbeat","x":[]}"#, FromAgent::Heartbeat),
             (r#"{"n":3,"type":"pong"}"#, FromAgent::Pong { n: 3 }),
-            (r#"{"type":"metric","name":"a","value":1}"#, FromAgent::Metric {}),
+            (
+                r#"{"type":"metric","name":"a","value":1}"#,
+                FromAgent::Metric {},
+            ),
         ] {
             assert_eq!(hear(line.as_bytes()), Heard::Frame(frame), "{line}");
         }
@@ -245,7 +248,15 @@ mod tests {
 
     #[test]
     fn what_is_no_object_is_a_log_line() {
-        for line in [&b"hello"[..], b"", b"[1]", b"7", b"{\"type\":", b"\xff\xfe", b"null"] {
+        for line in [
+            &b"hello"[..],
+            b"",
+            b"[1]",
+            b"7",
+            b"{\"type\":",
+            b"\xff\xfe",
+            b"null",
+        ] {
             assert_eq!(hear(line), Heard::Text);
         }
     }
@@ -263,7 +274,10 @@ mod tests {
     #[test]
     fn an_unknown_type_is_broken_and_named() {
         for line in [r#"{"type":"sing"}"#, r#"{"kind":"ready"}"#] {
-            assert!(matches!(hear(line.as_bytes()), Heard::Broken { .. }), "{line}");
+            assert!(
+                matches!(hear(line.as_bytes()), Heard::Broken { .. }),
+                "{line}"
+            );
         }
     }
 
@@ -276,6 +290,9 @@ mod tests {
         .line();
         let text = String::from_utf8(line).unwrap();
         assert_eq!(text.matches('\n').count(), 1);
-        assert!(text.starts_with(r#"{"type":"cancel","task_id":"tsk_0101"#), "{text}");
+        assert!(
+            text.starts_with(r#"{"type":"cancel","task_id":"tsk_0101"#),
+            "{text}"
+        );
     }
 }

@@ -53,7 +53,10 @@ impl<R: AsyncRead + Unpin> Lines<R> {
             }
             let end = available.iter().position(|byte| *byte == b'\n');
             let part = &available[..end.unwrap_or(available.len())];
-            let room = self.limit.saturating_sub(self.line.bytes.len()).min(part.len());
+            let room = self
+                .limit
+                .saturating_sub(self.line.bytes.len())
+                .min(part.len());
             self.line.bytes.extend_from_slice(&part[..room]);
             self.line.cut += (part.len() - room) as u64;
             self.begun = true;

@@ -98,8 +98,12 @@ fn copy_chunk(
             return Ok(());
         }
         let missing = length.saturating_sub(chunk.bytes() + 1);
-        let from = usize::try_from(missing).unwrap_or(usize::MAX).min(available.len());
-        let end = available[from..].iter().position(|byte| is_separator(*byte));
+        let from = usize::try_from(missing)
+            .unwrap_or(usize::MAX)
+            .min(available.len());
+        let end = available[from..]
+            .iter()
+            .position(|byte| is_separator(*byte));
         let used = end.map_or(available.len(), |end| from + end + 1);
         chunk.append(&available[..used])?;
         input.consume(used);
@@ -138,7 +142,11 @@ pub(super) fn merge(desk: Desk<'_>, counts: &[ArtifactRef]) -> Result<Lines, Ste
         .collect::<Result<Vec<_>, _>>()?;
     let mut heads = BinaryHeap::new();
     for (index, source) in sources.iter_mut().enumerate() {
-        heads.extend(source.next()?.map(|(word, times)| Reverse((word, index, times))));
+        heads.extend(
+            source
+                .next()?
+                .map(|(word, times)| Reverse((word, index, times))),
+        );
     }
     let mut sum: Option<(Vec<u8>, u64)> = None;
     let mut seen = 0_u32;
@@ -204,10 +212,15 @@ impl Source {
         if line.pop() != Some(b'\n') {
             return Err(wrong());
         }
-        let tab = line.iter().position(|byte| *byte == b'\t').ok_or_else(wrong)?;
+        let tab = line
+            .iter()
+            .position(|byte| *byte == b'\t')
+            .ok_or_else(wrong)?;
         let word = line.split_off(tab + 1);
         line.pop();
-        let times = std::str::from_utf8(&line).ok().and_then(|text| text.parse().ok());
+        let times = std::str::from_utf8(&line)
+            .ok()
+            .and_then(|text| text.parse().ok());
         Ok((word, times.ok_or_else(wrong)?))
     }
 }
@@ -238,7 +251,11 @@ mod tests {
 
     fn bytes_of(artifacts: &Artifacts, file: &ArtifactRef) -> Vec<u8> {
         let mut bytes = Vec::new();
-        artifacts.read(file).unwrap().read_to_end(&mut bytes).unwrap();
+        artifacts
+            .read(file)
+            .unwrap()
+            .read_to_end(&mut bytes)
+            .unwrap();
         bytes
     }
 
@@ -247,13 +264,25 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (artifacts, file) = store(dir.path(), text);
         let chunks = split(desk(&artifacts, "wfl_1/tsk_1"), &file).unwrap();
-        let pieces: Vec<_> = chunks.iter().map(|chunk| bytes_of(&artifacts, chunk)).collect();
+        let pieces: Vec<_> = chunks
+            .iter()
+            .map(|chunk| bytes_of(&artifacts, chunk))
+            .collect();
         assert_eq!(pieces.concat(), text);
-        let (_last, others) = pieces.split_last().unwrap_or((&pieces.first().cloned().unwrap_or_default(), &[])).clone();
-        assert!(others.iter().all(|piece| piece.last().is_some_and(|byte| is_separator(*byte))));
+        let (_last, others) = pieces
+            .split_last()
+            .unwrap_or((&pieces.first().cloned().unwrap_or_default(), &[]))
+            .clone();
+        assert!(
+            others
+                .iter()
+                .all(|piece| piece.last().is_some_and(|byte| is_separator(*byte)))
+        );
         let counts: Vec<_> = (0..)
             .zip(&chunks)
-            .map(|(i, chunk)| count_chunk(desk(&artifacts, &format!("wfl_1/tsk_{i}")), chunk).unwrap())
+            .map(|(i, chunk)| {
+                count_chunk(desk(&artifacts, &format!("wfl_1/tsk_{i}")), chunk).unwrap()
+            })
             .collect();
         match merge(desk(&artifacts, "wfl_1/tsk_m"), &counts).unwrap() {
             Lines::Text(text) => text.into_bytes(),
@@ -271,7 +300,9 @@ mod tests {
         let mut all: Vec<_> = counts.into_iter().collect();
         all.sort_by_key(|(_, times)| Reverse(*times));
         let lines = all.into_iter().take(20);
-        lines.flat_map(|(word, times)| [times.to_string().as_bytes(), b"\t", word, b"\n"].concat()).collect()
+        lines
+            .flat_map(|(word, times)| [times.to_string().as_bytes(), b"\t", word, b"\n"].concat())
+            .collect()
     }
 
     #[test]
@@ -300,8 +331,13 @@ mod tests {
             ..desk(&artifacts, "wfl_1/t")
         };
         assert!(matches!(split(cancelled, &file), Err(StepError::Cancelled)));
-        assert!(matches!(count_chunk(cancelled, &file), Err(StepError::Cancelled)));
-        let left = std::fs::read_dir(artifacts.root().join("wfl_1")).unwrap().count();
+        assert!(matches!(
+            count_chunk(cancelled, &file),
+            Err(StepError::Cancelled)
+        ));
+        let left = std::fs::read_dir(artifacts.root().join("wfl_1"))
+            .unwrap()
+            .count();
         assert_eq!(left, 0);
     }
 
@@ -311,7 +347,10 @@ mod tests {
         for text in ["x\ty\n", "1 y\n", "1\ty"] {
             let (artifacts, file) = store(dir.path(), text.as_bytes());
             let error = merge(desk(&artifacts, "wfl_1/t"), &[file]).unwrap_err();
-            assert_eq!(error.to_string(), "artifact 'uploads/text' is no file of counts");
+            assert_eq!(
+                error.to_string(),
+                "artifact 'uploads/text' is no file of counts"
+            );
         }
     }
 

@@ -34,7 +34,9 @@ pub(super) fn chunk_length(bytes: u64) -> u64 {
     const LARGEST: u64 = 2 << 20;
     const AT_LEAST: u64 = 8;
     const AT_MOST: u64 = 256;
-    (bytes / AT_LEAST).clamp(SMALLEST, LARGEST).max(bytes.div_ceil(AT_MOST))
+    (bytes / AT_LEAST)
+        .clamp(SMALLEST, LARGEST)
+        .max(bytes.div_ceil(AT_MOST))
 }
 
 /// A word with its count, ordered as results are: more often first, then by bytes.

@@ -1,0 +1,216 @@
+//! Agents that are child processes, in any language.
+//!
+//! ```text
+//! supervisor ─▶ ProcessAgent (on an arbiter: orders, evidence)
+//!                  │ leash: told, killed          ▲ how it ended
+//!                  ▼                              │
+//!               Session (on the daemon's runtime: one process, its pipes, its end)
+//!                  │ lines                        ▲ frames
+//!                  ▼                              │
+//!               Talk ◀─────────── TaskPort ── dispatcher
+//! ```
+//!
+//! Rely on: a life ends when its process has been reaped and the rest of its group was killed;
+//! dropping the actor kills the group; the next life of a replica begins only when the process of
+//! the one before is gone; nothing that a child does (or does not do) with its pipes holds up
+//! the arbiter.
+
+mod exit;
+mod jobs;
+mod leash;
+mod log;
+mod log_file;
+mod session;
+mod talk;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::fut::{ActorFutureExt as _, wrap_future};
+use actix::{Actor, ActorContext as _, AsyncContext as _};
+use parking_lot::Mutex;
+use rustix::process::Signal;
+use tokio::sync::{oneshot, watch};
+
+use super::registry::AgentEnvironment;
+use crate::actors::life::{ChildFactory, Evidence, Hosted, Life};
+use crate::actors::runner::{AgentContext, HostedChild};
+use crate::domain::agent::{AgentSpec, InstanceId, ProcessProtocol, ProcessSpec, StopPolicy};
+use crate::domain::exit::ExitReason;
+pub(crate) use exit::OomKills;
+use jobs::JobAgent;
+use leash::Leash;
+use log::AgentLog;
+use log_file::LogFile;
+use session::Session;
+use talk::Talk;
+
+/// What all lives of an agent have in common.
+#[derive(Debug)]
+struct Plan {
+    process: ProcessSpec,
+    stop: StopPolicy,
+    environment: AgentEnvironment,
+    oom_kills: OomKills,
+}
+
+impl Plan {
+    fn signal(&self) -> Signal {
+        Signal::from_named_raw(self.stop.signal).unwrap_or(Signal::TERM)
+    }
+}
+
+/// What the lives of one replica have in common.
+#[derive(Debug)]
+struct Slot {
+    log: Arc<AgentLog>,
+    /// Turns true when the process of the last life is gone.
+    gone: Mutex<Option<watch::Receiver<bool>>>,
+}
+
+/// The replicas of an agent, as their lives come.
+#[derive(Debug, Default)]
+struct Slots(Mutex<Vec<Arc<Slot>>>);
+
+impl Slots {
+    fn of(&self, instance: &InstanceId, plan: &Plan) -> Arc<Slot> {
+        let mut slots = self.0.lock();
+        let index = instance.index as usize;
+        while slots.len() <= index {
+            let instance = InstanceId {
+                agent: instance.agent.clone(),
+                index: u32::try_from(slots.len()).unwrap_or(u32::MAX),
+            };
+            slots.push(Arc::new(Slot::new(instance, plan)));
+        }
+        slots[index].clone()
+    }
+}
+
+impl Slot {
+    fn new(instance: InstanceId, plan: &Plan) -> Self {
+        let environment = &plan.environment;
+        let file =
+            plan.process.log.as_ref().map(|spec| {
+                LogFile::start(environment.launcher.runtime(), &environment.log_dir, spec)
+            });
+        Self {
+            log: Arc::new(AgentLog::new(instance, file)),
+            gone: Mutex::new(None),
+        }
+    }
+}
+
+/// One life of a child process that is kept alive, with or without a conversation.
+pub(crate) struct ProcessAgent {
+    plan: Arc<Plan>,
+    slot: Arc<Slot>,
+    leash: Arc<Leash>,
+    talk: Option<Arc<Talk>>,
+}
+
+impl ProcessAgent {
+    /// What starts the lives of `spec`.
+    pub(crate) fn child(
+        spec: &AgentSpec,
+        process: &ProcessSpec,
+        environment: &AgentEnvironment,
+    ) -> Arc<dyn ChildFactory> {
+        let plan = Arc::new(Plan {
+            process: process.clone(),
+            stop: spec.stop,
+            environment: environment.clone(),
+            oom_kills: OomKills::from_now(),
+        });
+        let slots = Slots::default();
+        if process.protocol == ProcessProtocol::Exec {
+            return HostedChild::new(move |life: &Life| {
+                JobAgent::new(plan.clone(), slots.of(&life.instance, &plan))
+            });
+        }
+        HostedChild::new(move |life: &Life| Self {
+            plan: plan.clone(),
+            slot: slots.of(&life.instance, &plan),
+            leash: Arc::default(),
+            talk: None,
+        })
+    }
+}
+
+impl Actor for ProcessAgent {
+    type Context = AgentContext<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let (session, talk) = Session::prepare(
+            self.plan.clone(),
+            self.slot.clone(),
+            self.leash.clone(),
+            ctx.life().clone(),
+        );
+        self.talk = talk;
+        let (tell, ended) = oneshot::channel();
+        let runtime = self.plan.environment.launcher.runtime();
+        runtime.spawn(async move {
+            // Nobody listens after a kill.
+            tell.send(session.live().await).ok();
+        });
+        ctx.spawn(wrap_future(ended).map(|reason, _: &mut Self, ctx| end(reason, ctx)));
+    }
+}
+
+/// The process is gone, or its session broke.
+fn end(
+    reason: Result<ExitReason, oneshot::error::RecvError>,
+    ctx: &mut AgentContext<ProcessAgent>,
+) {
+    ctx.exit_with(reason.unwrap_or_else(|_| ExitReason::Error {
+        message: "the watch over the process broke".to_owned(),
+    }));
+    // `exit_with` inside a future of the actor ends the life with this poll.
+    ctx.stop();
+}
+
+impl Drop for ProcessAgent {
+    fn drop(&mut self) {
+        self.leash.kill();
+        if let Some(talk) = &self.talk {
+            talk.close();
+        }
+    }
+}
+
+impl Hosted for ProcessAgent {
+    const READY_AT_START: bool = false;
+
+    fn drain(&mut self, at_most: Duration, ctx: &mut AgentContext<Self>) {
+        let Some(talk) = self.talk.clone() else {
+            // Without a conversation there is nothing to finish.
+            return self.leash.signal(self.plan.signal());
+        };
+        self.leash.tell();
+        talk.drain(at_most);
+        ctx.spawn(wrap_future(async move {
+            talk.tasks.until_empty().await;
+            talk.shut_down();
+        }));
+    }
+
+    fn stop(&mut self, _ctx: &mut AgentContext<Self>) {
+        self.leash.signal(self.plan.signal());
+    }
+
+    fn probe(&mut self, answer: oneshot::Sender<Evidence>, _ctx: &mut AgentContext<Self>) {
+        match &self.talk {
+            Some(talk) => talk.probe(answer),
+            // Who asked may have stopped waiting.
+            None => drop(answer.send(self.evidence())),
+        }
+    }
+
+    fn evidence(&self) -> Evidence {
+        match &self.talk {
+            Some(talk) => talk.evidence(),
+            None => session::silent_evidence(&self.leash, &self.slot.log),
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! `protocol = "exec"`: one process a task. The payload goes to stdin as JSON, stdout is the
+//! result (JSON, or else text), the exit code decides.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::fut::{ActorFutureExt as _, wrap_future};
+use actix::{Actor, ActorContext as _, AsyncContext as _};
+use rustix::process::Signal;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+
+use super::exit::{Circumstances, reason};
+use super::leash::Leash;
+use super::log::{AgentLog, Level, MAX_LOG_LINE};
+use super::{Plan, Slot};
+use crate::actors::agent::exec::FAILURE_MARK;
+use crate::actors::agent::family::{end_family, signal_group};
+use crate::actors::agent::frames::MAX_LINE;
+use crate::actors::agent::launcher::{Input, LaunchError, Launched};
+use crate::actors::agent::lines::Lines;
+use crate::actors::agent::open_tasks::OpenTasks;
+use crate::actors::life::{Evidence, Hosted, Life, LifeNote, Ready};
+use crate::actors::runner::AgentContext;
+use crate::actors::work::{AgentOutcome, PortClosed, TaskFrame, TaskPort};
+use crate::domain::exit::ExitReason;
+use crate::domain::ids::TaskId;
+use crate::domain::task::TaskError;
+
+/// How long the pipes of an ended process are read.
+const PIPES_EMPTY_WITHIN: Duration = Duration::from_millis(250);
+
+/// One life of an agent that has a process only while it has a task.
+pub(crate) struct JobAgent {
+    desk: Arc<Desk>,
+    /// Ends when the last process has ended.
+    running: Option<mpsc::Receiver<()>>,
+}
+
+/// What its tasks share.
+#[derive(Debug)]
+struct Desk {
+    plan: Arc<Plan>,
+    log: Arc<AgentLog>,
+    tasks: OpenTasks,
+    leashes: parking_lot::Mutex<Vec<std::sync::Weak<Leash>>>,
+}
+
+impl JobAgent {
+    pub(super) fn new(plan: Arc<Plan>, slot: Arc<Slot>) -> Self {
+        Self {
+            desk: Arc::new(Desk {
+                plan,
+                log: slot.log.clone(),
+                tasks: OpenTasks::new(),
+                leashes: parking_lot::Mutex::default(),
+            }),
+            running: None,
+        }
+    }
+}
+
+impl Actor for JobAgent {
+    type Context = AgentContext<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        if let Err(message) = can_run(&self.desk.plan) {
+            ctx.exit_with(ExitReason::StartFailed { message });
+            return;
+        }
+        let (alive, running) = mpsc::channel(1);
+        self.running = Some(running);
+        ctx.life().ready(Ready {
+            port: Some(Arc::new(JobPort {
+                desk: self.desk.clone(),
+                life: ctx.life().clone(),
+                alive: parking_lot::Mutex::new(Some(alive)),
+            })),
+            ..Ready::default()
+        });
+    }
+}
+
+impl Drop for JobAgent {
+    fn drop(&mut self) {
+        self.desk.tasks.close();
+        for leash in self.desk.leashes.lock().drain(..) {
+            if let Some(leash) = leash.upgrade() {
+                leash.kill();
+            }
+        }
+    }
+}
+
+impl Hosted for JobAgent {
+    const READY_AT_START: bool = false;
+
+    fn drain(&mut self, _at_most: Duration, ctx: &mut AgentContext<Self>) {
+        let desk = self.desk.clone();
+        let done = wrap_future(async move { desk.tasks.until_empty().await });
+        ctx.spawn(done.map(|(), _: &mut Self, ctx: &mut AgentContext<Self>| ctx.stop()));
+    }
+
+    fn stop(&mut self, ctx: &mut AgentContext<Self>) {
+        self.desk.tasks.close();
+        let running = self.running.take();
+        let ended = wrap_future(async move {
+            if let Some(mut running) = running {
+                // Nothing is ever sent: it resolves when every process has ended.
+                running.recv().await;
+            }
+        });
+        ctx.spawn(ended.map(|(), _: &mut Self, ctx: &mut AgentContext<Self>| ctx.stop()));
+    }
+
+    fn evidence(&self) -> Evidence {
+        self.desk.tasks.sign();
+        let usage = self.desk.usage();
+        Evidence {
+            cpu_seconds: Some(usage.cpu_seconds),
+            memory_bytes: Some(usage.memory_bytes),
+            log: self.desk.log.lines(),
+            ..self.desk.tasks.evidence()
+        }
+    }
+}
+
+impl Desk {
+    fn usage(&self) -> crate::actors::agent::proc::Usage {
+        let leashes = self.leashes.lock();
+        let pids = leashes.iter().filter_map(|leash| leash.upgrade()?.pid());
+        let mut sum = crate::actors::agent::proc::Usage::default();
+        for usage in pids.filter_map(crate::actors::agent::proc::tree_usage) {
+            sum.cpu_seconds += usage.cpu_seconds;
+            sum.memory_bytes += usage.memory_bytes;
+        }
+        sum
+    }
+
+    fn leash(&self) -> Arc<Leash> {
+        let leash = Arc::<Leash>::default();
+        let mut leashes = self.leashes.lock();
+        leashes.retain(|leash| leash.strong_count() > 0);
+        leashes.push(Arc::downgrade(&leash));
+        leash
+    }
+}
+
+/// Whether the command can be found, so that a wrong one is seen when the agent starts and not
+/// with its first task.
+fn can_run(plan: &Plan) -> Result<(), String> {
+    let process = &plan.process;
+    let name = process.command.first().map_or("", String::as_str);
+    if name == crate::actors::agent::exec::THIS_BINARY {
+        return Ok(());
+    }
+    let directory = process.directory.clone().unwrap_or_default();
+    let path = process.env.set.get("PATH").map(std::ffi::OsString::from);
+    let path = path
+        .or_else(|| std::env::var_os("PATH"))
+        .unwrap_or_default();
+    let found = if name.contains('/') {
+        directory.join(name).exists()
+    } else {
+        std::env::split_paths(&path).any(|place| place.join(name).is_file())
+    };
+    found.then_some(()).ok_or_else(|| {
+        let path = path.to_string_lossy();
+        format!("command '{name}' not found in PATH ({path})")
+    })
+}
+
+/// The way in for tasks.
+#[derive(Debug)]
+struct JobPort {
+    desk: Arc<Desk>,
+    life: Life,
+    alive: parking_lot::Mutex<Option<mpsc::Sender<()>>>,
+}
+
+impl TaskPort for JobPort {
+    fn assign(&self, task: TaskFrame) -> Result<(), PortClosed> {
+        let opened = self.desk.tasks.open(task.id, task.lease_id);
+        let cancelled = opened.map_err(|_over| {
+            // The life waits for the last holder of this.
+            self.alive.lock().take();
+            PortClosed
+        })?;
+        let alive = self.alive.lock().clone();
+        let job = Job {
+            desk: self.desk.clone(),
+            life: self.life.clone(),
+            task,
+            leash: self.desk.leash(),
+        };
+        let runtime = self.desk.plan.environment.launcher.runtime();
+        runtime.spawn(async move {
+            job.run(cancelled).await;
+            drop(alive);
+        });
+        Ok(())
+    }
+
+    fn cancel(&self, task: TaskId, _reason: &str) {
+        self.desk.tasks.cancel(task);
+    }
+}
+
+/// One task with its process.
+struct Job {
+    desk: Arc<Desk>,
+    life: Life,
+    task: TaskFrame,
+    leash: Arc<Leash>,
+}
+
+impl Job {
+    async fn run(self, mut cancelled: watch::Receiver<bool>) {
+        let outcome = match self.process(&mut cancelled).await {
+            Ok(output) => AgentOutcome::Output(output),
+            Err(error) => AgentOutcome::Failed(error),
+        };
+        let Job {
+            desk, life, task, ..
+        } = &self;
+        let outcome = match (desk.tasks.settle(task.id, task.lease_id), outcome) {
+            (None, _) => return,
+            (Some(true), AgentOutcome::Failed(_)) => AgentOutcome::Cancelled,
+            (Some(_), outcome) => outcome,
+        };
+        if matches!(outcome, AgentOutcome::Failed(_)) {
+            desk.tasks.error();
+            life.note(LifeNote::Error);
+        }
+        let work = &desk.plan.environment.work;
+        work.settled(&life.instance, task.id, task.lease_id, outcome);
+    }
+
+    async fn process(&self, cancelled: &mut watch::Receiver<bool>) -> Result<Value, TaskError> {
+        let plan = &self.desk.plan;
+        let launcher = &plan.environment.launcher;
+        let launched = launcher.launch(&plan.process, Input::Piped).await;
+        let mut launched = launched.map_err(|error| start_failed(&error))?;
+        self.desk.tasks.delivered(self.task.id);
+        if !self.leash.attach(launched.pid) {
+            return Err(failed("killed", "its agent has ended".to_owned(), true));
+        }
+        let pipes = self.pipes(&mut launched);
+        let status = self.until_end(&mut launched, cancelled).await;
+        self.leash.detach();
+        signal_group(launched.pid, Signal::KILL);
+        tokio::spawn(end_family(launched.family.clone()));
+        let heard = timeout(PIPES_EMPTY_WITHIN, pipes).await;
+        let status = status.map_err(|error| failed("failed", error.to_string(), true))?;
+        self.judge(status, heard.unwrap_or_default())
+    }
+
+    /// Waits for the end; brings it about when the task is cancelled.
+    async fn until_end(
+        &self,
+        launched: &mut Launched,
+        cancelled: &mut watch::Receiver<bool>,
+    ) -> std::io::Result<std::process::ExitStatus> {
+        let plan = &self.desk.plan;
+        tokio::select! {
+            status = launched.child.wait() => return status,
+            // An error means that the life is over.
+            _ = cancelled.wait_for(|cancelled| *cancelled) => {}
+        }
+        self.leash.signal(plan.signal());
+        if let Ok(status) = timeout(plan.stop.timeout, launched.child.wait()).await {
+            return status;
+        }
+        self.leash.kill();
+        launched.child.wait().await
+    }
+
+    /// Writes the payload and reads what the process says, until its pipes are closed.
+    fn pipes(&self, launched: &mut Launched) -> impl Future<Output = Heard> + 'static {
+        let payload = serde_json::to_vec(&self.task.payload).unwrap_or_default();
+        let (stdin, stdout, stderr) = (
+            launched.child.stdin.take(),
+            launched.child.stdout.take(),
+            launched.child.stderr.take(),
+        );
+        let log = self.desk.log.clone();
+        // A process that reads its input only after it wrote much must be read meanwhile.
+        tokio::spawn(async move {
+            if let Some(mut stdin) = stdin {
+                // One that does not want its payload closes the pipe.
+                stdin.write_all(&payload).await.ok();
+            }
+        });
+        let output = tokio::spawn(async move {
+            let mut output = Vec::new();
+            let Some(mut stdout) = stdout else {
+                return output;
+            };
+            let most = MAX_LINE as u64 + 1;
+            (&mut stdout).take(most).read_to_end(&mut output).await.ok();
+            // What is over the limit is read, so that the process can end by itself.
+            tokio::io::copy(&mut stdout, &mut tokio::io::sink())
+                .await
+                .ok();
+            output
+        });
+        let last_line = tokio::spawn(async move {
+            let mut last = String::new();
+            let Some(stderr) = stderr else { return last };
+            let mut lines = Lines::new(stderr, MAX_LOG_LINE);
+            while let Some(line) = lines.next().await {
+                last = line.text();
+                log.line(Level::Info, &last);
+            }
+            last
+        });
+        async move {
+            Heard {
+                output: output.await.unwrap_or_default(),
+                last_line: last_line.await.unwrap_or_default(),
+            }
+        }
+    }
+
+    fn judge(&self, status: std::process::ExitStatus, heard: Heard) -> Result<Value, TaskError> {
+        let process = &self.desk.plan.process;
+        let known = Circumstances {
+            told: false,
+            exec_failure: heard.last_line.strip_prefix(FAILURE_MARK),
+            success: &process.success_exit_codes,
+            oom: self.desk.plan.oom_kills.take_one(),
+        };
+        let ended = reason(status, known);
+        match &ended {
+            ExitReason::Normal => output_of(heard.output),
+            ExitReason::ExitCode { code } => {
+                let fatal = process.fatal_exit_codes.contains(code);
+                let message = format!("{ended}: {}", heard.last_line);
+                Err(failed(ended.label(), message, !fatal))
+            }
+            other => Err(failed(other.label(), other.to_string(), true)),
+        }
+    }
+}
+
+/// What a process said.
+#[derive(Debug, Default)]
+struct Heard {
+    output: Vec<u8>,
+    last_line: String,
+}
+
+fn output_of(output: Vec<u8>) -> Result<Value, TaskError> {
+    if output.len() > MAX_LINE {
+        let message = format!("the result is longer than {MAX_LINE} bytes");
+        return Err(failed("output_too_large", message, false));
+    }
+    Ok(serde_json::from_slice(&output).unwrap_or_else(|_| {
+        let text = String::from_utf8_lossy(&output);
+        Value::String(text.trim_end_matches(['\r', '\n']).to_owned())
+    }))
+}
+
+fn failed(code: &str, message: String, retryable: bool) -> TaskError {
+    TaskError {
+        code: code.to_owned(),
+        message,
+        retryable,
+    }
+}
+
+fn start_failed(error: &LaunchError) -> TaskError {
+    failed("start_failed", error.to_string(), true)
+}

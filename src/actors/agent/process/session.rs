@@ -1,0 +1,375 @@
+//! One process from its spawn to its end: pipes, exit, what it leaves behind.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::exit::{Circumstances, reason};
+use super::leash::Leash;
+use super::log::{AgentLog, Level, MAX_LOG_LINE};
+use super::talk::{Outgoing, Talk};
+use super::{Plan, Slot};
+use crate::actors::agent::exec::FAILURE_MARK;
+use crate::actors::agent::family::{end_family, signal_group};
+use crate::actors::agent::frames::MAX_LINE;
+use crate::actors::agent::launcher::{Input, Launched};
+use crate::actors::agent::lines::Lines;
+use crate::actors::agent::proc;
+use crate::actors::life::{Evidence, Life, LifeNote, Ready};
+use crate::domain::agent::ProcessProtocol;
+use crate::domain::exit::ExitReason;
+
+/// How long a new life waits for the process of the one before; a killed one is gone in
+/// milliseconds, unless the kernel holds it.
+const PREDECESSOR_GONE_WITHIN: Duration = Duration::from_secs(5);
+/// How long pipes are read after their process has ended; a grandchild may hold them open.
+const PIPES_EMPTY_WITHIN: Duration = Duration::from_millis(250);
+/// From the end of a pipe to the end of its process.
+const END_FOLLOWS_WITHIN: Duration = Duration::from_secs(1);
+/// How long a child without an open task may leave a frame unread.
+const READS_WITHIN: Duration = Duration::from_secs(10);
+/// How long `exec-agent` may take to become the program.
+const EXEC_WITHIN: Duration = Duration::from_secs(2);
+
+/// One process.
+pub(super) struct Session {
+    plan: Arc<Plan>,
+    slot: Arc<Slot>,
+    leash: Arc<Leash>,
+    life: Life,
+    talk: Option<(Arc<Talk>, mpsc::Receiver<Outgoing>)>,
+    predecessor: Option<watch::Receiver<bool>>,
+    gone: watch::Sender<bool>,
+}
+
+/// Evidence of a child that nobody talks to: it lives.
+pub(super) fn silent_evidence(leash: &Leash, log: &AgentLog) -> Evidence {
+    let usage = leash.pid().and_then(proc::tree_usage);
+    Evidence {
+        since_sign: usage.map(|_| Duration::ZERO),
+        cpu_seconds: usage.map(|usage| usage.cpu_seconds),
+        memory_bytes: usage.map(|usage| usage.memory_bytes),
+        log: log.lines(),
+        ..Evidence::default()
+    }
+}
+
+impl Session {
+    /// Takes the replica's place after the life before.
+    pub(super) fn prepare(
+        plan: Arc<Plan>,
+        slot: Arc<Slot>,
+        leash: Arc<Leash>,
+        life: Life,
+    ) -> (Self, Option<Arc<Talk>>) {
+        let (gone, watch) = watch::channel(false);
+        let predecessor = slot.gone.lock().replace(watch);
+        let talk = (plan.process.protocol == ProcessProtocol::Stdio).then(|| {
+            let work = plan.environment.work.clone();
+            Talk::begin(life.clone(), work, slot.log.clone(), leash.clone())
+        });
+        let spoken = talk.as_ref().map(|(talk, _)| talk.clone());
+        let session = Self {
+            plan,
+            slot,
+            leash,
+            life,
+            talk,
+            predecessor,
+            gone,
+        };
+        (session, spoken)
+    }
+
+    /// The whole life; returns how it ended.
+    pub(super) async fn live(mut self) -> ExitReason {
+        self.wait_for_predecessor().await;
+        let input = match self.talk {
+            Some(_) => Input::Piped,
+            None => Input::Empty,
+        };
+        let process = &self.plan.process;
+        let mut launched = match self.plan.environment.launcher.launch(process, input).await {
+            Ok(launched) => launched,
+            Err(error) => {
+                return ExitReason::StartFailed {
+                    message: error.to_string(),
+                };
+            }
+        };
+        if !self.leash.attach(launched.pid) {
+            return ExitReason::Shutdown;
+        }
+        self.life.note(LifeNote::Spawned {
+            pid: launched.pid,
+            start_ticks: launched.start_ticks,
+        });
+        let mut pipes = Pipes::open(&mut self, &mut launched);
+        self.greet(launched.pid).await;
+        let ended = self.until_end(&mut launched, &mut pipes).await;
+        self.leave(launched, pipes, ended).await
+    }
+
+    async fn wait_for_predecessor(&mut self) {
+        if let Some(mut gone) = self.predecessor.take() {
+            // An error means that its session was lost, with its process.
+            let wait = gone.wait_for(|gone| *gone);
+            if timeout(PREDECESSOR_GONE_WITHIN, wait).await.is_err() {
+                let instance = &self.life.instance;
+                tracing::warn!(%instance, "the process of the life before is not gone yet");
+            }
+        }
+    }
+
+    /// Says hello; one that is only kept alive is ready when it runs its program.
+    async fn greet(&self, pid: u32) {
+        match &self.talk {
+            Some((talk, _)) => talk.hello(self.config()),
+            None if runs_its_program(pid).await => self.life.ready(Ready::default()),
+            None => {}
+        }
+    }
+
+    /// `hello.config`: the agent's settings, and where artifacts lie.
+    fn config(&self) -> Value {
+        let artifacts = self.plan.environment.artifacts.root();
+        let mut config = match self.plan.process.settings.clone() {
+            Value::Null => json!({}),
+            settings => settings,
+        };
+        if let Value::Object(config) = &mut config {
+            config.insert("artifacts".to_owned(), json!(artifacts.to_string_lossy()));
+        }
+        config
+    }
+
+    /// Waits for the end of the process, and brings it about if the conversation is broken.
+    async fn until_end(&self, launched: &mut Launched, pipes: &mut Pipes) -> Ended {
+        let broken = tokio::select! {
+            status = launched.child.wait() => return Ended::of(status),
+            broken = pipes.broken() => broken,
+        };
+        // The end of its pipes is mostly the first sign of its own end.
+        if let Ok(status) = timeout(END_FOLLOWS_WITHIN, launched.child.wait()).await {
+            return Ended::of(status);
+        }
+        if self.leash.was_told() {
+            // It hung up as told; the supervisor's deadline runs.
+            return Ended::of(launched.child.wait().await);
+        }
+        self.leash.kill();
+        match launched.child.wait().await {
+            Ok(_) => Ended::Because(broken),
+            Err(error) => Ended::of(Err(error)),
+        }
+    }
+
+    /// Clears up after the process and says how it ended.
+    async fn leave(mut self, launched: Launched, pipes: Pipes, ended: Ended) -> ExitReason {
+        self.leash.detach();
+        // What it forked goes with it; the mark finds what left the group.
+        signal_group(launched.pid, Signal::KILL);
+        self.gone.send_replace(true);
+        let family = launched.family.clone();
+        drop(launched);
+        let sweep = tokio::spawn(end_family(family));
+        let failure = pipes.finish(sweep).await;
+        let reason = self.reason(ended, failure.as_deref());
+        self.say_last_words();
+        reason
+    }
+
+    fn reason(&self, ended: Ended, exec_failure: Option<&str>) -> ExitReason {
+        match ended {
+            Ended::Because(reason) => reason,
+            Ended::Status(status) => {
+                let killed = std::os::unix::process::ExitStatusExt::signal(&status) == Some(9);
+                let told = self.leash.was_told();
+                let known = Circumstances {
+                    told,
+                    exec_failure,
+                    success: &self.plan.process.success_exit_codes,
+                    oom: killed && !told && self.plan.oom_kills.take_one(),
+                };
+                reason(status, known)
+            }
+        }
+    }
+
+    fn say_last_words(&mut self) {
+        let words = match self.talk.take() {
+            Some((talk, _)) => talk.evidence(),
+            None => silent_evidence(&self.leash, &self.slot.log),
+        };
+        self.life.note(LifeNote::LastWords(words));
+    }
+}
+
+/// How a process ended.
+enum Ended {
+    Status(std::process::ExitStatus),
+    Because(ExitReason),
+}
+
+impl Ended {
+    fn of(status: std::io::Result<std::process::ExitStatus>) -> Self {
+        match status {
+            Ok(status) => Self::Status(status),
+            Err(error) => Self::Because(ExitReason::Error {
+                message: format!("the process cannot be waited for: {error}"),
+            }),
+        }
+    }
+}
+
+/// Whether `pid` becomes the agent's program: till then its command line is `exec-agent`'s.
+async fn runs_its_program(pid: u32) -> bool {
+    const LOOK_EVERY: Duration = Duration::from_millis(1);
+    let becomes = async {
+        loop {
+            match std::fs::read(format!("/proc/{pid}/cmdline")) {
+                Ok(line) if line.is_empty() => return false,
+                Ok(line) if line.split(|byte| *byte == 0).nth(1) == Some(b"exec-agent") => {}
+                Ok(_) => return true,
+                Err(_gone) => return false,
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    };
+    timeout(EXEC_WITHIN, becomes).await.unwrap_or(false)
+}
+
+/// The tasks that read and write a child's pipes.
+struct Pipes {
+    readers: JoinSet<()>,
+    failure: Arc<OnceLock<String>>,
+    broken: mpsc::Receiver<ExitReason>,
+}
+
+impl Pipes {
+    fn open(session: &mut Session, launched: &mut Launched) -> Self {
+        let (tell, broken) = mpsc::channel(2);
+        let mut readers = JoinSet::new();
+        let failure = Arc::new(OnceLock::new());
+        let child = &mut launched.child;
+        let log = session.slot.log.clone();
+        if let Some(stderr) = child.stderr.take() {
+            readers.spawn(read_stderr(stderr, log.clone(), failure.clone()));
+        }
+        match (&mut session.talk, child.stdout.take()) {
+            (Some((talk, unread)), Some(stdout)) => {
+                readers.spawn(read_frames(stdout, talk.clone(), tell.clone()));
+                if let Some(stdin) = child.stdin.take() {
+                    let unread = std::mem::replace(unread, mpsc::channel(1).1);
+                    tokio::spawn(write_frames(stdin, unread, talk.clone(), tell));
+                }
+            }
+            (None, Some(stdout)) => {
+                readers.spawn(read_log(stdout, log));
+            }
+            (_, None) => {}
+        }
+        Self {
+            readers,
+            failure,
+            broken,
+        }
+    }
+
+    /// Why the conversation cannot go on; waits for ever while it can.
+    async fn broken(&mut self) -> ExitReason {
+        match self.broken.recv().await {
+            Some(reason) => reason,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Reads what is left, for a bounded time; what `exec-agent` said, if it failed.
+    async fn finish(
+        mut self,
+        sweep: tokio::task::JoinHandle<crate::actors::agent::family::LeftoversEnded>,
+    ) -> Option<String> {
+        let empty = async { while self.readers.join_next().await.is_some() {} };
+        if timeout(PIPES_EMPTY_WITHIN, empty).await.is_err() {
+            self.readers.abort_all();
+        }
+        // Goes on by itself: what it ends carries the mark of this life only.
+        drop(sweep);
+        self.failure.get().cloned()
+    }
+}
+
+async fn read_stderr(stderr: ChildStderr, log: Arc<AgentLog>, failure: Arc<OnceLock<String>>) {
+    let mut lines = Lines::new(stderr, MAX_LOG_LINE);
+    let mut first = true;
+    while let Some(line) = lines.next().await {
+        let text = line.text();
+        match text.strip_prefix(FAILURE_MARK) {
+            // Only its very first line can be that of `exec-agent`.
+            Some(why) if first => drop(failure.set(why.to_owned())),
+            _ => log.line(Level::Info, &text),
+        }
+        first = false;
+    }
+}
+
+async fn read_log(stdout: ChildStdout, log: Arc<AgentLog>) {
+    let mut lines = Lines::new(stdout, MAX_LOG_LINE);
+    while let Some(line) = lines.next().await {
+        log.line(Level::Info, &line.text());
+    }
+}
+
+async fn read_frames(stdout: ChildStdout, talk: Arc<Talk>, broken: mpsc::Sender<ExitReason>) {
+    let mut lines = Lines::new(stdout, MAX_LINE);
+    while let Some(line) = lines.next().await {
+        talk.hear(&line);
+    }
+    // Fails only if nobody waits any more.
+    drop(broken.try_send(ExitReason::Protocol {
+        message: "it closed its stdout and ran on".to_owned(),
+    }));
+}
+
+/// Writes until the conversation ends; dropping the pipe is the end of input.
+async fn write_frames(
+    mut stdin: ChildStdin,
+    mut unread: mpsc::Receiver<Outgoing>,
+    talk: Arc<Talk>,
+    broken: mpsc::Sender<ExitReason>,
+) {
+    while let Some(Outgoing { line, task }) = unread.recv().await {
+        if let Err(reason) = write(&mut stdin, &line, &talk).await {
+            drop(broken.try_send(reason));
+            return;
+        }
+        if let Some(task) = task {
+            talk.tasks.delivered(task);
+        }
+    }
+}
+
+/// A child that computes reads later, however long that takes: its attempts have their own
+/// timeout. One that has nothing to do and does not read is stuck.
+async fn write(stdin: &mut ChildStdin, line: &[u8], talk: &Talk) -> Result<(), ExitReason> {
+    let mut writing = std::pin::pin!(stdin.write_all(line));
+    loop {
+        match timeout(READS_WITHIN, &mut writing).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => {
+                return Err(ExitReason::Protocol {
+                    message: format!("its stdin cannot be written: {error}"),
+                });
+            }
+            Err(_) if talk.tasks.any_delivered() => {}
+            Err(_) => return Err(ExitReason::stuck(READS_WITHIN)),
+        }
+    }
+}
