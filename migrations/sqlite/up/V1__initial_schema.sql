@@ -70,6 +70,7 @@ CREATE TABLE workflows (
     output          BLOB,                  -- sealed
     error           BLOB,                  -- sealed
     labels          TEXT    NOT NULL DEFAULT '{}',
+    steps_left      INTEGER NOT NULL,      -- steps that have not ended
     created_at      INTEGER NOT NULL,
     started_at      INTEGER,
     finished_at     INTEGER
@@ -112,12 +113,26 @@ CREATE TABLE tasks (
     CHECK (state <> 'running' OR (lease_id IS NOT NULL AND session_id IS NOT NULL))
 ) STRICT;
 
--- Names of tasks of the same workflow that must end first.
+-- One row for each task of a workflow's definition; a `for_each` has many tasks.
+CREATE TABLE workflow_steps (
+    workflow_key INTEGER NOT NULL REFERENCES workflows (key) ON DELETE CASCADE,
+    name         TEXT    NOT NULL,
+    position     INTEGER NOT NULL,
+    definition   BLOB    NOT NULL,         -- sealed
+    state        TEXT    NOT NULL CHECK (state IN
+        ('waiting', 'open', 'succeeded', 'failed', 'cancelled')),
+    waiting_on   INTEGER NOT NULL,         -- steps that must still succeed before it opens
+    items_left   INTEGER NOT NULL DEFAULT 0,
+    items_failed INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (workflow_key, name)
+) STRICT, WITHOUT ROWID;
+
+-- Who waits for whom among the steps.
 CREATE TABLE task_dependencies (
-    task_key   INTEGER NOT NULL REFERENCES tasks (key) ON DELETE CASCADE,
-    position   INTEGER NOT NULL,
-    depends_on TEXT    NOT NULL,
-    PRIMARY KEY (task_key, position)
+    workflow_key INTEGER NOT NULL REFERENCES workflows (key) ON DELETE CASCADE,
+    step         TEXT    NOT NULL,
+    depends_on   TEXT    NOT NULL,
+    PRIMARY KEY (workflow_key, step, depends_on)
 ) STRICT, WITHOUT ROWID;
 
 -- One row for each execution.

@@ -1,9 +1,28 @@
-//! Tasks on SQLite: submission, claims, settlements, rescue.
+//! Tasks in SQLite: creation, claims, settlements, cancel, retry, what is due, what a lost session
+//! held.
+//!
+//! The operations stand here; the modules below do them inside one write each. They ask the
+//! transition function before they move a task; every edge leaves its event in the same
+//! transaction. A result counts only under the lease that the task stands under now.
+//!
+//! Not here: what the end of a task means for its workflow ([`super::workflows`]).
 
-#![allow(clippy::todo, unused_variables, reason = "signatures agreed first")]
+mod claim;
+mod control;
+mod create;
+mod facts;
+mod list;
+mod row;
+mod settle;
 
-use super::Sqlite;
-use super::{SqlResult, WriteTx};
+use std::time::Duration;
+
+pub(super) use self::control::cancelled_error;
+pub(super) use self::create::{NewRow, insert, remember, seen_before};
+pub(super) use self::facts::{Change, journal, move_to};
+pub(super) use self::list::{cursor_key, page_limit};
+pub(super) use self::row::{TaskRow, rows_of_workflow};
+use super::{SqlResult, Sqlite, WriteTx};
 use crate::domain::ids::{LeaseId, SessionId, TaskId};
 use crate::domain::query::{
     Cancelled, ClaimedTask, Page, PageRequest, QueueStats, Settled, Settlement, SlotOffer,
@@ -11,7 +30,6 @@ use crate::domain::query::{
 };
 use crate::domain::task::{NewTask, Progress, Task, TaskAttempt, TaskState};
 use crate::persistence::Result;
-use std::time::Duration;
 
 /// What a rescue did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -24,7 +42,7 @@ pub(crate) struct Rescued {
 
 /// Takes back every running task that this session does not hold.
 pub(crate) fn rescue(tx: &mut WriteTx<'_>, session: SessionId) -> SqlResult<Rescued> {
-    todo!()
+    control::rescue(tx, session)
 }
 
 pub(crate) async fn create_task(
@@ -33,7 +51,10 @@ pub(crate) async fn create_task(
     task: NewTask,
     offer: Option<SlotOffer>,
 ) -> Result<Submitted> {
-    todo!()
+    db.write("create task", move |tx| {
+        create::create(tx, session, &task, offer.as_ref())
+    })
+    .await
 }
 
 pub(crate) async fn claim(
@@ -41,15 +62,19 @@ pub(crate) async fn claim(
     session: SessionId,
     offers: Vec<SlotOffer>,
 ) -> Result<Vec<ClaimedTask>> {
-    todo!()
+    db.write("claim tasks", move |tx| claim::claim(tx, session, &offers))
+        .await
 }
 
+/// The lease fences on SQLite, where a session that ended holds none; the session is for backends
+/// where several daemons write.
 pub(crate) async fn settle(
     db: &Sqlite,
-    session: SessionId,
+    _session: SessionId,
     settlement: Settlement,
 ) -> Result<Settled> {
-    todo!()
+    db.write("settle a task", move |tx| settle::settle(tx, &settlement))
+        .await
 }
 
 pub(crate) async fn update_progress(
@@ -58,7 +83,10 @@ pub(crate) async fn update_progress(
     lease: LeaseId,
     progress: Progress,
 ) -> Result<()> {
-    todo!()
+    db.write("keep progress", move |tx| {
+        control::progress(tx, task, lease, &progress)
+    })
+    .await
 }
 
 pub(crate) async fn update_task_status(
@@ -67,23 +95,33 @@ pub(crate) async fn update_task_status(
     to: TaskState,
     reason: &str,
 ) -> Result<Task> {
-    todo!()
+    let reason = reason.to_owned();
+    db.write("move a task", move |tx| {
+        control::move_by_hand(tx, task, to, &reason)
+    })
+    .await
 }
 
 pub(crate) async fn cancel_task(db: &Sqlite, task: TaskId, reason: &str) -> Result<Cancelled> {
-    todo!()
+    let reason = reason.to_owned();
+    db.write("cancel a task", move |tx| {
+        control::cancel(tx, task, &reason)
+    })
+    .await
 }
 
 pub(crate) async fn retry_task(db: &Sqlite, task: TaskId) -> Result<Task> {
-    todo!()
+    db.write("retry a task", move |tx| control::retry(tx, task))
+        .await
 }
 
 pub(crate) async fn queue_due(db: &Sqlite) -> Result<(u64, Option<Duration>)> {
-    todo!()
+    db.write("queue what is due", control::queue_due).await
 }
 
 pub(crate) async fn task(db: &Sqlite, id: TaskId) -> Result<Task> {
-    todo!()
+    db.read("read a task", move |conn| list::task(conn, id))
+        .await
 }
 
 pub(crate) async fn tasks(
@@ -91,17 +129,29 @@ pub(crate) async fn tasks(
     filter: TaskFilter,
     page: PageRequest,
 ) -> Result<Page<Task>> {
-    todo!()
+    db.read("list tasks", move |conn| list::tasks(conn, &filter, &page))
+        .await
 }
 
 pub(crate) async fn task_attempts(db: &Sqlite, id: TaskId) -> Result<Vec<TaskAttempt>> {
-    todo!()
+    db.read("list attempts", move |conn| list::attempts(conn, id))
+        .await
 }
 
 pub(crate) async fn queues(db: &Sqlite) -> Result<Vec<QueueStats>> {
-    todo!()
+    db.read("count queues", list::queues).await
 }
 
 pub(crate) async fn queued_by_target(db: &Sqlite) -> Result<Vec<(String, u64)>> {
-    todo!()
+    db.read("count queued tasks", list::queued_by_target).await
 }
+
+#[cfg(test)]
+pub(super) use self::control::retry as retry_in;
+
+#[cfg(test)]
+pub(super) mod harness;
+#[cfg(test)]
+mod model_tests;
+#[cfg(test)]
+mod tests;

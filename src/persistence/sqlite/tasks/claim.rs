@@ -1,0 +1,230 @@
+//! Claims: queued tasks go to free slots, the best rank first, spread over the replicas offered.
+//!
+//! What is queued stands in partial indexes by (agent, rank), (role, rank), (queue, rank), so a
+//! claim costs the same however many finished tasks there are, and sorts nothing.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::facts::journal;
+use super::row::TaskRow;
+use crate::clock;
+use crate::domain::agent::InstanceId;
+use crate::domain::event::NewEvent;
+use crate::domain::ids::{LeaseId, SessionId};
+use crate::domain::query::{ClaimedTask, SlotOffer};
+use crate::domain::transition::Command;
+use crate::persistence::StoreError;
+use crate::persistence::sqlite::{Fault, Sealed, SqlResult, WriteTx};
+
+/// Who gets a task, under which session.
+#[derive(Clone, Copy)]
+pub(super) struct Hold<'a> {
+    pub(super) session: SessionId,
+    pub(super) instance: &'a InstanceId,
+}
+
+/// Where a queued task can be found.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Source {
+    Agent(String),
+    Role(String),
+    Queue(String),
+}
+
+/// Hands out queued tasks up to the free slots.
+pub(super) fn claim(
+    tx: &mut WriteTx<'_>,
+    session: SessionId,
+    offers: &[SlotOffer],
+) -> SqlResult<Vec<ClaimedTask>> {
+    require_open(tx, session)?;
+    let mut waiting = candidates(tx, offers)?;
+    let mut free: Vec<u32> = offers.iter().map(|offer| offer.free).collect();
+    let mut claimed = Vec::new();
+    let mut progress = true;
+    // One task to each replica in turn, so that the work spreads.
+    while std::mem::take(&mut progress) {
+        for (offer, free) in offers.iter().zip(&mut free).filter(|(_, free)| **free > 0) {
+            let Some(key) = take_best(&mut waiting, offer) else {
+                continue;
+            };
+            let Some(task) = TaskRow::by_key(tx, key)? else {
+                continue;
+            };
+            claimed.push(hand_over(
+                tx,
+                &task,
+                Hold {
+                    session,
+                    instance: &offer.instance,
+                },
+                None,
+            )?);
+            *free -= 1;
+            progress = true;
+        }
+    }
+    Ok(claimed)
+}
+
+/// Gives a queued task to a replica: a new lease, a new attempt.
+/// `known` is its payload and timeout, if the caller has them already.
+pub(super) fn hand_over(
+    tx: &mut WriteTx<'_>,
+    task: &TaskRow,
+    hold: Hold<'_>,
+    known: Option<(Value, Duration)>,
+) -> SqlResult<ClaimedTask> {
+    let to = task.after(Command::Claim)?;
+    let lease_id = LeaseId::from_bytes(clock::new_id());
+    let instance = hold.instance.to_string();
+    let now = tx.now();
+    tx.execute(
+        "UPDATE tasks SET state = 'running', attempt = ?2, cancel_requested = 0, session_id = ?3, \
+         lease_id = ?4, instance = ?5, started_at = ?6, reason = NULL WHERE key = ?1",
+        (task.key, to.attempt, hold.session, lease_id, &instance, now),
+    )?;
+    tx.execute(
+        "INSERT INTO task_attempts \
+         (task_key, attempt, lease_id, session_id, instance, outcome, started_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, 'running', ?6)",
+        (task.key, to.attempt, lease_id, hold.session, &instance, now),
+    )?;
+    journal(
+        tx,
+        task,
+        "task.started",
+        json!({"name": task.name, "attempt": to.attempt, "instance": instance}),
+    )?;
+    begin_workflow(tx, task)?;
+    let (payload, timeout) = match known {
+        Some(known) => known,
+        None => payload_of(tx, task.key)?,
+    };
+    Ok(ClaimedTask {
+        id: task.id,
+        workflow_id: task.workflow_id,
+        name: task.name.clone(),
+        payload,
+        attempt: to.attempt,
+        lease_id,
+        timeout,
+        instance: hold.instance.clone(),
+        alone: to.suspect,
+    })
+}
+
+/// A session that has ended hands nothing out.
+pub(super) fn require_open(tx: &WriteTx<'_>, session: SessionId) -> SqlResult<()> {
+    let open = tx.first(
+        "SELECT 1 FROM sessions WHERE id = ?1 AND ended_at IS NULL",
+        [session],
+        |_| Ok(()),
+    )?;
+    open.ok_or_else(|| {
+        Fault::Store(StoreError::Conflict(format!(
+            "session '{session}' has ended; begin a new one"
+        )))
+    })
+}
+
+fn begin_workflow(tx: &mut WriteTx<'_>, task: &TaskRow) -> SqlResult<()> {
+    let (Some(key), Some(id)) = (task.workflow_key, task.workflow_id) else {
+        return Ok(());
+    };
+    let now = tx.now();
+    let begun = tx.execute(
+        "UPDATE workflows SET state = 'running', started_at = coalesce(started_at, ?2) \
+         WHERE key = ?1 AND state = 'pending'",
+        (key, now),
+    )?;
+    if begun == 0 {
+        return Ok(());
+    }
+    tx.event(NewEvent {
+        kind: "workflow.started",
+        subject: id.to_string(),
+        at: now,
+        data: json!({}),
+    })
+}
+
+fn payload_of(tx: &WriteTx<'_>, key: i64) -> SqlResult<(Value, Duration)> {
+    let found = tx.first(
+        "SELECT payload, timeout_ms FROM tasks WHERE key = ?1",
+        [key],
+        |row| {
+            let Sealed(payload) = row.get(0)?;
+            Ok((
+                payload,
+                Duration::from_millis(row.get::<_, i64>(1)?.unsigned_abs()),
+            ))
+        },
+    )?;
+    found.ok_or(Fault::Sql(rusqlite::Error::QueryReturnedNoRows))
+}
+
+/// The best-ranked tasks of each source, as many as could be taken from it.
+fn candidates(
+    tx: &WriteTx<'_>,
+    offers: &[SlotOffer],
+) -> SqlResult<BTreeMap<Source, VecDeque<(i64, i64)>>> {
+    let mut wanted: BTreeMap<Source, u32> = BTreeMap::new();
+    for offer in offers {
+        for source in sources(offer) {
+            let most = wanted.entry(source).or_default();
+            *most = most.saturating_add(offer.free);
+        }
+    }
+    let mut waiting = BTreeMap::new();
+    for (source, most) in wanted {
+        let (sql, word) = match &source {
+            Source::Agent(word) => (
+                "SELECT rank, key FROM tasks WHERE state = 'queued' AND agent IS NOT NULL \
+                 AND agent = ?1 ORDER BY rank LIMIT ?2",
+                word,
+            ),
+            Source::Role(word) => (
+                "SELECT rank, key FROM tasks WHERE state = 'queued' AND role IS NOT NULL \
+                 AND role = ?1 ORDER BY rank LIMIT ?2",
+                word,
+            ),
+            Source::Queue(word) => (
+                "SELECT rank, key FROM tasks WHERE state = 'queued' AND agent IS NULL \
+                 AND role IS NULL AND queue = ?1 ORDER BY rank LIMIT ?2",
+                word,
+            ),
+        };
+        let found = tx.all(sql, (word, most), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        waiting.insert(source, VecDeque::from(found));
+    }
+    Ok(waiting)
+}
+
+/// An agent takes what is for itself, for its role (its name is always one), and from its queue.
+fn sources(offer: &SlotOffer) -> Vec<Source> {
+    let agent = offer.instance.agent.as_str();
+    let mut all = vec![
+        Source::Agent(agent.to_owned()),
+        Source::Role(agent.to_owned()),
+    ];
+    if let Some(role) = offer.role.as_ref().filter(|role| role.as_str() != agent) {
+        all.push(Source::Role(role.to_string()));
+    }
+    all.push(Source::Queue(offer.queue.to_string()));
+    all
+}
+
+fn take_best(
+    waiting: &mut BTreeMap<Source, VecDeque<(i64, i64)>>,
+    offer: &SlotOffer,
+) -> Option<i64> {
+    let best = sources(offer)
+        .into_iter()
+        .filter_map(|source| waiting.get(&source)?.front().map(|head| (*head, source)))
+        .min()?;
+    waiting.get_mut(&best.1)?.pop_front().map(|(_, key)| key)
+}

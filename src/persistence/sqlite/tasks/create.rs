@@ -1,0 +1,239 @@
+//! Creation: one row, one event; claimed at once if a free slot came with it.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::claim::{Hold, hand_over};
+use super::row::TaskRow;
+use crate::domain::ids::{SessionId, TaskId, WorkflowId};
+use crate::domain::name::Name;
+use crate::domain::query::{SlotOffer, Submitted};
+use crate::domain::task::{
+    DEFAULT_QUEUE, IdempotencyKey, MAX_PAYLOAD_BYTES, NewTask, Target, TaskState,
+};
+use crate::domain::timestamp::Timestamp;
+use crate::domain::transition::{Standing, WaitsFor, rank};
+use crate::persistence::StoreError;
+use crate::persistence::codec::seal;
+use crate::persistence::sqlite::{Fault, Json, SqlResult, WriteTx};
+
+/// How long an idempotency key is remembered.
+pub(in crate::persistence::sqlite) const IDEMPOTENCY_MICROS: i64 = 24 * 3600 * 1_000_000;
+
+/// A row to be.
+pub(in crate::persistence::sqlite) struct NewRow<'a> {
+    pub(in crate::persistence::sqlite) id: TaskId,
+    pub(in crate::persistence::sqlite) workflow: Option<(i64, WorkflowId)>,
+    pub(in crate::persistence::sqlite) step: Option<&'a str>,
+    pub(in crate::persistence::sqlite) item: Option<i64>,
+    pub(in crate::persistence::sqlite) name: &'a str,
+    pub(in crate::persistence::sqlite) target: &'a Target,
+    pub(in crate::persistence::sqlite) payload: &'a Value,
+    pub(in crate::persistence::sqlite) priority: u8,
+    pub(in crate::persistence::sqlite) timeout_ms: u64,
+    pub(in crate::persistence::sqlite) labels: &'a BTreeMap<String, String>,
+    pub(in crate::persistence::sqlite) run_at: Timestamp,
+    pub(in crate::persistence::sqlite) standing: Standing,
+}
+
+/// Stores a task; with an offer that fits, already claimed for it.
+pub(super) fn create(
+    tx: &mut WriteTx<'_>,
+    session: SessionId,
+    task: &NewTask,
+    offer: Option<&SlotOffer>,
+) -> SqlResult<Submitted> {
+    if let Some(first) = seen_before(tx, "task", task.idempotency.as_ref())? {
+        let id = TaskId::from_bytes(first);
+        let task = super::list::task(tx.conn(), id)?;
+        return Ok(Submitted {
+            task,
+            claimed: None,
+            existing: true,
+        });
+    }
+    let now = tx.now();
+    let later = task.run_at.filter(|run_at| *run_at > now);
+    let waits_for = if later.is_some() {
+        WaitsFor::RunAt
+    } else {
+        WaitsFor::Slot
+    };
+    let row = insert(
+        tx,
+        &NewRow {
+            id: task.id,
+            workflow: None,
+            step: None,
+            item: None,
+            name: &task.name,
+            target: &task.target,
+            payload: &task.payload,
+            priority: task.priority,
+            timeout_ms: u64::try_from(task.timeout.as_millis()).unwrap_or(u64::MAX),
+            labels: &task.labels,
+            run_at: later.unwrap_or(now),
+            standing: Standing::accepted(task.max_attempts, waits_for),
+        },
+    )?;
+    remember(tx, "task", task.idempotency.as_ref(), task.id.as_bytes())?;
+    let fits = offer.filter(|offer| waits_for == WaitsFor::Slot && fits(&task.target, offer));
+    let claimed = match fits {
+        Some(offer) => {
+            let hold = Hold {
+                session,
+                instance: &offer.instance,
+            };
+            Some(hand_over(
+                tx,
+                &row,
+                hold,
+                Some((task.payload.clone(), task.timeout)),
+            )?)
+        }
+        None => None,
+    };
+    let task = super::list::task(tx.conn(), task.id)?;
+    Ok(Submitted {
+        task,
+        claimed,
+        existing: false,
+    })
+}
+
+/// Inserts a row and its `task.created`.
+pub(in crate::persistence::sqlite) fn insert(
+    tx: &mut WriteTx<'_>,
+    new: &NewRow<'_>,
+) -> SqlResult<TaskRow> {
+    let payload = sealed_payload(new.name, new.payload, new.standing.state)?;
+    let now = tx.now();
+    let rank = rank(new.run_at, new.priority);
+    let (agent, role, queue) = addressed(new.target);
+    let key = tx.insert(
+        "INSERT INTO tasks (id, workflow_key, step, item, name, agent, role, queue, state, \
+         priority, rank, payload, max_attempts, timeout_ms, labels, run_at, created_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+        rusqlite::params![
+            new.id,
+            new.workflow.map(|(key, _)| key),
+            new.step,
+            new.item,
+            new.name,
+            agent,
+            role,
+            queue,
+            new.standing.state,
+            new.priority,
+            rank,
+            payload,
+            new.standing.max_attempts,
+            i64::try_from(new.timeout_ms).unwrap_or(i64::MAX),
+            Json(new.labels),
+            new.run_at,
+            now,
+        ],
+    )?;
+    let row = TaskRow {
+        key,
+        id: new.id,
+        name: new.name.to_owned(),
+        workflow_key: new.workflow.map(|(key, _)| key),
+        workflow_id: new.workflow.map(|(_, id)| id),
+        step: new.step.map(str::to_owned),
+        item: new.item,
+        priority: new.priority,
+        rank,
+        run_at: new.run_at,
+        lease_id: None,
+        standing: new.standing,
+    };
+    let data = json!({
+        "name": new.name, "state": new.standing.state.as_str(), "queue": queue,
+        "agent": agent, "role": role,
+    });
+    super::journal(tx, &row, "task.created", data)?;
+    Ok(row)
+}
+
+/// The sealed payload, if it is small enough to be stored in this state. A template with
+/// references is checked again when they are resolved.
+fn sealed_payload(name: &str, payload: &Value, state: TaskState) -> SqlResult<Vec<u8>> {
+    let sealed = seal(payload)?;
+    let bytes = sealed.len().saturating_sub(1);
+    if bytes > MAX_PAYLOAD_BYTES && state != TaskState::Blocked {
+        return Err(Fault::Store(StoreError::Invalid(format!(
+            "task '{name}': its payload of {bytes} bytes is over {MAX_PAYLOAD_BYTES}; pass what is \
+             large as an artifact"
+        ))));
+    }
+    Ok(sealed)
+}
+
+/// Agent, role and queue of a target.
+fn addressed(target: &Target) -> (Option<&str>, Option<&str>, &str) {
+    match target {
+        Target::Agent(agent) => (Some(agent.as_str()), None, DEFAULT_QUEUE),
+        Target::Role(role) => (None, Some(role.as_str()), DEFAULT_QUEUE),
+        Target::Queue(queue) => (None, None, queue.as_str()),
+    }
+}
+
+fn fits(target: &Target, offer: &SlotOffer) -> bool {
+    let wanted = |name: &Name, offered: &Name| name == offered;
+    match target {
+        Target::Agent(agent) => wanted(agent, &offer.instance.agent),
+        Target::Role(role) => {
+            wanted(role, &offer.instance.agent)
+                || offer
+                    .role
+                    .as_ref()
+                    .is_some_and(|offered| wanted(role, offered))
+        }
+        Target::Queue(queue) => wanted(queue, &offer.queue),
+    }
+}
+
+/// The resource that a request with this key made, if it was seen within a day.
+pub(in crate::persistence::sqlite) fn seen_before(
+    tx: &WriteTx<'_>,
+    scope: &str,
+    key: Option<&IdempotencyKey>,
+) -> SqlResult<Option<[u8; 16]>> {
+    let Some(IdempotencyKey { key, digest }) = key else {
+        return Ok(None);
+    };
+    let oldest = tx.now().as_micros().saturating_sub(IDEMPOTENCY_MICROS);
+    let known: Option<([u8; 32], [u8; 16])> = tx.first(
+        "SELECT digest, resource FROM idempotency_keys \
+         WHERE scope = ?1 AND key = ?2 AND created_at > ?3",
+        (scope, key, oldest),
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    match known {
+        Some((seen, _)) if seen != *digest => {
+            Err(Fault::Store(StoreError::IdempotencyMismatch(key.clone())))
+        }
+        Some((_, resource)) => Ok(Some(resource)),
+        None => Ok(None),
+    }
+}
+
+/// Remembers what a request with this key made.
+pub(in crate::persistence::sqlite) fn remember(
+    tx: &WriteTx<'_>,
+    scope: &str,
+    key: Option<&IdempotencyKey>,
+    resource: &[u8; 16],
+) -> SqlResult<()> {
+    let Some(IdempotencyKey { key, digest }) = key else {
+        return Ok(());
+    };
+    tx.execute(
+        "INSERT OR REPLACE INTO idempotency_keys (scope, key, digest, resource, created_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5)",
+        (scope, key, digest, resource, tx.now()),
+    )?;
+    Ok(())
+}

@@ -1,0 +1,181 @@
+//! For tests of tasks and workflows: a real database in memory, transactions at chosen instants.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+use super::{claim, control, create, list, settle};
+use crate::clock;
+use crate::domain::agent::InstanceId;
+use crate::domain::event::Event;
+use crate::domain::ids::{LeaseId, SessionId, TaskId};
+use crate::domain::query::{ClaimedTask, Settled, Settlement, SlotOffer, Submitted};
+use crate::domain::task::{NewTask, Outcome, Target, Task, TaskError};
+use crate::domain::timestamp::Timestamp;
+use crate::persistence::StoreError;
+use crate::persistence::sqlite::{SqlResult, WriteTx, migrations};
+
+/// A database with one open session.
+pub(in crate::persistence::sqlite) struct Db {
+    pub(in crate::persistence::sqlite) conn: Connection,
+    pub(in crate::persistence::sqlite) now: Timestamp,
+    pub(in crate::persistence::sqlite) session: SessionId,
+    pub(in crate::persistence::sqlite) events: Vec<Event>,
+}
+
+impl Db {
+    pub(in crate::persistence::sqlite) fn new() -> Self {
+        let mut conn = Connection::open_in_memory().unwrap();
+        conn.pragma_update(None, "foreign_keys", true).unwrap();
+        migrations::up(&mut conn, None).unwrap();
+        let session = SessionId::from_bytes([0; 16]);
+        let now = Timestamp::from_micros(1_700_000_000_000_000);
+        let mut db = Self {
+            conn,
+            now,
+            session,
+            events: Vec::new(),
+        };
+        db.begin_session();
+        db
+    }
+
+    /// The next life of the daemon; what the last one held is not taken back by this.
+    pub(in crate::persistence::sqlite) fn begin_session(&mut self) {
+        let session = SessionId::from_bytes(clock::new_id());
+        self.conn
+            .execute(
+                "INSERT INTO sessions (id, node, term, pid, started_at, expires_at) \
+                 VALUES (?1, 'n', (SELECT count(*) FROM sessions), 1, ?2, ?2)",
+                (session, self.now),
+            )
+            .unwrap();
+        self.session = session;
+    }
+
+    pub(in crate::persistence::sqlite) fn write<R>(
+        &mut self,
+        op: impl FnOnce(&mut WriteTx<'_>) -> SqlResult<R>,
+    ) -> Result<R, StoreError> {
+        let transaction = self.conn.unchecked_transaction().unwrap();
+        let done = op(&mut WriteTx::new(&transaction, self.now, &mut self.events));
+        match done {
+            Ok(reply) => {
+                transaction.commit().unwrap();
+                Ok(reply)
+            }
+            Err(fault) => Err(fault.into_error("test")),
+        }
+    }
+
+    pub(in crate::persistence::sqlite) fn submit(&mut self, task: &NewTask) -> Submitted {
+        let session = self.session;
+        self.write(|tx| create::create(tx, session, task, None))
+            .unwrap()
+    }
+
+    pub(in crate::persistence::sqlite) fn offer(
+        &mut self,
+        task: &NewTask,
+        offer: &SlotOffer,
+    ) -> Submitted {
+        let session = self.session;
+        self.write(|tx| create::create(tx, session, task, Some(offer)))
+            .unwrap()
+    }
+
+    pub(in crate::persistence::sqlite) fn claim(
+        &mut self,
+        offers: &[SlotOffer],
+    ) -> Vec<ClaimedTask> {
+        let session = self.session;
+        self.write(|tx| claim::claim(tx, session, offers)).unwrap()
+    }
+
+    pub(in crate::persistence::sqlite) fn settle(
+        &mut self,
+        task: TaskId,
+        lease_id: LeaseId,
+        outcome: Outcome,
+    ) -> Settled {
+        let backoff = Duration::from_secs(1);
+        let settlement = Settlement {
+            task,
+            lease_id,
+            outcome,
+            backoff,
+        };
+        self.write(|tx| settle::settle(tx, &settlement)).unwrap()
+    }
+
+    pub(in crate::persistence::sqlite) fn succeed(
+        &mut self,
+        claimed: &ClaimedTask,
+        result: Value,
+    ) -> Settled {
+        self.settle(claimed.id, claimed.lease_id, Outcome::Succeeded(result))
+    }
+
+    pub(in crate::persistence::sqlite) fn fail(
+        &mut self,
+        claimed: &ClaimedTask,
+        retryable: bool,
+    ) -> Settled {
+        let error = TaskError {
+            code: "broken".into(),
+            message: "broke".into(),
+            retryable,
+        };
+        self.settle(claimed.id, claimed.lease_id, Outcome::Failed(error))
+    }
+
+    pub(in crate::persistence::sqlite) fn task(&self, id: TaskId) -> Task {
+        list::task(&self.conn, id).unwrap()
+    }
+
+    pub(in crate::persistence::sqlite) fn wait(&mut self, span: Duration) {
+        self.now = self.now.after(span);
+        self.write(control::queue_due).unwrap();
+    }
+
+    /// Kinds of the events about a subject, in order.
+    pub(in crate::persistence::sqlite) fn kinds(&self, subject: &str) -> Vec<&str> {
+        let about = self.events.iter().filter(|event| event.subject == subject);
+        about.map(|event| event.kind.as_str()).collect()
+    }
+}
+
+pub(in crate::persistence::sqlite) fn task_for(target: Target) -> NewTask {
+    NewTask {
+        id: TaskId::from_bytes(clock::new_id()),
+        workflow_id: None,
+        name: "t".into(),
+        target,
+        payload: json!({"n": 1}),
+        priority: 5,
+        run_at: None,
+        max_attempts: 3,
+        timeout: Duration::from_secs(60),
+        depends_on: Vec::new(),
+        labels: BTreeMap::new(),
+        idempotency: None,
+    }
+}
+
+pub(in crate::persistence::sqlite) fn for_agent(agent: &str) -> NewTask {
+    task_for(Target::Agent(agent.parse().unwrap()))
+}
+
+pub(in crate::persistence::sqlite) fn slots(agent: &str, index: u32, free: u32) -> SlotOffer {
+    SlotOffer {
+        instance: InstanceId {
+            agent: agent.parse().unwrap(),
+            index,
+        },
+        role: Some("worker".parse().unwrap()),
+        queue: "default".parse().unwrap(),
+        free,
+    }
+}

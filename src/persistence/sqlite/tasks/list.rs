@@ -1,0 +1,257 @@
+//! Reading tasks: one, pages, attempts, counts.
+
+use std::collections::BTreeMap;
+
+use rusqlite::types::Value as SqlValue;
+use rusqlite::{Connection, Row, params_from_iter};
+
+use crate::domain::ids::TaskId;
+use crate::domain::name::Name;
+use crate::domain::query::{MAX_PAGE_LIMIT, Page, PageRequest, QueueStats, TaskFilter};
+use crate::domain::task::{Lease, Progress, Task, TaskAttempt, TaskState};
+use crate::domain::timestamp::Timestamp;
+use crate::persistence::StoreError;
+use crate::persistence::sqlite::{Fault, Json, Sealed, SqlResult, all, first};
+
+const SELECT: &str = "SELECT t.key, t.id, w.id, t.name, t.agent, t.role, t.queue, t.state, \
+    t.priority, t.payload, t.result, t.error, t.reason, t.attempt, t.max_attempts, \
+    t.crash_attempts, t.interruptions, t.lease_id, s.node, t.instance, s.expires_at, \
+    t.progress_percent, t.progress_message, t.progress_at, t.labels, t.timeout_ms, t.run_at, \
+    t.created_at, t.started_at, t.finished_at, \
+    (SELECT json_group_array(d.depends_on) FROM task_dependencies d \
+     WHERE d.workflow_key = t.workflow_key AND d.step = t.step) \
+    FROM tasks t LEFT JOIN workflows w ON w.key = t.workflow_key \
+    LEFT JOIN sessions s ON s.id = t.session_id ";
+
+/// One task.
+pub(super) fn task(conn: &Connection, id: TaskId) -> SqlResult<Task> {
+    let sql = const_format(SELECT, "WHERE t.id = ?1");
+    first(conn, &sql, [id], |row| read(row).map(|(_, task)| task))?.ok_or_else(|| {
+        Fault::Store(StoreError::NotFound {
+            what: "task",
+            name: id.to_string(),
+        })
+    })
+}
+
+fn const_format(select: &str, rest: &str) -> String {
+    [select, rest].concat()
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<(i64, Task)> {
+    let lease: Option<(_, String, Timestamp)> = match (row.get(17)?, row.get(18)?, row.get(20)?) {
+        (Some(id), Some(node), Some(expires_at)) => Some((id, node, expires_at)),
+        _ => None,
+    };
+    let instance = row.get(19)?;
+    let progress_at: Option<Timestamp> = row.get(23)?;
+    let (percent, message) = (row.get(21)?, row.get(22)?);
+    let Sealed(payload) = row.get(9)?;
+    let Json(labels) = row.get(24)?;
+    let Json(depends_on) = row.get(30)?;
+    let task = Task {
+        id: row.get(1)?,
+        workflow_id: row.get(2)?,
+        name: row.get(3)?,
+        agent: row.get(4)?,
+        role: row.get(5)?,
+        queue: row.get(6)?,
+        state: row.get(7)?,
+        priority: row.get(8)?,
+        payload,
+        result: row
+            .get::<_, Option<Sealed<_>>>(10)?
+            .map(|Sealed(result)| result),
+        error: row
+            .get::<_, Option<Sealed<_>>>(11)?
+            .map(|Sealed(error)| error),
+        reason: row.get(12)?,
+        attempt: row.get(13)?,
+        max_attempts: row.get(14)?,
+        crash_attempts: row.get(15)?,
+        interruptions: row.get(16)?,
+        lease: lease.map(|(id, node, expires_at)| Lease {
+            id,
+            node,
+            instance,
+            expires_at,
+        }),
+        progress: progress_at.map(|at| Progress {
+            percent,
+            message,
+            at,
+        }),
+        depends_on,
+        labels,
+        timeout_ms: row.get::<_, i64>(25)?.unsigned_abs(),
+        run_at: row.get(26)?,
+        created_at: row.get(27)?,
+        started_at: row.get(28)?,
+        finished_at: row.get(29)?,
+    };
+    Ok((row.get(0)?, task))
+}
+
+/// A page of tasks, newest first.
+pub(super) fn tasks(
+    conn: &Connection,
+    filter: &TaskFilter,
+    page: &PageRequest,
+) -> SqlResult<Page<Task>> {
+    let (sql, params) = page_query(filter, page)?;
+    let mut found = all(conn, &sql, params_from_iter(params), read)?;
+    let limit = page_limit(page);
+    let has_more = found.len() > limit;
+    found.truncate(limit);
+    let next_cursor = found
+        .last()
+        .filter(|_| has_more)
+        .map(|(key, _)| format!("{key:x}"));
+    let items = found.into_iter().map(|(_, task)| task).collect();
+    Ok(Page {
+        items,
+        next_cursor,
+        has_more,
+    })
+}
+
+/// How many items a page holds.
+pub(in crate::persistence::sqlite) fn page_limit(page: &PageRequest) -> usize {
+    usize::try_from(page.limit.clamp(1, MAX_PAGE_LIMIT)).unwrap_or(1)
+}
+
+/// The key that a cursor stands for.
+pub(in crate::persistence::sqlite) fn cursor_key(page: &PageRequest) -> SqlResult<Option<i64>> {
+    let Some(cursor) = &page.cursor else {
+        return Ok(None);
+    };
+    i64::from_str_radix(cursor, 16).map(Some).map_err(|_| {
+        let shown: String = cursor.chars().take(80).collect();
+        Fault::Store(StoreError::Invalid(format!(
+            "'{shown}' is no cursor; use next_cursor of the page before"
+        )))
+    })
+}
+
+fn page_query(filter: &TaskFilter, page: &PageRequest) -> SqlResult<(String, Vec<SqlValue>)> {
+    let mut sql = const_format(SELECT, "WHERE 1");
+    let mut params: Vec<SqlValue> = Vec::new();
+    let mut clause = |text: &str, value: SqlValue| {
+        params.push(value);
+        sql.push_str(&text.replace('?', &format!("?{}", params.len())));
+    };
+    if let Some(key) = cursor_key(page)? {
+        clause(" AND t.key < ?", key.into());
+    }
+    for (column, name) in [
+        ("agent", &filter.agent),
+        ("role", &filter.role),
+        ("queue", &filter.queue),
+    ] {
+        if let Some(name) = name {
+            clause(&format!(" AND t.{column} = ?"), name.to_string().into());
+        }
+    }
+    if let Some(workflow) = filter.workflow {
+        clause(" AND w.id = ?", workflow.as_bytes().to_vec().into());
+    }
+    for (key, value) in &filter.labels {
+        clause(
+            " AND EXISTS (SELECT 1 FROM json_each(t.labels) WHERE key = ?",
+            key.clone().into(),
+        );
+        clause(" AND value = ?)", value.clone().into());
+    }
+    if !filter.states.is_empty() {
+        let words: Vec<_> = filter
+            .states
+            .iter()
+            .map(|state| format!("'{}'", state.as_str()))
+            .collect();
+        sql.push_str(&format!(" AND t.state IN ({})", words.join(", ")));
+    }
+    sql.push_str(&format!(
+        " ORDER BY t.key DESC LIMIT {}",
+        page_limit(page) + 1
+    ));
+    Ok((sql, params))
+}
+
+/// The executions of a task, in order.
+pub(super) fn attempts(conn: &Connection, id: TaskId) -> SqlResult<Vec<TaskAttempt>> {
+    let key: i64 = first(conn, "SELECT key FROM tasks WHERE id = ?1", [id], |row| {
+        row.get(0)
+    })?
+    .ok_or_else(|| {
+        Fault::Store(StoreError::NotFound {
+            what: "task",
+            name: id.to_string(),
+        })
+    })?;
+    all(
+        conn,
+        "SELECT attempt, lease_id, session_id, instance, outcome, error, started_at, finished_at \
+         FROM task_attempts WHERE task_key = ?1 ORDER BY attempt",
+        [key],
+        |row| {
+            Ok(TaskAttempt {
+                task_id: id,
+                attempt: row.get(0)?,
+                lease_id: row.get(1)?,
+                session_id: row.get(2)?,
+                instance: row.get(3)?,
+                outcome: row.get(4)?,
+                error: row
+                    .get::<_, Option<Sealed<_>>>(5)?
+                    .map(|Sealed(error)| error),
+                started_at: row.get(6)?,
+                finished_at: row.get(7)?,
+            })
+        },
+    )
+}
+
+/// What stands in each queue.
+pub(super) fn queues(conn: &Connection) -> SqlResult<Vec<QueueStats>> {
+    let counts: Vec<(Name, TaskState, u64, Option<Timestamp>)> = all(
+        conn,
+        "SELECT queue, state, count(*), min(created_at) FROM tasks GROUP BY queue, state",
+        [],
+        |row| {
+            Ok((
+                row.get(0)?,
+                row.get(1)?,
+                row.get::<_, i64>(2)?.unsigned_abs(),
+                row.get(3)?,
+            ))
+        },
+    )?;
+    let mut queues: BTreeMap<Name, QueueStats> = BTreeMap::new();
+    for (queue, state, count, oldest) in counts {
+        let stats = queues.entry(queue.clone()).or_insert_with(|| QueueStats {
+            queue,
+            tasks: BTreeMap::new(),
+            oldest_queued_at: None,
+        });
+        stats.tasks.insert(state.as_str().to_owned(), count);
+        if state == TaskState::Queued {
+            stats.oldest_queued_at = oldest;
+        }
+    }
+    Ok(queues.into_values().collect())
+}
+
+/// Queued tasks by the agent or role that they are for.
+pub(super) fn queued_by_target(conn: &Connection) -> SqlResult<Vec<(String, u64)>> {
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    for sql in [
+        "SELECT agent, count(*) FROM tasks WHERE state = 'queued' AND agent IS NOT NULL GROUP BY agent",
+        "SELECT role, count(*) FROM tasks WHERE state = 'queued' AND role IS NOT NULL GROUP BY role",
+    ] {
+        let found: Vec<(String, i64)> = all(conn, sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        for (target, count) in found {
+            *counts.entry(target).or_default() += count.unsigned_abs();
+        }
+    }
+    Ok(counts.into_iter().collect())
+}
