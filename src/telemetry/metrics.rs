@@ -155,6 +155,14 @@ impl Metrics {
         Ok(Self { handle })
     }
 
+    /// A recorder that nobody records to: for tests of who renders.
+    #[cfg(test)]
+    pub(crate) fn detached() -> Result<Self, BuildError> {
+        Ok(Self {
+            handle: recorder()?.handle(),
+        })
+    }
+
     /// All metrics as Prometheus text, the process's own figures read now.
     #[must_use]
     pub fn render(&self) -> String {

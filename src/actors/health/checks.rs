@@ -1,0 +1,261 @@
+//! From what was seen to the result of a check. Pure.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::host::HostSample;
+use super::window::{Sample, Window};
+use crate::domain::health::agent::{AgentHealthInput, AgentLimits, AgentTrend, judge_agent};
+use crate::domain::health::judge::{Threshold, worst_of};
+use crate::domain::health::{HealthSettings, HealthStatus};
+use crate::domain::query::DatabaseStatus;
+
+/// The result of one check, before it is compared with the last.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Judged {
+    pub(super) name: String,
+    pub(super) component: &'static str,
+    pub(super) status: HealthStatus,
+    pub(super) message: String,
+    pub(super) value: Option<f64>,
+    pub(super) threshold: Option<f64>,
+    pub(super) took: Duration,
+    pub(super) details: Value,
+}
+
+impl Judged {
+    pub(super) fn unknown(name: String, component: &'static str, message: String) -> Self {
+        Self {
+            name,
+            component,
+            status: HealthStatus::Unknown,
+            message,
+            value: None,
+            threshold: None,
+            took: Duration::ZERO,
+            details: json!({}),
+        }
+    }
+
+    pub(super) const fn took(mut self, took: Duration) -> Self {
+        self.took = took;
+        self
+    }
+}
+
+/// One figure of a check that has several.
+struct Part {
+    word: &'static str,
+    figure: Option<f64>,
+    limits: Threshold,
+    /// Whether a figure that is not there yet is no cause for worry.
+    may_be_absent: bool,
+    more: Value,
+}
+
+impl Part {
+    fn status(&self) -> HealthStatus {
+        match self.figure {
+            Some(figure) => self.limits.level(figure),
+            None if self.may_be_absent => HealthStatus::Healthy,
+            None => HealthStatus::Unknown,
+        }
+    }
+
+    fn says(&self) -> String {
+        match self.figure {
+            Some(figure) => format!("{} {}", self.word, percent(figure)),
+            None if self.may_be_absent => format!("{} not measured yet", self.word),
+            None => format!("{} cannot be read", self.word),
+        }
+    }
+
+    fn details(&self) -> Value {
+        let mut details = json!({
+            "ratio": self.figure,
+            "status": self.status(),
+            "warning": self.limits.warning,
+            "critical": self.limits.critical,
+        });
+        if let (Value::Object(to), Value::Object(from)) = (&mut details, &self.more) {
+            to.extend(from.clone());
+        }
+        details
+    }
+
+    /// Worse first, then nearer to its limit.
+    fn rank(&self) -> (u8, f64) {
+        let figure = self.figure.unwrap_or(0.0);
+        (self.status().severity(), figure / self.limits.warning)
+    }
+}
+
+fn percent(ratio: f64) -> String {
+    format!("{:.0} %", ratio * 100.0)
+}
+
+/// Joins parts: the worst decides, all are shown.
+fn join(name: &str, component: &'static str, parts: &[Part], mut details: Value) -> Judged {
+    let worst = parts.iter().max_by(|a, b| {
+        a.rank()
+            .partial_cmp(&b.rank())
+            .unwrap_or(std::cmp::Ordering::Equal)
+    });
+    if let Value::Object(details) = &mut details {
+        details.extend(parts.iter().map(|p| (p.word.to_owned(), p.details())));
+    }
+    Judged {
+        name: name.to_owned(),
+        component,
+        status: worst_of(parts.iter().map(Part::status)),
+        message: parts.iter().map(Part::says).collect::<Vec<_>>().join(", "),
+        value: worst.and_then(|part| part.figure),
+        threshold: worst.map(|part| part.limits.shown_for(part.status())),
+        took: Duration::ZERO,
+        details,
+    }
+}
+
+/// Which limits host figures are measured against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sources {
+    pub(super) cpu: &'static str,
+    pub(super) memory: &'static str,
+}
+
+/// Processors, memory, disk.
+pub(super) fn system(
+    window: &Window,
+    now: Instant,
+    settings: &HealthSettings,
+    sources: Sources,
+) -> Judged {
+    use crate::domain::health::SYSTEM_CHECK;
+    let Some(newest) = window.newest().filter(|_| !window.is_stale(now)) else {
+        let message = "no sample of the host's figures in time".to_owned();
+        return Judged::unknown(SYSTEM_CHECK.to_owned(), SYSTEM_CHECK, message);
+    };
+    let host = |figure: fn(&HostSample) -> Option<f64>| window.sustained(|s| figure(&s.host));
+    let parts = [
+        Part {
+            word: "cpu",
+            figure: host(|h| h.cpu),
+            limits: settings.cpu,
+            may_be_absent: true,
+            more: json!({ "source": sources.cpu }),
+        },
+        Part {
+            word: "memory",
+            figure: host(HostSample::memory_ratio),
+            limits: settings.memory,
+            may_be_absent: false,
+            more: json!({
+                "source": sources.memory,
+                "used_bytes": newest.host.memory.map(|(used, _)| used),
+                "limit_bytes": newest.host.memory.map(|(_, limit)| limit),
+            }),
+        },
+        Part {
+            word: "disk",
+            figure: host(|h| h.disk),
+            limits: settings.disk,
+            may_be_absent: false,
+            more: json!({}),
+        },
+    ];
+    join(
+        SYSTEM_CHECK,
+        SYSTEM_CHECK,
+        &parts,
+        json!({ "samples": window.len() }),
+    )
+}
+
+/// Connection, pool, active connections. `ping` is how long it took, or why it failed.
+pub(super) fn database(
+    status: &DatabaseStatus,
+    ping: Result<Duration, String>,
+    window: &Window,
+    settings: &HealthSettings,
+) -> Judged {
+    use crate::domain::health::DATABASE_CHECK;
+    let part = |word, figure: fn(&Sample) -> Option<f64>| Part {
+        word,
+        figure: window.sustained(figure),
+        limits: settings.pool,
+        may_be_absent: true,
+        more: json!({}),
+    };
+    let parts = [part("pool", |s| s.readers), part("queue", |s| s.writes)];
+    let mut judged = join(DATABASE_CHECK, DATABASE_CHECK, &parts, facts_of(status));
+    let failed = match (&ping, status.writable) {
+        (Err(error), _) => Some(error.clone()),
+        (Ok(_), false) => Some(format!(
+            "takes no writes: {}",
+            status.last_error.as_deref().unwrap_or("no reason known")
+        )),
+        (Ok(_), true) => None,
+    };
+    if let Some(message) = failed {
+        judged.status = HealthStatus::Critical;
+        (judged.value, judged.threshold) = (None, None);
+        judged.message = message;
+    } else if let Ok(took) = ping {
+        judged.message = format!(
+            "answers in {:.1} ms, {} of {} connections active, {} writes waiting",
+            took.as_secs_f64() * 1e3,
+            status.readers_busy,
+            status.readers,
+            status.writes_queued
+        );
+        judged.details["ping_ms"] = json!(took.as_secs_f64() * 1e3);
+    }
+    judged
+}
+
+fn facts_of(status: &DatabaseStatus) -> Value {
+    json!({
+        "connected": status.writable,
+        "backend": status.backend,
+        "schema_version": status.schema_version,
+        "active_connections": status.readers_busy,
+        "connections": status.readers,
+        "writes_queued": status.writes_queued,
+        "writes_capacity": status.writes_capacity,
+        "size_bytes": status.size_bytes,
+        "wal_bytes": status.wal_bytes,
+        "last_error": status.last_error,
+    })
+}
+
+/// Responsiveness, queue depth, error count, uptime.
+pub(super) fn agent(input: &AgentHealthInput, trend: AgentTrend, limits: AgentLimits) -> Judged {
+    let judgement = judge_agent(input, trend, limits);
+    let oldest = input.instances.iter().filter_map(|i| i.uptime).max();
+    Judged {
+        name: format!("agent.{}", input.name),
+        component: "agent",
+        status: judgement.status,
+        message: judgement.message,
+        value: judgement.value,
+        threshold: judgement.threshold,
+        took: Duration::ZERO,
+        details: json!({
+            "desired": input.desired,
+            "critical": input.critical,
+            "ready": input.ready(),
+            "replicas": input.instances.len(),
+            "queue_depth": input.queue_depth,
+            "queue_capacity": input.queue_capacity,
+            "running": input.running,
+            "errors_total": input.errors_total,
+            "recent_errors": trend.recent_errors,
+            "restarts_total": input.restarts_total,
+            "uptime_ms": oldest.map(|span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
+            "instances": input.instances,
+            "hopeless": judgement.hopeless,
+        }),
+    }
+}

@@ -1,0 +1,5 @@
+//! Claims about checks, rounds and reports.
+
+mod asking;
+mod rounds;
+pub(crate) mod world;

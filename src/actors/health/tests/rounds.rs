@@ -1,0 +1,198 @@
+//! Rounds: what is checked, judged, kept and told.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::world::{Answers, World, paused, report_that};
+use crate::domain::agent::AgentState;
+use crate::domain::health::{HealthStatus, ROUND_RECORD};
+
+fn level(report: &crate::domain::health::HealthReport, check: &str) -> Option<HealthStatus> {
+    report.check(check).map(|check| check.status)
+}
+
+#[test]
+fn the_first_round_begins_at_the_start_and_checks_host_database_and_every_agent() {
+    paused(async {
+        let (handle, _life) = World::of(&["echo", "sum"]).monitor();
+        assert!(!handle.startup_done() && handle.report().is_none());
+        let began = Instant::now();
+        let report = report_that(&handle, |_| true).await;
+        assert!(began.elapsed() < Duration::from_secs(1) && handle.startup_done());
+        let names: Vec<_> = report.checks.iter().map(|c| c.name.as_str()).collect();
+        assert_eq!(names, ["agent.echo", "agent.sum", "database", "system"]);
+        assert_eq!(report.status, HealthStatus::Healthy);
+    });
+}
+
+#[test]
+fn a_quarantined_agent_is_critical_within_a_round_first_in_the_report_and_told_once() {
+    paused(async {
+        let world = World::of(&["echo", "sum"]);
+        let (handle, _life) = world.monitor();
+        report_that(&handle, |_| true).await;
+        world.put("sum", AgentState::Quarantined);
+        let began = Instant::now();
+        let report = report_that(&handle, |r| r.status == HealthStatus::Critical).await;
+        assert!(began.elapsed() <= Duration::from_secs(31));
+        assert_eq!(report.checks[0].name, "agent.sum");
+        assert_eq!(report.checks[0].details["recovery_action"], "restart-agent");
+        tokio::time::sleep(Duration::from_secs(100)).await;
+        let events = world.get(|w| w.events.clone());
+        assert_eq!(events.len(), 1, "{events:?}");
+        assert_eq!(
+            (events[0].kind, events[0].subject.as_str()),
+            ("health.changed", "agent.sum")
+        );
+        assert_eq!(events[0].data["from"], "healthy");
+        assert_eq!(events[0].data["to"], "critical");
+    });
+}
+
+#[test]
+fn kept_are_a_row_on_change_one_compact_row_a_round_and_figures_every_thirty_seconds() {
+    paused(async {
+        let world = World::of(&["echo"]);
+        let (handle, _life) = world.monitor();
+        report_that(&handle, |_| true).await;
+        tokio::time::sleep(Duration::from_secs(95)).await;
+        let records = world.get(|w| w.records.clone());
+        let of = |check: &str| records.iter().filter(|r| r.check == check).count();
+        assert_eq!((of("system"), of("database"), of("agent.echo")), (1, 1, 1));
+        assert_eq!(of(ROUND_RECORD), 4);
+        let round = records
+            .iter()
+            .find(|r| r.check == ROUND_RECORD)
+            .expect("a round");
+        assert_eq!(round.message, "3 healthy");
+        assert_eq!(round.details["agent.echo"], "healthy");
+        assert_eq!(
+            world.get(|w| (w.agent_rows.len(), w.system_rows.len())),
+            (4, 4)
+        );
+    });
+}
+
+#[test]
+fn a_peak_of_the_processors_alarms_only_when_three_samples_show_it() {
+    paused(async {
+        let world = World::of(&[]);
+        let (handle, _life) = world.monitor();
+        report_that(&handle, |_| true).await;
+        // Samples stand at 0, 5, 10 … s, rounds at 0, 30, 60 … s.
+        tokio::time::sleep(Duration::from_secs(22)).await;
+        world.set(|w| w.cpu = 0.99);
+        let first = handle.report().expect("a report").checked_at;
+        let round = report_that(&handle, |r| r.checked_at > first).await;
+        assert_eq!(level(&round, "system"), Some(HealthStatus::Healthy));
+        let next = report_that(&handle, |r| r.checked_at > round.checked_at).await;
+        let check = next.check("system").expect("a check");
+        assert_eq!(check.status, HealthStatus::Critical);
+        assert_eq!((check.value, check.threshold), (Some(0.99), Some(0.95)));
+        assert_eq!(check.details["cpu"]["status"], "critical");
+        assert_eq!(check.details["recovery_action"], "none");
+    });
+}
+
+#[test]
+fn a_check_that_hangs_or_panics_is_unknown_and_delays_no_other() {
+    for answers in [Answers::Never, Answers::WithAPanic] {
+        paused(async move {
+            let world = World::of(&["echo"]);
+            world.set(|w| w.ping = answers);
+            let (handle, _life) = world.monitor();
+            let began = Instant::now();
+            let report = report_that(&handle, |_| true).await;
+            assert!(began.elapsed() < Duration::from_secs(4), "{answers:?}");
+            assert_eq!(level(&report, "database"), Some(HealthStatus::Unknown));
+            assert_eq!(level(&report, "agent.echo"), Some(HealthStatus::Healthy));
+            assert_eq!(level(&report, "system"), Some(HealthStatus::Healthy));
+        });
+    }
+}
+
+#[test]
+fn agents_that_nobody_answers_for_are_unknown_not_forgotten() {
+    paused(async {
+        let world = World::of(&["echo"]);
+        let (handle, _life) = world.monitor();
+        report_that(&handle, |_| true).await;
+        world.set(|w| w.view = Answers::Never);
+        let report = report_that(&handle, |r| r.status == HealthStatus::Unknown).await;
+        assert_eq!(report.checks[0].name, "agent.echo");
+    });
+}
+
+#[test]
+fn a_database_that_is_gone_is_critical_and_costs_no_round() {
+    paused(async {
+        let world = World::of(&["echo"]);
+        let (handle, _life) = world.monitor();
+        report_that(&handle, |_| true).await;
+        world.set(|w| (w.ping, w.writes) = (Answers::WithAnError, Answers::Never));
+        let report = report_that(&handle, |r| r.status == HealthStatus::Critical).await;
+        let check = report.check("database").expect("a check");
+        assert_eq!(check.message, "test: database unavailable: gone");
+        world.set(|w| w.ping = Answers::Well);
+        report_that(&handle, |r| r.status == HealthStatus::Healthy).await;
+    });
+}
+
+#[test]
+fn an_agent_that_leaves_takes_its_check_along() {
+    paused(async {
+        let world = World::of(&["echo", "sum"]);
+        let (handle, _life) = world.monitor();
+        report_that(&handle, |_| true).await;
+        world.set(|w| w.agents.truncate(1));
+        report_that(&handle, |r| r.check("agent.sum").is_none()).await;
+    });
+}
+
+#[test]
+fn a_check_that_changes_every_round_is_told_to_flap_once() {
+    paused(async {
+        let world = World::of(&["echo"]);
+        let (handle, _life) = world.monitor();
+        let mut last = report_that(&handle, |_| true).await;
+        for round in 0..12 {
+            let even = round % 2 == 0;
+            world.put(
+                "echo",
+                if even {
+                    AgentState::Failed
+                } else {
+                    AgentState::Ready
+                },
+            );
+            last = report_that(&handle, |r| r.checked_at > last.checked_at).await;
+        }
+        let flaps = world.get(|w| {
+            w.events
+                .iter()
+                .filter(|e| e.kind == "health.flapping")
+                .count()
+        });
+        assert_eq!(flaps, 1);
+        assert_eq!(
+            last.check("agent.echo").expect("a check").details["flapping"],
+            true
+        );
+    });
+}
+
+#[test]
+fn the_monitors_next_life_keeps_since_when_things_are_as_they_are() {
+    paused(async {
+        let world = World::of(&["echo"]);
+        world.put("echo", AgentState::Quarantined);
+        let (handle, life) = world.monitor();
+        let before = report_that(&handle, |_| true).await;
+        life.stop();
+        let after = report_that(&handle, |r| r.checked_at > before.checked_at).await;
+        assert_eq!(after.checks[0].since, before.checks[0].since);
+        let told = world.get(|w| w.events.len());
+        assert_eq!(told, 1, "nothing changed, nothing is told again");
+    });
+}
