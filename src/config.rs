@@ -88,8 +88,8 @@ impl LoadRequest {
     }
 }
 
-/// The checked configuration.
-#[derive(Debug, Clone)]
+/// The checked configuration. Its `Debug` names the environment and nothing that could be secret.
+#[derive(Clone)]
 pub struct Config {
     environment: Environment,
     data_dir: PathBuf,
@@ -105,6 +105,15 @@ pub struct Config {
     queues: BTreeMap<Name, QueueConfig>,
     recovery: RecoverySpec,
     warnings: Vec<String>,
+}
+
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Config")
+            .field("environment", &self.environment)
+            .field("data_dir", &self.data_dir)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Config {

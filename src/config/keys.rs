@@ -4,7 +4,11 @@
 //! `config/default.toml`, where users read them; those of agents, groups, queues and actions here.
 
 mod agents;
-mod sections;
+mod groups;
+mod monitoring;
+mod probes;
+mod server;
+mod storage;
 mod work;
 
 use super::kind::{Kind, key};
@@ -13,42 +17,42 @@ use super::kind::{Kind, key};
 pub(super) static ROOT: Kind = Kind::Section(&[
     key(
         "database",
-        Kind::Section(sections::DATABASE),
+        Kind::Section(storage::DATABASE),
         "Where everything is kept.",
     ),
     key(
         "server",
-        Kind::Section(sections::SERVER),
+        Kind::Section(server::SERVER),
         "The HTTP API and the life of the daemon.",
     ),
     key(
         "logging",
-        Kind::Section(sections::LOGGING),
+        Kind::Section(server::LOGGING),
         "What is written to the log, and how.",
     ),
     key(
         "cache",
-        Kind::Section(sections::CACHE),
+        Kind::Section(storage::CACHE),
         "What is kept in memory to spare the database.",
     ),
     key(
         "security",
-        Kind::Section(sections::SECURITY),
+        Kind::Section(server::SECURITY),
         "Who may do what.",
     ),
     key(
         "monitoring",
-        Kind::Section(sections::MONITORING),
+        Kind::Section(monitoring::MONITORING),
         "Metrics, health checks, tracing.",
     ),
     key(
         "supervisor",
-        Kind::Section(sections::SUPERVISOR),
+        Kind::Section(monitoring::SUPERVISOR),
         "Agents in no group, and the threads that actors run on.",
     ),
     key(
         "groups",
-        Kind::Named(&Kind::Section(agents::GROUP), false),
+        Kind::Named(&Kind::Section(groups::GROUP), false),
         "Groups of agents that share a restart strategy.",
     ),
     key(
@@ -76,4 +80,16 @@ pub(super) static ROOT: Kind = Kind::Section(&[
 /// The keys of an agent, each with the one kind that has it (empty: every kind).
 pub(super) fn agent_keys() -> impl Iterator<Item = (&'static str, &'static str)> {
     agents::AGENT.iter().map(|key| (key.name, key.only))
+}
+
+/// The tables that stand under names, with their keys.
+#[cfg(test)]
+pub(super) fn by_name() -> [(&'static str, &'static [super::kind::Key]); 5] {
+    [
+        ("groups", groups::GROUP),
+        ("agents", agents::AGENT),
+        ("queues", work::QUEUE),
+        ("schedules", work::SCHEDULE),
+        ("recovery.actions", work::ACTION),
+    ]
 }

@@ -38,8 +38,8 @@ pub enum Source {
     },
     /// A command-line flag.
     Flag {
-        /// With its dashes.
-        name: Arc<str>,
+        /// The dotted key it sets.
+        key: Arc<str>,
     },
 }
 
@@ -63,7 +63,7 @@ impl fmt::Display for Source {
                 dotenv: Some((path, line)),
             } => write!(f, "variable {name} in {path}:{line}"),
             Self::SecretFile { variable, path } => write!(f, "variable {variable}, file {path}"),
-            Self::Flag { name } => write!(f, "flag {name}"),
+            Self::Flag { key } => write!(f, "command line ({key})"),
         }
     }
 }

@@ -80,7 +80,7 @@ pub(super) fn show_size(bytes: u64) -> String {
 fn show(amount: u64, units: &[(&str, u64)], zero: &str) -> String {
     let fitting = units
         .iter()
-        .find(|(_, scale)| amount >= *scale && amount % scale == 0);
+        .find(|(_, scale)| amount >= *scale && amount.is_multiple_of(*scale));
     fitting.map_or(zero.to_owned(), |(name, scale)| {
         format!("{}{name}", amount / scale)
     })

@@ -104,7 +104,7 @@ pub(super) fn flags(
     let mut layer = Table::new();
     for (key, text) in flags {
         let source = Source::Flag {
-            name: key.as_str().into(),
+            key: key.as_str().into(),
         };
         let segments: Vec<&str> = key.split('.').collect();
         match resolve(&segments, below) {

@@ -205,6 +205,10 @@ pub struct AgentSpec {
 }
 
 /// What runs as an agent.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one value a configured agent, and most are processes"
+)]
 #[derive(Debug, Clone, PartialEq)]
 pub enum AgentProgram {
     /// A Rust actor registered with the library's builder.

@@ -1,68 +1,8 @@
-//! The keys of agents and groups, with their defaults.
+//! The keys of agents, with their defaults.
 
-use crate::config::kind::{AGE, COUNT, EXIT_CODE, Key, Kind, SPAN, key};
+use crate::config::kind::{AGE, EXIT_CODE, Key, Kind, SPAN, key};
 
-pub(super) const INTENSITY: Kind = Kind::Either(&["unlimited"], INTENSITY_KEYS);
-
-const INTENSITY_KEYS: &[Key] = &[
-    key(
-        "max",
-        COUNT,
-        "Deaths allowed inside any window; the next one gives up.",
-    )
-    .or("5"),
-    key("within", SPAN, "The window.").or("'60s'"),
-];
-
-pub(super) const ON_EXHAUSTED: Kind = Kind::Word(&["quarantine", "stop_group", "escalate", "exit"]);
-
-pub(super) const LOOP: &[Key] = &[
-    key("deaths", COUNT, "So many deaths of one signature give up.").or("10"),
-    key("max_gap", AGE, "Each within this time of the last.").or("'300s'"),
-];
-
-pub(super) const QUARANTINE: &[Key] = &[
-    key("min", AGE, "The first rest; doubles from one to the next.").or("'5m'"),
-    key("max", AGE, "The longest rest.").or("'1h'"),
-];
-
-pub(super) const GROUP: &[Key] = &[
-    key(
-        "parent",
-        Kind::Name,
-        "The group above; the root without it.",
-    ),
-    key(
-        "strategy",
-        Kind::Word(&["one_for_one", "one_for_all", "rest_for_one"]),
-        "Who shares a restart.",
-    )
-    .or("'one_for_one'"),
-    key(
-        "intensity",
-        INTENSITY,
-        "Deaths that are not yet too many, or \"unlimited\".",
-    )
-    .or("{ max = 5, within = '60s' }"),
-    key(
-        "on_exhausted",
-        ON_EXHAUSTED,
-        "What follows when they are too many.",
-    )
-    .or("'quarantine'"),
-    key(
-        "loop",
-        Kind::Section(LOOP),
-        "Slow crash loops: deaths of one signature.",
-    )
-    .or("{}"),
-    key(
-        "quarantine",
-        Kind::Section(QUARANTINE),
-        "How long it rests.",
-    )
-    .or("{}"),
-];
+use super::probes::PROBES;
 
 pub(super) const AGENT: &[Key] = &[
     key(
@@ -254,63 +194,6 @@ const RESTART: &[Key] = &[
     .or("'60s'"),
 ];
 
-const PROBES: &[Key] = &[
-    key(
-        "startup",
-        Kind::Section(STARTUP),
-        "Ready within period × failure_threshold.",
-    )
-    .or("{}"),
-    key("liveness", Kind::Section(LIVENESS), "Asked while it lives.").or("{}"),
-    key(
-        "readiness",
-        Kind::Section(READINESS),
-        "Asked before it is given work.",
-    ),
-];
-
-const STARTUP: &[Key] = &[
-    PROTOCOL,
-    HTTP,
-    TCP,
-    EXEC,
-    key("period", SPAN, "How often it is asked.").or("'1s'"),
-    key("timeout", SPAN, "How long an answer may take.").or("'1s'"),
-    key("failure_threshold", COUNT, "Failures in a row that count.").or("30"),
-    key("success_threshold", COUNT, "Successes in a row that count.").or("1"),
-];
-
-const LIVENESS: &[Key] = &[
-    PROTOCOL,
-    HTTP,
-    TCP,
-    EXEC,
-    key("period", SPAN, "How often it is asked.").or("'10s'"),
-    key("timeout", SPAN, "How long an answer may take.").or("'3s'"),
-    key("failure_threshold", COUNT, "Failures in a row that count.").or("3"),
-    key("success_threshold", COUNT, "Successes in a row that count.").or("2"),
-];
-
-const READINESS: &[Key] = &[
-    key("protocol", Kind::Flag, "Asked by the protocol."),
-    HTTP,
-    TCP,
-    EXEC,
-    key("period", SPAN, "How often it is asked.").or("'10s'"),
-    key("timeout", SPAN, "How long an answer may take.").or("'3s'"),
-    key("failure_threshold", COUNT, "Failures in a row that count.").or("3"),
-    key("success_threshold", COUNT, "Successes in a row that count.").or("2"),
-];
-
-const PROTOCOL: Key = key("protocol", Kind::Flag, "Asked by the protocol.").or("true");
-const HTTP: Key = key("http", Kind::Text, "Asked by GET of this URL.");
-const TCP: Key = key("tcp", Kind::Text, "Asked by opening HOST:PORT.");
-const EXEC: Key = key(
-    "exec",
-    Kind::List(&Kind::AnyText),
-    "Asked by running this program.",
-);
-
 const STOP: &[Key] = &[
     key(
         "drain_timeout",
@@ -326,8 +209,7 @@ const STOP: &[Key] = &[
 ];
 
 /// The signals a process can be asked to end with.
-pub(in crate::config) const SIGNALS: &[&str] =
-    &["TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "KILL"];
+const SIGNALS: &[&str] = &["TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "KILL"];
 
 const ENV: &[Key] = &[
     key(

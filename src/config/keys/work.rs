@@ -67,7 +67,7 @@ pub(super) const RECOVERY: &[Key] = &[
     ),
 ];
 
-const ACTION: &[Key] = &[
+pub(super) const ACTION: &[Key] = &[
     key(
         "when",
         Kind::Text,

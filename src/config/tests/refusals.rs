@@ -1,0 +1,317 @@
+//! Everything that is refused, with its key, its source, and the way out.
+
+use super::*;
+
+/// An agent that is whole, so that one wrong line is the only one.
+const AGENT: &str = "[agents.a]\nkind = 'process'\ncommand = ['a']\n";
+
+#[test]
+fn a_misspelt_key_is_refused_by_name_with_its_place_and_the_nearest_key() {
+    let lines = refused("[server]\nhost = '::1'\nprot = 1\n");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(
+        lines[0].starts_with("server.prot: unknown key; did you mean port?"),
+        "{lines:?}"
+    );
+    assert!(lines[0].contains("own.toml:3]"), "{lines:?}");
+}
+
+#[test]
+fn all_problems_come_at_once_each_with_its_source() {
+    let files = Files::new();
+    let mut request = request(&[
+        ("AGENT_SYSTEM__CACHE__CAPACITY", "many"),
+        ("AGENT_SYSTEM__SERVR__PORT", "1"),
+        ("LOG_LEVEL", "loud"),
+    ]);
+    request.flags = vec![("database.pool_size".to_owned(), "0".to_owned())];
+    let text =
+        "[server]\nport = 70000\n[monitoring]\nhealth_interval = 30\n[agents.a]\nkind = 'procss'\n";
+    request.files = vec![files.put("own.toml", text)];
+    let error = Config::load(request).unwrap_err();
+    let text = error.to_string();
+    for (key, source) in [
+        ("cache.capacity", "variable AGENT_SYSTEM__CACHE__CAPACITY"),
+        (
+            "AGENT_SYSTEM__SERVR__PORT",
+            "variable AGENT_SYSTEM__SERVR__PORT",
+        ),
+        ("logging.level", "variable LOG_LEVEL"),
+        ("database.pool_size", "command line"),
+        ("server.port", "own.toml:2"),
+        ("monitoring.health_interval", "own.toml:4"),
+        ("agents.a.kind", "own.toml:6"),
+    ] {
+        let problem = error.problems().iter().find(|p| p.key == key);
+        let problem = problem.unwrap_or_else(|| panic!("{key} is missing in {text}"));
+        assert!(problem.to_string().contains(source), "{problem}");
+    }
+    assert_eq!(error.problems().len(), 7, "{text}");
+    assert!(
+        text.starts_with("configuration refused, 7 problems:\n"),
+        "{text}"
+    );
+}
+
+/// Lines laid after a whole agent, with what must be said of them.
+const WRONG: &[(&str, &str)] = &[
+    (
+        "concurrency = 0",
+        "agents.a.concurrency: 0 is not a whole number from 1",
+    ),
+    ("command = []", "syntax"),
+    ("stall_timeout = '0s'", "agents.a.stall_timeout"),
+    (
+        "restart = { factor = 0.5 }",
+        "agents.a.restart.factor: 0.5 is not a number from 1",
+    ),
+    (
+        "restart = { min_backoff = '2m' }",
+        "longer than agents.a.restart.max_backoff, which is 1m",
+    ),
+    (
+        "group = 'g1'",
+        "group 'g1' does not exist; declare [groups.g1]",
+    ),
+    (
+        "actor = 'x'",
+        "agents.a.actor: belongs to agents of kind \"actor\"",
+    ),
+    (
+        "depends_on = { a = 'started' }",
+        "agents wait for one another: a -> a",
+    ),
+    (
+        "depends_on = { b = 'ready' }",
+        "\"started\", \"healthy\", \"completed\"",
+    ),
+    ("depends_on = { x = 'healthy' }", "agent 'x' does not exist"),
+    (
+        "fatal_exit_codes = [0]",
+        "0 is among success_exit_codes as well",
+    ),
+    (
+        "success_exit_codes = [300]",
+        "item 0: 300 is not a whole number from 0 to 255",
+    ),
+    ("stop = { signal = 'TRM' }", "did you mean \"TERM\"?"),
+    ("limits = { memory = '1' }", "a size such as"),
+    ("env = { pass = ['1A'] }", "a variable's name"),
+    (
+        "env = { pass = ['X'], set = { X = '1' } }",
+        "X is passed as well; choose one",
+    ),
+    (
+        "env = { secrets = { X = {} } }",
+        "agents.a.env.secrets.X.file: missing",
+    ),
+    ("[agents.B]\nkind = 'actor'", "agents.B: 'B' is not a name"),
+    (
+        "[agents.b]",
+        "agents.b.kind: missing; it must be one of \"actor\"",
+    ),
+    ("[agents.b]\nkind = 'actor'", "agents.b.actor: missing"),
+    (
+        "[agents.b]\nkind = 'process'\ncommand = []",
+        "agents.b.command: empty",
+    ),
+    ("[groups.root]", "set it up as [supervisor]"),
+    (
+        "[groups.g]\nparent = 'g'",
+        "groups stand in a circle: g -> g",
+    ),
+    ("[groups.g]\nparent = 'h'", "group 'h' does not exist"),
+    (
+        "[groups.writers]\n[groups.x]\nparent = 'writer'",
+        "did you mean 'writers'?",
+    ),
+    (
+        "[groups.g]\nquarantine = { min = '2h' }",
+        "longer than groups.g.quarantine.max",
+    ),
+    (
+        "[groups.g]\nintensity = 'endless'",
+        "one of \"unlimited\" or a table",
+    ),
+    (
+        "[monitoring.thresholds]\ncpu = { warning = 96 }",
+        "96 is not below critical, which is 95",
+    ),
+    (
+        "[monitoring]\nmetrics_port = 5000",
+        "5000 is server.port as well",
+    ),
+    ("[server]\nhost = 'localhost'", "an IP address such as"),
+    ("[server]\nbody_limit = '2GiB'", "from 1KiB to 1GiB"),
+    (
+        "[database]\nurl = 'mysql://h/d'",
+        "is of an unknown kind; allowed are sqlite://PATH",
+    ),
+    ("[database]\nurl = 'sqlite://'", "names no file"),
+    ("[database]\nurl = 'sqlite://:memory:'", "must survive"),
+    (
+        "[database]\nsession_renewal = '20s'",
+        "database.session_renewal",
+    ),
+    ("[cache]\nurl = 'http://h'", "redis://HOST:PORT/N"),
+    (
+        "[recovery.actions.x]\nwhen = 'agent.aa'\ndo = 'agent.restart'",
+        "did you mean 'agent.a'?",
+    ),
+    (
+        "[recovery.actions.x]\nwhen = 'system'\ndo = 'agent.restart'",
+        "so name the one to act on",
+    ),
+    (
+        "[recovery.actions.x]\ndo = 'agent.restart'",
+        "recovery.actions.x.when: missing",
+    ),
+    (
+        "[recovery.actions.X]\nwhen = 'system'\ndo = 'database.reconnect'",
+        "is not a name",
+    ),
+    (
+        "[recovery.actions.x]\nwhen = 'system'\ndo = 'database.reconnect'\nurl = 'http://h'",
+        "belongs to do = \"webhook\"",
+    ),
+    ("[server]\nport = 1\nport = 2", "not TOML: duplicate key"),
+    ("server = 5", "agents.a.server: unknown key"),
+    ("[nonsense]\nx = 1", "nonsense: unknown key"),
+];
+
+#[test]
+fn what_is_wrong_is_said_with_what_is_allowed() {
+    for (wrong, says) in WRONG {
+        let lines = refused(&format!("{AGENT}{wrong}\n"));
+        assert!(
+            lines.iter().any(|line| line.contains(says)),
+            "{wrong}: {lines:#?}"
+        );
+    }
+}
+
+#[test]
+fn cycles_of_several_are_named_whole() {
+    let text = "
+        [agents.a]\nkind = 'process'\ncommand = ['x']\ndepends_on = { b = 'started' }
+        [agents.b]\nkind = 'process'\ncommand = ['x']\ndepends_on = { c = 'healthy' }
+        [agents.c]\nkind = 'process'\ncommand = ['x']\ndepends_on = { a = 'healthy' }";
+    let lines = refused(text);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("a -> b -> c -> a"), "{lines:?}");
+}
+
+#[test]
+fn what_this_version_cannot_do_is_refused_and_never_ignored() {
+    for (wrong, key) in [
+        ("log = { file = 'a.log' }", "agents.a.log"),
+        (
+            "probes.readiness = { http = 'http://x' }",
+            "agents.a.probes.readiness",
+        ),
+        (
+            "probes.liveness = { tcp = 'x:1' }",
+            "agents.a.probes.liveness.tcp",
+        ),
+        (
+            "[agents.b]\nkind = 'http'\nurl = 'http://x'",
+            "agents.b.kind",
+        ),
+        ("[database]\nurl = 'postgres://u@h/d'", "database.url"),
+        (
+            "[cache]\nbackend = 'redis'\nurl = 'redis://h'",
+            "cache.backend",
+        ),
+        ("[security]\nauth = 'required'", "security.auth"),
+        ("[security.jwt]\nenabled = true", "security.jwt.enabled"),
+        (
+            "[security.api_keys]\nenabled = true",
+            "security.api_keys.enabled",
+        ),
+        (
+            "[security.rate_limit]\nenabled = true",
+            "security.rate_limit.enabled",
+        ),
+        (
+            "[security.encryption]\nenabled = true",
+            "security.encryption.enabled",
+        ),
+        (
+            "[security.cors]\norigins = ['https://x']",
+            "security.cors.origins",
+        ),
+        (
+            "[monitoring.tracing]\nenabled = true",
+            "monitoring.tracing.enabled",
+        ),
+        (
+            "[schedules.s]\ncron = '0 3 * * *'\nagent = 'a'",
+            "schedules.s",
+        ),
+        (
+            "[security]\nauth = 'off_on_loopback'\n[server]\nhost = '0.0.0.0'",
+            "security.auth",
+        ),
+    ] {
+        let lines = refused(&format!("{AGENT}{wrong}\n"));
+        let told = |line: &String| {
+            line.starts_with(&format!("{key}: ")) && line.contains("not in this version")
+        };
+        assert!(lines.iter().any(told), "{wrong}: {lines:#?}");
+    }
+}
+
+#[test]
+fn variables_that_mean_nothing_are_refused_or_warned_of() {
+    for (name, says) in [
+        ("AGENT_SYSTEM__SERVER__PROT", "did you mean port?"),
+        ("AGENT_SYSTEM__SERVER__PORT__X", "one part too many"),
+        ("AGENT_SYSTEM__SERVER____PORT", "is empty"),
+        ("AGENT_SYSTEM__AGENTS", "add __NAME__KEY"),
+        (
+            "AGENT_SYSTEM__SERVER__PORT_FILE",
+            "only secrets are read from files",
+        ),
+    ] {
+        let error = Config::load(request(&[(name, "1")])).unwrap_err();
+        assert!(error.to_string().contains(says), "{error}");
+    }
+    let config = Config::load(request(&[
+        ("AGENT_SYSTEM_DATADIR", "/x"),
+        ("AGENT_SYSTEMS", "1"),
+    ]))
+    .unwrap();
+    assert_eq!(config.warnings().len(), 1);
+    assert!(config.warnings()[0].contains("did you mean AGENT_SYSTEM_DATA_DIR?"));
+}
+
+#[test]
+fn unknown_environments_and_unreadable_files_are_named() {
+    let mut request = request(&[("AGENT_SYSTEM_ENV", "prodution")]);
+    request.files = vec!["/nowhere/own.toml".into()];
+    let error = Config::load(request).unwrap_err().to_string();
+    assert!(error.contains("did you mean production?"), "{error}");
+    assert!(
+        error.contains("--config /nowhere/own.toml: cannot be read"),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_is_cut_when_the_daemon_stops_and_what_nobody_declared_is_warned_of() {
+    let config = load(
+        Environment::Development,
+        &format!("{AGENT}stop = {{ drain_timeout = '20s' }}\nqueue = 'defualt'\n"),
+    )
+    .unwrap();
+    let warnings = config.warnings().join("\n");
+    assert!(
+        warnings.contains("agents.a.stop.drain_timeout of 20s is cut to 12s"),
+        "{warnings}"
+    );
+    assert!(
+        warnings.contains("queue 'defualt' is not declared"),
+        "{warnings}"
+    );
+    assert!(config.queues().contains_key("defualt"));
+}
