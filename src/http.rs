@@ -12,7 +12,7 @@
 //! handles, never an actor's address.
 
 mod agents;
-// mod artifacts;
+mod artifacts;
 mod body;
 mod call;
 mod events;
@@ -30,7 +30,7 @@ mod reply;
 mod router;
 mod serve;
 mod tasks;
-// mod workflows;
+mod workflows;
 
 use std::sync::Arc;
 
@@ -44,8 +44,8 @@ pub use agents::view::{
     AgentHealth, AgentView, InstanceView, QueueView, Replicas, Restarts, Usage,
 };
 pub use handles::{
-    AgentCommand, Agents, Answer, Facts, Handles, Health, Ports, Readiness, Recovery, VersionInfo,
-    Work,
+    AgentCommand, Agents, Answer, Facts, Handles, Health, Limits, Ports, Readiness, Recovery,
+    VersionInfo, Work,
 };
 pub use problem::{Fault, Problem};
 pub use serve::{
@@ -81,22 +81,21 @@ fn table() -> Router {
     let router = router
         .get("/api/v1/tasks", tasks::list)
         .post("/api/v1/tasks", tasks::submit)
-        .get("/api/v1/tasks/{id}", tasks::get)
-        .waits()
+        .wait("/api/v1/tasks/{id}", tasks::get)
         .get("/api/v1/tasks/{id}/attempts", tasks::attempts)
         .post("/api/v1/tasks/{id}:cancel", tasks::cancel)
         .post("/api/v1/tasks/{id}:retry", tasks::retry)
-        //        .get("/api/v1/workflows", workflows::list)
-        //        .post("/api/v1/workflows", workflows::run)
-        //        .get("/api/v1/workflows/{id}", workflows::get).waits()
-        //        .get("/api/v1/workflows/{id}/graph", workflows::graph)
-        //        .post("/api/v1/workflows/{id}:cancel", workflows::cancel)
-        //        .post("/api/v1/workflows/{id}:retry", workflows::retry)
+        .get("/api/v1/workflows", workflows::list)
+        .post("/api/v1/workflows", workflows::run)
+        .wait("/api/v1/workflows/{id}", workflows::get)
+        .get("/api/v1/workflows/{id}/graph", workflows::graph)
+        .post("/api/v1/workflows/{id}:cancel", workflows::cancel)
+        .post("/api/v1/workflows/{id}:retry", workflows::retry)
         .get("/api/v1/queues", queues::list)
         .get("/api/v1/queues/{name}", queues::get)
-        //        .post("/api/v1/artifacts", artifacts::create).flows()
-        //        .get("/api/v1/artifacts/{name}", artifacts::get).flows()
-        //        .get("/api/v1/artifacts/{owner}/{file}", artifacts::get_owned).flows()
+        .upload("/api/v1/artifacts", artifacts::create)
+        .stream("/api/v1/artifacts/{name}", artifacts::get)
+        .stream("/api/v1/artifacts/{owner}/{file}", artifacts::get_owned)
         .get("/api/v1/messages", messages::list);
     router
         .get("/api/v1/health/checks", health::checks)
@@ -106,8 +105,7 @@ fn table() -> Router {
         .get("/api/v1/recovery/actions", recovery::actions)
         .get("/api/v1/recovery/runs", recovery::runs)
         .post("/api/v1/recovery/actions/{name}:run", recovery::run)
-        .get("/api/v1/events", events::list)
-        .flows()
+        .stream("/api/v1/events", events::list)
         .get("/api/v1/metrics/system", metrics::system)
         .get("/api/v1/metrics/agents", metrics::agents)
         .get("/api/v1/config", probes::config)

@@ -1,6 +1,8 @@
 //! Supervises fleets of agents as Erlang/OTP supervises processes, and gives them durable work.
 
 pub mod actors;
+pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod domain;

@@ -8,7 +8,6 @@ pub(super) mod view;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::body;
 use super::call::Call;
 use super::handles::AgentCommand;
 use super::problem::Problem;
@@ -176,7 +175,7 @@ pub(super) async fn resume(call: Call) -> Outcome {
 
 /// `POST /api/v1/agents/{name}:scale`
 pub(super) async fn scale(mut call: Call) -> Outcome {
-    let Scale { replicas } = body::json(&call.headers, &mut call.body).await?;
+    let Scale { replicas } = call.json().await?;
     if replicas > MAX_REPLICAS {
         let detail = format!("{replicas} is more than {MAX_REPLICAS}");
         return Err(Problem::validation(format!("replicas: {detail}")).at("#/replicas", detail));
@@ -186,7 +185,7 @@ pub(super) async fn scale(mut call: Call) -> Outcome {
 
 /// A command without settings.
 async fn plain(mut call: Call, what: AgentCommand) -> Outcome {
-    let Nothing {} = body::json_or_default(&call.headers, &mut call.body).await?;
+    let Nothing {} = call.json_or_default().await?;
     command(call, what).await
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Broken JSON is 400 with line and column; JSON of the wrong shape is 422 with a pointer, an
 //! unknown field with the nearest known one; another content type is 415; more than
-//! [`MAX_BODY_BYTES`] is 413.
+//! the limit is 413.
 
 use std::time::Duration;
 
@@ -17,8 +17,6 @@ use serde_path_to_error::{Path, Segment};
 use super::problem::Problem;
 use crate::domain::name::nearest;
 
-/// The longest body that is read as JSON.
-pub(super) const MAX_BODY_BYTES: usize = 1 << 20;
 /// What is read and thrown away of a body that is too long, so that its sender gets to the answer.
 const MAX_DISCARDED_BYTES: usize = 16 << 20;
 /// How long the sender of a body may take.
@@ -27,30 +25,13 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The pieces of a request's body.
 pub(super) type Body = BoxStream<'static, Result<Bytes, warp::Error>>;
 
-/// The body as a `T`.
-pub(super) async fn json<T: DeserializeOwned>(
+/// The bytes of a JSON body of at most `limit` bytes.
+pub(super) async fn read(
     headers: &HeaderMap,
     body: &mut Body,
-) -> Result<T, Problem> {
-    parse(&read(headers, body).await?)
-}
-
-/// The body as a `T`, or the default if there is none.
-pub(super) async fn json_or_default<T: DeserializeOwned + Default>(
-    headers: &HeaderMap,
-    body: &mut Body,
-) -> Result<T, Problem> {
-    let bytes = read(headers, body).await?;
-    if bytes.is_empty() {
-        Ok(T::default())
-    } else {
-        parse(&bytes)
-    }
-}
-
-/// The bytes of a JSON body.
-async fn read(headers: &HeaderMap, body: &mut Body) -> Result<Bytes, Problem> {
-    let bytes = tokio::time::timeout(BODY_TIMEOUT, collect(headers, body))
+    limit: usize,
+) -> Result<Bytes, Problem> {
+    let bytes = tokio::time::timeout(BODY_TIMEOUT, collect(headers, body, limit))
         .await
         .map_err(|_| {
             let detail = format!("the body did not arrive within {BODY_TIMEOUT:?}");
@@ -62,25 +43,25 @@ async fn read(headers: &HeaderMap, body: &mut Body) -> Result<Bytes, Problem> {
     Ok(bytes)
 }
 
-async fn collect(headers: &HeaderMap, body: &mut Body) -> Result<Bytes, Problem> {
+async fn collect(headers: &HeaderMap, body: &mut Body, limit: usize) -> Result<Bytes, Problem> {
     let announced = headers
         .get(CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    let mut bytes = BytesMut::with_capacity(announced.unwrap_or(0).min(MAX_BODY_BYTES));
+    let mut bytes = BytesMut::with_capacity(announced.unwrap_or(0).min(limit));
     let mut seen = 0_usize;
     while let Some(piece) = body.next().await {
         let piece = piece
             .map_err(|error| Problem::invalid_request(format!("the body broke off: {error}")))?;
         seen = seen.saturating_add(piece.len());
-        if seen <= MAX_BODY_BYTES {
+        if seen <= limit {
             bytes.extend_from_slice(&piece);
         } else if seen > MAX_DISCARDED_BYTES {
             break;
         }
     }
-    if seen > MAX_BODY_BYTES {
+    if seen > limit {
         let detail = format!(
-            "the body is longer than {MAX_BODY_BYTES} bytes; upload large values to /api/v1/artifacts and refer to them"
+            "the body is longer than {limit} bytes; upload large values to /api/v1/artifacts and refer to them"
         );
         return Err(Problem::too_large(detail));
     }
@@ -242,27 +223,23 @@ mod tests {
     #[tokio::test]
     async fn another_content_type_is_refused_and_no_body_needs_none() {
         let form = with("application/x-www-form-urlencoded");
-        let refused = json::<Outer>(&form, &mut body(vec![b"a=b".to_vec()]))
+        let refused = read(&form, &mut body(vec![b"a=b".to_vec()]), 9)
             .await
             .unwrap_err();
         assert_eq!(refused.status().as_u16(), 415);
-        assert!(
-            json_or_default::<Outer>(&form, &mut body(vec![]))
-                .await
-                .is_ok()
-        );
+        assert!(read(&form, &mut body(vec![]), 9).await.is_ok());
         let json_type = with("application/json; charset=utf-8");
         assert!(
-            json::<Outer>(&json_type, &mut body(vec![b"{}".to_vec()]))
+            read(&json_type, &mut body(vec![b"{}".to_vec()]), 9)
                 .await
                 .is_ok()
         );
     }
 
     #[tokio::test]
-    async fn a_body_over_a_mebibyte_is_refused_whether_announced_or_not() {
-        let pieces = vec![vec![b' '; MAX_BODY_BYTES], vec![b'1']];
-        let refused = json::<u8>(&HeaderMap::new(), &mut body(pieces))
+    async fn a_body_over_the_limit_is_refused_whether_announced_or_not() {
+        let pieces = vec![vec![b' '; 9], vec![b'1']];
+        let refused = read(&HeaderMap::new(), &mut body(pieces), 9)
             .await
             .unwrap_err();
         assert_eq!(

@@ -8,17 +8,16 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
+use serde::de::DeserializeOwned;
 
-use super::body::Body;
+use super::body::{self, Body};
 use super::handles::Handles;
 use super::problem::Problem;
 use crate::domain::name::{Name, nearest};
 use crate::domain::query::{DEFAULT_PAGE_LIMIT, MAX_PAGE_LIMIT, PageRequest};
-
-/// The longest `?wait=`.
-pub(super) const MAX_WAIT: Duration = Duration::from_secs(60);
 
 /// One request.
 pub(super) struct Call {
@@ -83,6 +82,37 @@ impl Call {
         self.headers
             .get(name)
             .and_then(|value| HeaderValue::to_str(value).ok())
+    }
+
+    /// The body as a `T`.
+    pub(super) async fn json<T: DeserializeOwned>(&mut self) -> Result<T, Problem> {
+        body::parse(&self.bytes().await?)
+    }
+
+    /// The body as a `T`, or the default if there is none.
+    pub(super) async fn json_or_default<T: DeserializeOwned + Default>(
+        &mut self,
+    ) -> Result<T, Problem> {
+        let bytes = self.bytes().await?;
+        if bytes.is_empty() {
+            Ok(T::default())
+        } else {
+            body::parse(&bytes)
+        }
+    }
+
+    async fn bytes(&mut self) -> Result<Bytes, Problem> {
+        body::read(
+            &self.headers,
+            &mut self.body,
+            self.handles.limits.body_bytes,
+        )
+        .await
+    }
+
+    /// For how long the caller is ready to wait.
+    pub(super) fn wait(&self) -> Result<Option<Duration>, Problem> {
+        self.query.wait(self.handles.limits.wait)
     }
 
     /// Whether the caller prefers `kind` (`text/html`) among what is offered.
@@ -177,15 +207,15 @@ impl Query {
     }
 
     /// For how long the caller is ready to wait.
-    pub(super) fn wait(&self) -> Result<Option<Duration>, Problem> {
+    fn wait(&self, longest: Duration) -> Result<Option<Duration>, Problem> {
         let Some(text) = self.get("wait") else {
             return Ok(None);
         };
         match span(text) {
-            Some(span) if span <= MAX_WAIT => Ok(Some(span)),
+            Some(span) if span <= longest => Ok(Some(span)),
             _ => {
                 let allowed =
-                    format!("'{text}' is not a span of at most 60s, such as 30s or 500ms");
+                    format!("'{text}' is not a span of at most {longest:?}, such as 30s or 500ms");
                 Err(wrong_parameter("wait", &allowed))
             }
         }
@@ -271,7 +301,10 @@ mod tests {
             ("", None),
         ];
         for (text, millis) in cases {
-            let wait = Query::parse(&format!("wait={text}")).wait().ok().flatten();
+            let wait = Query::parse(&format!("wait={text}"))
+                .wait(Duration::from_secs(60))
+                .ok()
+                .flatten();
             assert_eq!(wait.map(|span| span.as_millis()), millis, "{text}");
         }
     }

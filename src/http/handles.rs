@@ -24,6 +24,7 @@ use crate::domain::task::{NewTask, Task};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::workflow::{NewWorkflow, Workflow};
 use crate::persistence::Store;
+use crate::persistence::artifacts::Artifacts;
 
 /// An answer that takes a moment.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, Problem>>;
@@ -136,6 +137,30 @@ pub struct Ports {
     pub metrics: u16,
 }
 
+/// How much is taken of a caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// How long one request may take, beside what it asks to wait.
+    pub request_timeout: Duration,
+    /// The longest `?wait=`.
+    pub wait: Duration,
+    /// The longest body that is read as JSON.
+    pub body_bytes: usize,
+    /// The longest upload.
+    pub artifact_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            request_timeout: Duration::from_secs(30),
+            wait: Duration::from_secs(60),
+            body_bytes: 1 << 20,
+            artifact_bytes: 4 << 30,
+        }
+    }
+}
+
 /// Everything that the routes ask.
 #[derive(Clone)]
 pub struct Handles {
@@ -151,6 +176,10 @@ pub struct Handles {
     pub facts: Arc<dyn Facts>,
     /// What is kept.
     pub records: Store,
+    /// Large values.
+    pub artifacts: Artifacts,
+    /// How much is taken of a caller.
+    pub limits: Limits,
     /// How far the start and the end are.
     pub readiness: watch::Receiver<Readiness>,
     /// Closes what streams.

@@ -4,7 +4,6 @@
 
 use hyper::StatusCode;
 
-use super::body;
 use super::call::Call;
 use super::problem::Problem;
 use super::reply;
@@ -94,7 +93,7 @@ pub(super) async fn history(mut call: Call) -> Outcome {
 
 /// `POST /api/v1/health/checks/{name}:run`
 pub(super) async fn run(mut call: Call) -> Outcome {
-    let Nothing {} = body::json_or_default(&call.headers, &mut call.body).await?;
+    let Nothing {} = call.json_or_default().await?;
     let name = call.text();
     reply::json(&call.handles.health.run(&name).await?)
 }

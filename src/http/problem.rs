@@ -29,7 +29,11 @@ pub struct Fault {
 
 /// An answer that is an error.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Problem {
+pub struct Problem(Box<Parts>);
+
+/// Behind a box, so that a result with a problem is small.
+#[derive(Debug, Clone, PartialEq)]
+struct Parts {
     status: StatusCode,
     code: String,
     detail: String,
@@ -59,7 +63,7 @@ impl Problem {
     /// A problem of any kind.
     #[must_use]
     pub fn new(status: StatusCode, code: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Parts {
             status,
             code: code.into(),
             detail: detail.into(),
@@ -67,7 +71,7 @@ impl Problem {
             retry_after: None,
             allow: None,
             more: Map::new(),
-        }
+        }))
     }
 
     /// 400: the request cannot be read.
@@ -99,10 +103,9 @@ impl Problem {
     #[must_use]
     pub fn method_not_allowed(method: &str, allow: String) -> Self {
         let detail = format!("{method} is not possible here; {allow} would be");
-        Self {
-            allow: Some(allow),
-            ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
-        }
+        let mut problem = Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail);
+        problem.0.allow = Some(allow);
+        problem
     }
 
     /// 409: impossible in the present state.
@@ -162,7 +165,7 @@ impl Problem {
     /// With one more fault at a place of the body.
     #[must_use]
     pub fn at(mut self, pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        self.faults.push(Fault {
+        self.0.faults.push(Fault {
             pointer: pointer.into(),
             detail: detail.into(),
         });
@@ -172,67 +175,68 @@ impl Problem {
     /// With one more member of the document.
     #[must_use]
     pub fn with(mut self, member: &str, value: Value) -> Self {
-        self.more.insert(member.to_owned(), value);
+        self.0.more.insert(member.to_owned(), value);
         self
     }
 
     /// With `Retry-After`.
     #[must_use]
     pub fn retry_later(mut self) -> Self {
-        self.retry_after = Some(RETRY_AFTER_SECONDS);
+        self.0.retry_after = Some(RETRY_AFTER_SECONDS);
         self
     }
 
     /// The status it is answered with.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        self.status
+        self.0.status
     }
 
     /// The word a program may match on.
     #[must_use]
     pub fn code(&self) -> &str {
-        &self.code
+        &self.0.code
     }
 
     /// The text for people.
     #[must_use]
     pub fn detail(&self) -> &str {
-        &self.detail
+        &self.0.detail
     }
 
     /// What is wrong in the body that was sent.
     #[must_use]
     pub fn faults(&self) -> &[Fault] {
-        &self.faults
+        &self.0.faults
     }
 
     /// The answer to the request `request_id` for `instance`.
     #[must_use]
     pub fn into_response(self, instance: &str, request_id: &str) -> Response {
         let document = Document {
-            r#type: format!("{TYPE_PREFIX}{}", self.code),
-            title: self.status.canonical_reason().unwrap_or("Error"),
-            status: self.status.as_u16(),
-            code: &self.code,
-            detail: &self.detail,
+            r#type: format!("{TYPE_PREFIX}{}", self.0.code),
+            title: self.0.status.canonical_reason().unwrap_or("Error"),
+            status: self.0.status.as_u16(),
+            code: &self.0.code,
+            detail: &self.0.detail,
             instance,
             request_id,
-            errors: &self.faults,
-            more: &self.more,
+            errors: &self.0.faults,
+            more: &self.0.more,
         };
         let body = serde_json::to_vec(&document).unwrap_or_default();
         let mut response = Response::new(body.into());
-        *response.status_mut() = self.status;
+        *response.status_mut() = self.0.status;
         let headers = response.headers_mut();
         headers.insert(
             CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
         );
-        if let Some(seconds) = self.retry_after {
+        if let Some(seconds) = self.0.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         if let Some(allow) = self
+            .0
             .allow
             .and_then(|text| HeaderValue::from_str(&text).ok())
         {

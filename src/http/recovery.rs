@@ -1,6 +1,5 @@
 //! `/api/v1/recovery/…`: what is done by itself about what is critical, and what was done.
 
-use super::body;
 use super::call::Call;
 use super::reply;
 use super::router::Outcome;
@@ -27,7 +26,7 @@ pub(super) async fn runs(call: Call) -> Outcome {
 
 /// `POST /api/v1/recovery/actions/{name}:run`
 pub(super) async fn run(mut call: Call) -> Outcome {
-    let Nothing {} = body::json_or_default(&call.headers, &mut call.body).await?;
+    let Nothing {} = call.json_or_default().await?;
     let name = call.text();
     reply::json(&call.handles.recovery.run(&name).await?)
 }

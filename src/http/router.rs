@@ -18,14 +18,13 @@ use tokio::time::Instant;
 use warp::reply::Response;
 
 use super::body::Body;
-use super::call::{Call, MAX_WAIT};
+use super::call::Call;
 use super::handles::Handles;
 use super::pattern::Pattern;
 use super::problem::Problem;
 use crate::domain::name::nearest;
+use crate::telemetry::metrics::record;
 
-/// How long a handler may take.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Names a request in answers and logs.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest request id that is echoed.
@@ -33,14 +32,17 @@ const MAX_REQUEST_ID_BYTES: usize = 128;
 
 /// What a handler answers.
 pub(super) type Outcome = Result<Response, Problem>;
+/// What a handler does.
+pub(super) trait Acts: Future<Output = Outcome> + Send + 'static {}
+impl<A: Future<Output = Outcome> + Send + 'static> Acts for A {}
 type Handler = Box<dyn Fn(Call) -> BoxFuture<'static, Outcome> + Send + Sync>;
 
 /// How long a route may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Patience {
-    /// [`REQUEST_TIMEOUT`].
+    /// The request timeout.
     Normal,
-    /// [`REQUEST_TIMEOUT`] and what the caller asked to wait.
+    /// The request timeout and what the caller asked to wait.
     Waits,
     /// As long as its body flows; the handler watches over that.
     Flows,
@@ -70,51 +72,43 @@ pub(super) struct Request {
 
 impl Router {
     /// Adds a route that reads.
-    pub(super) fn get<F, A>(self, pattern: &'static str, handler: F) -> Self
-    where
-        F: Fn(Call) -> A + Send + Sync + 'static,
-        A: Future<Output = Outcome> + Send + 'static,
-    {
-        self.add(Method::GET, pattern, handler)
+    pub(super) fn get<A: Acts>(self, path: &'static str, handler: fn(Call) -> A) -> Self {
+        self.add(Method::GET, path, Patience::Normal, handler)
     }
 
     /// Adds a route that does something.
-    pub(super) fn post<F, A>(self, pattern: &'static str, handler: F) -> Self
-    where
-        F: Fn(Call) -> A + Send + Sync + 'static,
-        A: Future<Output = Outcome> + Send + 'static,
-    {
-        self.add(Method::POST, pattern, handler)
+    pub(super) fn post<A: Acts>(self, path: &'static str, handler: fn(Call) -> A) -> Self {
+        self.add(Method::POST, path, Patience::Normal, handler)
     }
 
-    fn add<F, A>(mut self, method: Method, pattern: &'static str, handler: F) -> Self
-    where
-        F: Fn(Call) -> A + Send + Sync + 'static,
-        A: Future<Output = Outcome> + Send + 'static,
-    {
+    /// Adds a route that reads and takes `?wait=`.
+    pub(super) fn wait<A: Acts>(self, path: &'static str, handler: fn(Call) -> A) -> Self {
+        self.add(Method::GET, path, Patience::Waits, handler)
+    }
+
+    /// Adds a route whose answer flows.
+    pub(super) fn stream<A: Acts>(self, path: &'static str, handler: fn(Call) -> A) -> Self {
+        self.add(Method::GET, path, Patience::Flows, handler)
+    }
+
+    /// Adds a route whose request flows.
+    pub(super) fn upload<A: Acts>(self, path: &'static str, handler: fn(Call) -> A) -> Self {
+        self.add(Method::POST, path, Patience::Flows, handler)
+    }
+
+    fn add<A: Acts>(
+        mut self,
+        method: Method,
+        path: &'static str,
+        patience: Patience,
+        handler: fn(Call) -> A,
+    ) -> Self {
         self.routes.push(Route {
             method,
-            pattern: Pattern::new(pattern),
-            patience: Patience::Normal,
+            pattern: Pattern::new(path),
+            patience,
             handler: Box::new(move |call| handler(call).boxed()),
         });
-        self
-    }
-
-    /// The route added last takes `?wait=`.
-    pub(super) fn waits(self) -> Self {
-        self.patient(Patience::Waits)
-    }
-
-    /// The route added last streams.
-    pub(super) fn flows(self) -> Self {
-        self.patient(Patience::Flows)
-    }
-
-    fn patient(mut self, patience: Patience) -> Self {
-        if let Some(route) = self.routes.last_mut() {
-            route.patience = patience;
-        }
         self
     }
 
@@ -134,7 +128,7 @@ impl Router {
             .entry(CACHE_CONTROL)
             .or_insert(HeaderValue::from_static("no-store"));
         let status = response.status();
-        count(&method, route, status.as_u16(), started.elapsed());
+        record::http_request(known(&method), route, status.as_u16(), started.elapsed());
         tracing::debug!(%method, path, status = status.as_u16(), request_id = id, elapsed = ?started.elapsed(), "answered");
         response
     }
@@ -156,6 +150,7 @@ impl Router {
             body,
             ..
         } = request;
+        let limits = handles.limits;
         let call = Call::new(handles, names, path, &query, headers, body);
         let handled = AssertUnwindSafe((route.handler)(call)).catch_unwind();
         let handled = handled.unwrap_or_else(|panic| {
@@ -167,8 +162,8 @@ impl Router {
         });
         let outcome = match route.patience {
             Patience::Flows => handled.await,
-            Patience::Normal => within(REQUEST_TIMEOUT, handled).await,
-            Patience::Waits => within(REQUEST_TIMEOUT + MAX_WAIT, handled).await,
+            Patience::Normal => within(limits.request_timeout, handled).await,
+            Patience::Waits => within(limits.request_timeout + limits.wait, handled).await,
         };
         (text, outcome)
     }
@@ -267,33 +262,11 @@ fn new_request_id() -> String {
     format!("req_{hex}")
 }
 
-fn count(method: &Method, route: &'static str, status: u16, elapsed: Duration) {
-    let labels = [
-        ("method", known_method(method)),
-        ("route", route.to_owned()),
-        ("status", status.to_string()),
-    ];
-    metrics::counter!("agent_system_http_requests_total", &labels).increment(1);
-    metrics::histogram!("agent_system_http_request_duration_seconds", "route" => route)
-        .record(elapsed.as_secs_f64());
-}
-
 /// A method's name, if it is one of the standard's: labels are bounded.
-fn known_method(method: &Method) -> String {
-    const STANDARD: [Method; 7] = [
-        Method::GET,
-        Method::HEAD,
-        Method::POST,
-        Method::PUT,
-        Method::DELETE,
-        Method::PATCH,
-        Method::OPTIONS,
-    ];
-    if STANDARD.contains(method) {
-        method.to_string()
-    } else {
-        "other".to_owned()
-    }
+fn known(method: &Method) -> &'static str {
+    const STANDARD: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
+    let same = |known: &&str| *known == method.as_str();
+    STANDARD.into_iter().find(same).unwrap_or("other")
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {

@@ -24,7 +24,7 @@ use warp::reply::Response;
 
 use super::problem::Problem;
 
-/// Connections served at once.
+/// Connections served at once, unless configured.
 pub const MAX_CONNECTIONS: usize = 1024;
 /// How long the headers of a request may take.
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -80,13 +80,19 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves `routes` on `listener` until `closing` is closed.
+    /// Serves `routes` on `listener`, so many connections at once, until `closing` is closed.
     ///
     /// # Errors
     /// The listener has no address.
-    pub fn start(listener: TcpListener, routes: Routes, closing: Closing) -> std::io::Result<Self> {
+    pub fn start(
+        listener: TcpListener,
+        routes: Routes,
+        connections: usize,
+        closing: Closing,
+    ) -> std::io::Result<Self> {
         let address = listener.local_addr()?;
-        let task = tokio::spawn(accept(listener, routes, closing));
+        let slots = Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)));
+        let task = tokio::spawn(accept(listener, routes, slots, closing));
         Ok(Self { address, task })
     }
 
@@ -112,8 +118,12 @@ impl Server {
 }
 
 /// Takes connections until told to close; gives those that still run.
-async fn accept(listener: TcpListener, routes: Routes, closing: Closing) -> JoinSet<()> {
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+async fn accept(
+    listener: TcpListener,
+    routes: Routes,
+    slots: Arc<Semaphore>,
+    closing: Closing,
+) -> JoinSet<()> {
     let mut connections = JoinSet::new();
     let mut backoff = ACCEPT_BACKOFF.0;
     let mut told = closing.clone();

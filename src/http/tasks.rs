@@ -24,7 +24,7 @@ const MAX_REASON_BYTES: usize = 1024;
 /// `POST /api/v1/tasks`
 pub(super) async fn submit(mut call: Call) -> Outcome {
     call.query.only(&[])?;
-    let value: serde_json::Value = body::json(&call.headers, &mut call.body).await?;
+    let value: serde_json::Value = call.json().await?;
     let key = idempotency(&call, &value)?;
     let task = body::shape::<request::TaskRequest>(&value)?.checked(key)?;
     let (task, existing) = call.handles.work.submit(task).await?;
@@ -84,7 +84,7 @@ pub(super) async fn get(mut call: Call) -> Outcome {
     call.query.only(&["wait"])?;
     let id: TaskId = call.id("task")?;
     let handles = &call.handles;
-    let task = match call.query.wait()? {
+    let task = match call.wait()? {
         None => handles.records.task(id).await?,
         Some(span) => {
             handles
@@ -132,14 +132,14 @@ pub(super) struct Nothing {}
 
 /// `POST /api/v1/tasks/{id}:cancel`
 pub(super) async fn cancel(mut call: Call) -> Outcome {
-    let wanted: Cancel = body::json_or_default(&call.headers, &mut call.body).await?;
+    let wanted: Cancel = call.json_or_default().await?;
     let id: TaskId = call.id("task")?;
     reply::json(&call.handles.work.cancel_task(id, wanted.reason()?).await?)
 }
 
 /// `POST /api/v1/tasks/{id}:retry`
 pub(super) async fn retry(mut call: Call) -> Outcome {
-    let Nothing {} = body::json_or_default(&call.headers, &mut call.body).await?;
+    let Nothing {} = call.json_or_default().await?;
     let id: TaskId = call.id("task")?;
     reply::json(&call.handles.work.retry_task(id).await?)
 }

@@ -10,7 +10,10 @@ use super::*;
 async fn serve(routes: Routes) -> (Server, Close) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (close, closing) = closing();
-    (Server::start(listener, routes, closing).unwrap(), close)
+    (
+        Server::start(listener, routes, MAX_CONNECTIONS, closing).unwrap(),
+        close,
+    )
 }
 
 fn after(span: Duration) -> Routes {

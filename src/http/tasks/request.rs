@@ -97,68 +97,69 @@ impl TaskRequest {
 
     /// Every fault: its field and what is allowed.
     fn faults(&self) -> Vec<(&'static str, String)> {
-        let mut faults = Vec::new();
-        let mut check = |holds: bool, field, allowed: String| {
-            if !holds {
-                faults.push((field, allowed));
-            }
-        };
-        let named = [&self.agent, &self.role, &self.queue];
-        let targets = named.into_iter().flatten().count();
-        let allowed =
-            format!("exactly one of agent, role and queue is needed, {targets} are given");
-        check(targets == 1, "", allowed);
+        let targets = [&self.agent, &self.role, &self.queue];
+        let targets = targets.into_iter().flatten().count();
         let priority = self.priority.unwrap_or(DEFAULT_PRIORITY);
-        check(
-            (1..=9).contains(&priority),
-            "priority",
-            format!("{priority} is not 1 to 9"),
-        );
         let attempts = self.max_attempts.unwrap_or(DEFAULT_ATTEMPTS);
-        let allowed = format!("{attempts} is not 1 to {MAX_ATTEMPTS}");
-        check(
-            (1..=MAX_ATTEMPTS).contains(&attempts),
-            "max_attempts",
-            allowed,
-        );
         let timeout = self
             .timeout_ms
             .map_or(DEFAULT_TIMEOUT, Duration::from_millis);
-        let allowed = format!(
-            "{} is not 1 to {}",
-            timeout.as_millis(),
-            MAX_TIMEOUT.as_millis()
-        );
-        check(
-            !timeout.is_zero() && timeout <= MAX_TIMEOUT,
-            "timeout_ms",
-            allowed,
-        );
         let title = self.name.as_deref().unwrap_or("-");
-        let allowed = format!("must hold 1 to {MAX_TITLE_BYTES} bytes");
-        check(
-            (1..=MAX_TITLE_BYTES).contains(&title.len()),
-            "name",
-            allowed,
-        );
-        let fits = |text: &String| text.len() <= MAX_LABELS.1;
-        let labels = self.labels.len() <= MAX_LABELS.0
+        let claims = [
+            (
+                targets == 1,
+                "",
+                format!("exactly one of agent, role and queue is needed, {targets} are given"),
+            ),
+            (
+                (1..=9).contains(&priority),
+                "priority",
+                format!("{priority} is not 1 to 9"),
+            ),
+            (
+                (1..=MAX_ATTEMPTS).contains(&attempts),
+                "max_attempts",
+                format!("{attempts} is not 1 to {MAX_ATTEMPTS}"),
+            ),
+            (
+                !timeout.is_zero() && timeout <= MAX_TIMEOUT,
+                "timeout_ms",
+                format!(
+                    "{} is not 1 to {}",
+                    timeout.as_millis(),
+                    MAX_TIMEOUT.as_millis()
+                ),
+            ),
+            (
+                (1..=MAX_TITLE_BYTES).contains(&title.len()),
+                "name",
+                format!("must hold 1 to {MAX_TITLE_BYTES} bytes"),
+            ),
+            (self.labels_fit(), "labels", labels_allowed()),
+            (
+                self.unique.is_none(),
+                "unique",
+                "not in this version; use Idempotency-Key".to_owned(),
+            ),
+        ];
+        let broken = claims.into_iter().filter(|(holds, ..)| !holds);
+        broken.map(|(_, field, allowed)| (field, allowed)).collect()
+    }
+
+    fn labels_fit(&self) -> bool {
+        let (most, longest) = MAX_LABELS;
+        let fits = |text: &String| text.len() <= longest;
+        self.labels.len() <= most
             && self
                 .labels
                 .iter()
-                .all(|(key, value)| !key.is_empty() && fits(key) && fits(value));
-        let allowed = format!(
-            "at most {} labels of at most {} bytes",
-            MAX_LABELS.0, MAX_LABELS.1
-        );
-        check(labels, "labels", allowed);
-        check(
-            self.unique.is_none(),
-            "unique",
-            "not in this version; use Idempotency-Key".to_owned(),
-        );
-        faults
+                .all(|(key, value)| !key.is_empty() && fits(key) && fits(value))
     }
+}
+
+fn labels_allowed() -> String {
+    let (most, longest) = MAX_LABELS;
+    format!("at most {most} labels, key and value of at most {longest} bytes")
 }
 
 fn refusal(faults: &[(&'static str, String)]) -> Problem {

@@ -1,0 +1,268 @@
+//! `agents`: what is supervised, and what an operator does to it.
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::context::Context;
+use super::exit::Failure;
+use super::out::text;
+use super::show::{age, bytes, field, fields, millis};
+use super::table::Column;
+use crate::client::Answer;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// All agents
+    List(List),
+    /// One agent, whole
+    Get(Name),
+    /// The supervision tree
+    Tree,
+    /// Run it, and restart it by policy
+    Start(Target),
+    /// End it, and keep it down until started
+    Stop(Target),
+    /// End its present life and begin the next
+    Restart(Target),
+    /// Run so many replicas
+    Scale {
+        /// The agent
+        name: String,
+        /// How many
+        replicas: u32,
+    },
+    /// Give it no new task
+    Pause(Name),
+    /// Give it tasks again
+    Resume(Name),
+    /// Its last log lines
+    Logs {
+        /// The agent, or one replica (echo#1)
+        name: String,
+        /// The most lines
+        #[arg(long, short = 'n', default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=500))]
+        lines: u32,
+    },
+    /// How its lives ended, the last first
+    Crashes(Name),
+    /// Why it is in the state it is in
+    Explain(Name),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct List {
+    /// Only in this state
+    #[arg(long)]
+    state: Vec<String>,
+    /// Only of this kind
+    #[arg(long)]
+    kind: Option<String>,
+    /// Only of this group
+    #[arg(long)]
+    group: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Name {
+    /// The agent
+    name: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Target {
+    /// The agent, or one replica (echo#1)
+    name: String,
+}
+
+const COLUMNS: &[Column] = &[
+    ("NAME", |agent| field(agent, "name")),
+    ("KIND", |agent| field(agent, "kind")),
+    ("STATE", |agent| field(agent, "state")),
+    ("VERDICT", |agent| text(&agent["health"]["verdict"])),
+    ("HEALTH", |agent| text(&agent["health"]["status"])),
+    ("READY", ready),
+    ("RESTARTS", |agent| text(&agent["restarts"]["total"])),
+    ("QUEUE", |agent| text(&agent["queue"]["depth"])),
+    ("RUNNING", |agent| text(&agent["queue"]["running"])),
+    ("UPTIME", |agent| millis(&agent["uptime_ms"])),
+    ("PID", |agent| field(agent, "pid")),
+];
+
+const CRASHES: &[Column] = &[
+    ("AT", |crash| field(crash, "at")),
+    ("REPLICA", |crash| field(crash, "index")),
+    ("GENERATION", |crash| field(crash, "generation")),
+    ("UPTIME", |crash| millis(&crash["uptime_ms"])),
+    ("TASKS", |crash| {
+        crash["tasks"].as_array().map_or(0, Vec::len).to_string()
+    }),
+    ("REASON", reason),
+];
+
+fn ready(agent: &Value) -> String {
+    let replicas = &agent["replicas"];
+    format!(
+        "{}/{}",
+        text(&replicas["ready"]),
+        text(&replicas["desired"])
+    )
+}
+
+/// How a life ended, in words: the kind, then what is known of it.
+fn reason(crash: &Value) -> String {
+    let reason = &crash["reason"];
+    let mut words = text(&reason["kind"]);
+    for key in ["code", "signal", "place", "message", "for_ms"] {
+        if !reason[key].is_null() {
+            words.push_str(&format!(" {}", text(&reason[key])));
+        }
+    }
+    words
+}
+
+pub(super) async fn run(context: &mut Context, command: Command) -> Result<(), Failure> {
+    let Context { client, out } = context;
+    match command {
+        Command::List(list) => {
+            let mut filter: Vec<_> = list
+                .state
+                .into_iter()
+                .map(|state| ("state", state))
+                .collect();
+            filter.extend(list.kind.map(|kind| ("kind", kind)));
+            filter.extend(list.group.map(|group| ("group", group)));
+            out.list(&client.list("agents", filter).await?, "name", COLUMNS)
+        }
+        Command::Get(Name { name }) => {
+            let answer = client.get("agents", &name).await?;
+            out.object(&answer, "name", describe)
+        }
+        Command::Tree => {
+            let answer = client.list("tree", Vec::new()).await?;
+            out.object(&answer, "name", |tree| {
+                branch(tree, 0).trim_end().to_owned()
+            })
+        }
+        Command::Scale { name, replicas } => {
+            told(context, &name, "scale", Some(json!({"replicas": replicas}))).await
+        }
+        Command::Start(target) => told(context, &target.name, "start", None).await,
+        Command::Stop(target) => told(context, &target.name, "stop", None).await,
+        Command::Restart(target) => told(context, &target.name, "restart", None).await,
+        Command::Pause(Name { name }) => told(context, &name, "pause", None).await,
+        Command::Resume(Name { name }) => told(context, &name, "resume", None).await,
+        Command::Logs { name, lines } => {
+            let filter = vec![("limit", lines.to_string())];
+            let answer = client.part("agents", &name, "logs", filter).await?;
+            logs(context, &answer)
+        }
+        Command::Crashes(Name { name }) => {
+            let answer = client.part("agents", &name, "crashes", Vec::new()).await?;
+            out.list(&answer, "id", CRASHES)
+        }
+        Command::Explain(Name { name }) => {
+            let answer = client.part("agents", &name, "explain", Vec::new()).await?;
+            out.object(&answer, "name", explained)
+        }
+    }
+}
+
+/// A command, and the agent as it then is.
+async fn told(
+    context: &mut Context,
+    name: &str,
+    verb: &str,
+    body: Option<Value>,
+) -> Result<(), Failure> {
+    let answer = context.client.command("agents", name, verb, body).await?;
+    context.out.object(&answer, "name", |agent| {
+        let (desired, state) = (field(agent, "desired"), field(agent, "state"));
+        format!(
+            "{name}: wanted {desired}, is {state}, {} ready",
+            ready(agent)
+        )
+    })
+}
+
+fn logs(context: &Context, answer: &Answer) -> Result<(), Failure> {
+    if context.out.format != super::out::Format::Table {
+        return context.out.list(answer, "line", &[]);
+    }
+    let none = Vec::new();
+    let lines = answer.value["items"].as_array().unwrap_or(&none);
+    lines
+        .iter()
+        .try_for_each(|line| context.out.line(&super::table::one_line(&text(line))))
+}
+
+fn describe(agent: &Value) -> String {
+    let mut pairs = vec![
+        ("name", field(agent, "name")),
+        ("kind", field(agent, "kind")),
+        ("role", field(agent, "role")),
+        ("group", field(agent, "group")),
+        ("desired", field(agent, "desired")),
+        ("state", field(agent, "state")),
+        ("verdict", text(&agent["health"]["verdict"])),
+        ("health", text(&agent["health"]["status"])),
+        ("replicas", format!("{} ready", ready(agent))),
+        ("restarts", text(&agent["restarts"]["total"])),
+        ("last reason", text(&agent["restarts"]["last_reason"])),
+        ("next restart", text(&agent["restarts"]["next_at"])),
+        ("breaker", text(&agent["restarts"]["breaker"])),
+        (
+            "queue",
+            format!(
+                "{} waiting, {} running, {} at once",
+                text(&agent["queue"]["depth"]),
+                text(&agent["queue"]["running"]),
+                text(&agent["queue"]["capacity"])
+            ),
+        ),
+        ("memory", bytes(&agent["usage"]["memory_bytes"])),
+        ("started", age(&agent["started_at"])),
+    ];
+    let none = Vec::new();
+    let instances = agent["instances"].as_array().unwrap_or(&none);
+    let shown: Vec<String> = instances.iter().map(instance).collect();
+    pairs.push(("lives", shown.join(" · ")));
+    fields(&pairs)
+}
+
+fn instance(instance: &Value) -> String {
+    format!(
+        "#{} {} {} (generation {}, pid {}, up {})",
+        text(&instance["index"]),
+        text(&instance["state"]),
+        text(&instance["verdict"]),
+        text(&instance["generation"]),
+        text(&instance["pid"]),
+        millis(&instance["uptime_ms"]),
+    )
+}
+
+/// A node of the tree and what is below it, indented.
+fn branch(node: &Value, depth: usize) -> String {
+    let mut words = vec![field(node, "name")];
+    for key in ["kind", "strategy", "state", "verdict"] {
+        if let Some(word) = node[key].as_str() {
+            words.push(word.to_owned());
+        }
+    }
+    let mut lines = format!("{}{}\n", "  ".repeat(depth), words.join(" "));
+    for key in ["children", "groups", "agents", "instances"] {
+        for child in node[key].as_array().into_iter().flatten() {
+            lines.push_str(&branch(child, depth + 1));
+        }
+    }
+    lines
+}
+
+fn explained(explanation: &Value) -> String {
+    let reasons = explanation["because"].as_array().into_iter().flatten();
+    let lines: Vec<String> = reasons
+        .map(|reason| format!("  {}", text(reason)))
+        .collect();
+    let (name, state) = (field(explanation, "name"), field(explanation, "state"));
+    format!("{name} is {state}, because\n{}", lines.join("\n"))
+}

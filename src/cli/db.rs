@@ -1,0 +1,1 @@
+//! `db`: the database, with or without a running daemon.

@@ -1,0 +1,108 @@
+//! `health`: how the parts are doing, the worst first.
+
+use std::process::ExitCode;
+
+use clap::{Args as ClapArgs, Subcommand};
+use serde_json::Value;
+
+use super::context::Context;
+use super::exit::{Failure, UNHEALTHY};
+use super::out::Format;
+use super::records::PageArgs;
+use super::show::{age, all_fields, field};
+use super::table::{Column, coloured, table};
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run one check now
+    Check {
+        /// The check: system, database, agent.NAME
+        name: String,
+    },
+    /// What one check found before, the newest first
+    History {
+        /// The check: system, database, agent.NAME
+        name: String,
+        #[command(flatten)]
+        page: PageArgs,
+    },
+}
+
+const COLUMNS: &[Column] = &[
+    ("CHECK", |check| field(check, "name")),
+    ("STATUS", |check| field(check, "status")),
+    ("FOR", |check| age(&check["since"])),
+    ("MESSAGE", |check| field(check, "message")),
+];
+
+const HISTORY: &[Column] = &[
+    ("AT", |record| field(record, "at")),
+    ("STATUS", |record| field(record, "status")),
+    ("VALUE", |record| field(record, "value")),
+    ("THRESHOLD", |record| field(record, "threshold")),
+    ("MESSAGE", |record| field(record, "message")),
+];
+
+pub(super) async fn run(context: &mut Context, args: Args) -> Result<ExitCode, Failure> {
+    let Context { client, out } = context;
+    match args.command {
+        None => report(context).await,
+        Some(Command::Check { name }) => {
+            let answer = client.command("health/checks", &name, "run", None).await?;
+            out.object(&answer, "name", all_fields)?;
+            Ok(code(&answer.value))
+        }
+        Some(Command::History { name, page }) => {
+            let answer = client
+                .part("health/checks", &name, "history", page.filter())
+                .await?;
+            out.list(&answer, "at", HISTORY)?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+async fn report(context: &Context) -> Result<ExitCode, Failure> {
+    let out = &context.out;
+    let answer = context.client.health().await?;
+    let none = Vec::new();
+    let checks = answer.value["checks"].as_array().unwrap_or(&none);
+    match out.format {
+        Format::Json => out.object(&answer, "status", |_| String::new())?,
+        Format::Jsonl => checks
+            .iter()
+            .try_for_each(|check| out.line(&check.to_string()))?,
+        Format::Name => checks
+            .iter()
+            .try_for_each(|check| out.line(&field(check, "name")))?,
+        Format::Table => {
+            let status = field(&answer.value, "status");
+            let shown = if out.color() {
+                coloured(&status)
+            } else {
+                status
+            };
+            out.line(&format!(
+                "{shown}, checked {} ago",
+                age(&answer.value["checked_at"])
+            ))?;
+            out.bytes(table(COLUMNS, checks, out.color()).as_bytes())?;
+        }
+    }
+    Ok(code(&answer.value))
+}
+
+/// 6 when it is critical.
+fn code(value: &Value) -> ExitCode {
+    if value["status"] == "critical" {
+        ExitCode::from(UNHEALTHY)
+    } else {
+        ExitCode::SUCCESS
+    }
+}

@@ -1,0 +1,187 @@
+//! `recovery`, `messages`, `metrics`: what is kept for people to read.
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+use super::context::Context;
+use super::exit::{Failure, UNHEALTHY};
+use super::show::{all_fields, bytes, field};
+use super::table::Column;
+
+/// Which page of a list.
+#[derive(Debug, Args)]
+pub(super) struct PageArgs {
+    /// The most items, 1 to 500
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=500))]
+    limit: Option<u32>,
+    /// Where the page begins, as the page before said
+    #[arg(long)]
+    cursor: Option<String>,
+}
+
+impl PageArgs {
+    /// The parameters that ask for it.
+    pub(super) fn filter(self) -> Vec<(&'static str, String)> {
+        let limit = self.limit.map(|limit| ("limit", limit.to_string()));
+        limit
+            .into_iter()
+            .chain(self.cursor.map(|cursor| ("cursor", cursor)))
+            .collect()
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Recovery {
+    /// The actions there are
+    List,
+    /// Run one now
+    Run {
+        /// The action
+        name: String,
+    },
+    /// The runs there were, the newest first
+    History {
+        /// Only of this action
+        action: Option<String>,
+        #[command(flatten)]
+        page: PageArgs,
+    },
+}
+
+const ACTIONS: &[Column] = &[
+    ("NAME", |action| field(action, "name")),
+    ("WHEN", |action| field(action, "when")),
+    ("DO", |action| field(action, "do")),
+    ("MODE", |action| field(action, "mode")),
+];
+
+const RUNS: &[Column] = &[
+    ("AT", |run| field(run, "started_at")),
+    ("ACTION", |run| field(run, "action")),
+    ("CAUSE", |run| field(run, "cause")),
+    ("TRY", |run| field(run, "attempt")),
+    ("OUTCOME", |run| field(run, "outcome")),
+    ("MESSAGE", |run| field(run, "message")),
+];
+
+pub(super) async fn recovery(context: &Context, command: Recovery) -> Result<ExitCode, Failure> {
+    let Context { client, out } = context;
+    match command {
+        Recovery::List => {
+            out.list(
+                &client.list("recovery/actions", Vec::new()).await?,
+                "name",
+                ACTIONS,
+            )?;
+        }
+        Recovery::History { action, page } => {
+            let mut filter = page.filter();
+            filter.extend(action.map(|action| ("action", action)));
+            out.list(&client.list("recovery/runs", filter).await?, "id", RUNS)?;
+        }
+        Recovery::Run { name } => {
+            let answer = client
+                .command("recovery/actions", &name, "run", None)
+                .await?;
+            out.object(&answer, "id", all_fields)?;
+            if answer.value["outcome"] == "failed" {
+                return Ok(ExitCode::from(UNHEALTHY));
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Messages {
+    /// Messages, the newest first
+    List {
+        /// Only to this agent
+        #[arg(long)]
+        to: Option<String>,
+        #[command(flatten)]
+        page: PageArgs,
+    },
+}
+
+const MESSAGES: &[Column] = &[
+    ("ID", |message| field(message, "id")),
+    ("AT", |message| field(message, "created_at")),
+    ("FROM", |message| field(message, "from")),
+    ("TO", |message| field(message, "to")),
+    ("TYPE", |message| field(message, "type")),
+    ("DELIVERED", |message| field(message, "delivered_at")),
+    ("CONTENT", |message| message["content"].to_string()),
+];
+
+pub(super) async fn messages(context: &Context, command: Messages) -> Result<(), Failure> {
+    let Messages::List { to, page } = command;
+    let mut filter = page.filter();
+    filter.extend(to.map(|to| ("to", to)));
+    context.out.list(
+        &context.client.list("messages", filter).await?,
+        "id",
+        MESSAGES,
+    )
+}
+
+/// Figures of the past, the newest first.
+#[derive(Debug, Args)]
+pub(super) struct Metrics {
+    /// Of this agent; without it, of the host
+    #[arg(long, conflicts_with = "agents")]
+    agent: Option<String>,
+    /// Of all agents
+    #[arg(long)]
+    agents: bool,
+    /// The most items, 1 to 500
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=500))]
+    limit: Option<u32>,
+}
+
+const SYSTEM: &[Column] = &[
+    ("AT", |figures| field(figures, "at")),
+    ("CPU", |figures| percent(&figures["cpu_ratio"])),
+    ("MEMORY", |figures| bytes(&figures["memory_used_bytes"])),
+    ("OF", |figures| bytes(&figures["memory_limit_bytes"])),
+    ("DISK", |figures| percent(&figures["disk_used_ratio"])),
+    ("DAEMON", |figures| bytes(&figures["process_memory_bytes"])),
+];
+
+const AGENTS: &[Column] = &[
+    ("AT", |figures| field(figures, "at")),
+    ("AGENT", |figures| field(figures, "agent")),
+    ("CPU", |figures| {
+        format!("{:.1}s", figures["cpu_seconds"].as_f64().unwrap_or(0.0))
+    }),
+    ("MEMORY", |figures| bytes(&figures["memory_bytes"])),
+    ("QUEUE", |figures| field(figures, "queue_depth")),
+    ("RUNNING", |figures| field(figures, "running")),
+    ("ERRORS", |figures| field(figures, "errors_total")),
+    ("RESTARTS", |figures| field(figures, "restarts_total")),
+];
+
+fn percent(value: &serde_json::Value) -> String {
+    value
+        .as_f64()
+        .map_or_else(|| "-".to_owned(), |ratio| format!("{:.1}%", ratio * 100.0))
+}
+
+pub(super) async fn metrics(context: &Context, args: Metrics) -> Result<(), Failure> {
+    let mut filter: Vec<_> = args
+        .limit
+        .map(|limit| ("limit", limit.to_string()))
+        .into_iter()
+        .collect();
+    let of_agents = args.agents || args.agent.is_some();
+    filter.extend(args.agent.map(|agent| ("agent", agent)));
+    let (list, columns) = if of_agents {
+        ("metrics/agents", AGENTS)
+    } else {
+        ("metrics/system", SYSTEM)
+    };
+    context
+        .out
+        .list(&context.client.list(list, filter).await?, "at", columns)
+}

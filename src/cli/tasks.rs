@@ -1,0 +1,289 @@
+//! `tasks`: durable work.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value, json};
+
+use super::context::Context;
+use super::exit::Failure;
+use super::show::{age, all_fields, field};
+use super::table::Column;
+use super::wait::{self, Work, new_key, pair, span};
+use crate::domain::timestamp::Timestamp;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Hand in a task
+    Submit(Box<Submit>),
+    /// Tasks, the newest first
+    List(List),
+    /// One task, whole
+    Get(Id),
+    /// Wait until it is final and print its result
+    Wait {
+        /// The task
+        id: String,
+        /// Give up after this span; the task goes on
+        #[arg(long, value_parser = span)]
+        timeout: Option<Duration>,
+    },
+    /// End it, whatever its state
+    Cancel {
+        /// The task
+        id: String,
+        /// Why
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Queue it again
+    Retry(Id),
+    /// Its executions
+    Attempts(Id),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Id {
+    /// The task
+    id: String,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("target").required(true).args(["agent", "role", "queue"]))]
+pub(super) struct Submit {
+    /// For this agent
+    #[arg(long)]
+    agent: Option<String>,
+    /// For any agent of this role
+    #[arg(long)]
+    role: Option<String>,
+    /// For whoever takes from this queue
+    #[arg(long)]
+    queue: Option<String>,
+    /// A word for people
+    #[arg(long)]
+    name: Option<String>,
+    /// What the agent gets, as JSON
+    #[arg(long, conflicts_with = "payload_file")]
+    payload: Option<String>,
+    /// A file that holds the payload as JSON; - for stdin
+    #[arg(long, value_name = "FILE")]
+    payload_file: Option<PathBuf>,
+    /// 1 to 9, 9 first
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=9))]
+    priority: Option<u8>,
+    /// Not before this instant (RFC 3339)
+    #[arg(long)]
+    run_at: Option<Timestamp>,
+    /// Executions that may be its own fault
+    #[arg(long)]
+    max_attempts: Option<u32>,
+    /// The longest one attempt may take
+    #[arg(long, value_parser = span)]
+    timeout: Option<Duration>,
+    /// A label, KEY=VALUE; may repeat
+    #[arg(long, value_parser = pair)]
+    label: Vec<(String, String)>,
+    /// The same key again gives the first task
+    #[arg(long)]
+    idempotency_key: Option<String>,
+    /// Wait until it is final and print its result
+    #[arg(long)]
+    wait: bool,
+    /// Wait at most this long; the task goes on
+    #[arg(long, value_parser = span, requires = "wait")]
+    wait_timeout: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct List {
+    /// Only in this state; may repeat
+    #[arg(long)]
+    state: Vec<String>,
+    /// Only for this agent
+    #[arg(long)]
+    agent: Option<String>,
+    /// Only for this role
+    #[arg(long)]
+    role: Option<String>,
+    /// Only in this queue
+    #[arg(long)]
+    queue: Option<String>,
+    /// Only of this workflow
+    #[arg(long)]
+    workflow: Option<String>,
+    /// Only with this label, KEY=VALUE; may repeat
+    #[arg(long)]
+    label: Vec<String>,
+    #[command(flatten)]
+    page: super::records::PageArgs,
+}
+
+const COLUMNS: &[Column] = &[
+    ("ID", |task| field(task, "id")),
+    ("NAME", |task| field(task, "name")),
+    ("FOR", target),
+    ("STATE", |task| field(task, "state")),
+    ("PRIORITY", |task| field(task, "priority")),
+    ("ATTEMPT", |task| {
+        format!("{}/{}", field(task, "attempt"), field(task, "max_attempts"))
+    }),
+    ("AGE", |task| age(&task["created_at"])),
+    ("ERROR", |task| {
+        task["error"]["message"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    }),
+];
+
+const ATTEMPTS: &[Column] = &[
+    ("ATTEMPT", |attempt| field(attempt, "attempt")),
+    ("OUTCOME", |attempt| field(attempt, "outcome")),
+    ("REPLICA", |attempt| field(attempt, "instance")),
+    ("STARTED", |attempt| field(attempt, "started_at")),
+    ("FINISHED", |attempt| field(attempt, "finished_at")),
+    ("ERROR", |attempt| {
+        attempt["error"]["message"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    }),
+];
+
+fn target(task: &Value) -> String {
+    let role = task["role"].as_str().map(|role| format!("role {role}"));
+    let agent = task["agent"].as_str().map(str::to_owned);
+    agent
+        .or(role)
+        .unwrap_or_else(|| format!("queue {}", field(task, "queue")))
+}
+
+pub(super) async fn run(context: &mut Context, command: Command) -> Result<ExitCode, Failure> {
+    let Context { client, out } = context;
+    match command {
+        Command::Submit(submit) => return run_submit(context, *submit).await,
+        Command::Wait { id, timeout } => {
+            let answer = wait::until_final(context, Work::Task, &id, timeout).await?;
+            return wait::print(context, Work::Task, &answer).await;
+        }
+        Command::List(list) => {
+            out.list(&client.list("tasks", filter(list)).await?, "id", COLUMNS)?;
+        }
+        Command::Get(Id { id }) => {
+            out.object(&client.get("tasks", &id).await?, "id", all_fields)?;
+        }
+        Command::Attempts(Id { id }) => {
+            let answer = client.part("tasks", &id, "attempts", Vec::new()).await?;
+            out.list(&answer, "attempt", ATTEMPTS)?;
+        }
+        Command::Cancel { id, reason } => {
+            let body = reason.map(|reason| json!({"reason": reason}));
+            let answer = client.command("tasks", &id, "cancel", body).await?;
+            out.object(&answer, "id", now_is)?;
+        }
+        Command::Retry(Id { id }) => {
+            let answer = client.command("tasks", &id, "retry", None).await?;
+            out.object(&answer, "id", now_is)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn now_is(value: &Value) -> String {
+    format!("{} is {}", field(value, "id"), field(value, "state"))
+}
+
+fn filter(list: List) -> Vec<(&'static str, String)> {
+    let mut filter = list.page.filter();
+    filter.extend(list.state.into_iter().map(|state| ("state", state)));
+    filter.extend(list.label.into_iter().map(|label| ("label", label)));
+    let single = [
+        ("agent", list.agent),
+        ("role", list.role),
+        ("queue", list.queue),
+        ("workflow_id", list.workflow),
+    ];
+    filter.extend(
+        single
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, value?))),
+    );
+    filter
+}
+
+async fn run_submit(context: &Context, submit: Submit) -> Result<ExitCode, Failure> {
+    let (waits, at_most) = (submit.wait, submit.wait_timeout);
+    let key = submit.idempotency_key.clone().unwrap_or_else(new_key);
+    let body = request(submit)?;
+    let answer = context.client.create("tasks", body, &key).await?;
+    if !waits {
+        context.out.object(&answer, "id", now_is)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let id = field(&answer.value, "id");
+    context.out.note(&format!("submitted {id}"));
+    let answer = wait::until_final(context, Work::Task, &id, at_most).await?;
+    wait::print(context, Work::Task, &answer).await
+}
+
+/// The body of the submission.
+fn request(submit: Submit) -> Result<Value, Failure> {
+    let mut body = Map::new();
+    let mut set = |key: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            body.insert(key.to_owned(), value);
+        }
+    };
+    set("payload", payload(&submit)?);
+    set("agent", submit.agent.map(Value::from));
+    set("role", submit.role.map(Value::from));
+    set("queue", submit.queue.map(Value::from));
+    set("name", submit.name.map(Value::from));
+    set("priority", submit.priority.map(Value::from));
+    set("run_at", submit.run_at.map(|at| at.to_string().into()));
+    set("max_attempts", submit.max_attempts.map(Value::from));
+    let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+    set("timeout_ms", submit.timeout.map(|span| millis(span).into()));
+    let labels: Map<String, Value> = submit
+        .label
+        .into_iter()
+        .map(|(key, value)| (key, value.into()))
+        .collect();
+    set(
+        "labels",
+        (!labels.is_empty()).then_some(Value::Object(labels)),
+    );
+    Ok(Value::Object(body))
+}
+
+fn payload(submit: &Submit) -> Result<Option<Value>, Failure> {
+    let (source, text) = match (&submit.payload, &submit.payload_file) {
+        (Some(text), _) => ("--payload".to_owned(), text.clone()),
+        (None, Some(path)) => {
+            let name = path.display().to_string();
+            (
+                name.clone(),
+                read(path).map_err(|error| Failure::failed(format!("{name}: {error}")))?,
+            )
+        }
+        (None, None) => return Ok(None),
+    };
+    let value = serde_json::from_str(&text).map_err(|error| {
+        Failure::usage(format!(
+            "{source} is not JSON: {error}; a text needs its quotes: '\"text\"'"
+        ))
+    })?;
+    Ok(Some(value))
+}
+
+/// A file's text; `-` is stdin.
+pub(super) fn read(path: &std::path::Path) -> std::io::Result<String> {
+    if path.as_os_str() == "-" {
+        std::io::read_to_string(std::io::stdin().lock())
+    } else {
+        std::fs::read_to_string(path)
+    }
+}

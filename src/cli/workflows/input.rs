@@ -1,0 +1,142 @@
+//! The input of a run: what `--input KEY=VALUE` means.
+//!
+//! `@PATH` and a value that names a file are uploaded; so is any value of an input whose default
+//! in the definition is an artifact (`{"$artifact" = …}`), and then a missing file is an error
+//! that says so. JSON is taken as JSON, anything else as a text; a text that happens to name a
+//! file is written as JSON: `KEY="README.md"` with its quotes.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::cli::exit::Failure;
+use crate::client::Client;
+use crate::domain::name::nearest;
+use crate::domain::workflow::WorkflowDefinition;
+
+/// The key that marks a value as an artifact.
+const ARTIFACT: &str = "$artifact";
+
+/// Puts the values of this run into the definition's input; uploads the files among them.
+pub(super) async fn fill(
+    client: &Client,
+    definition: &mut WorkflowDefinition,
+    pairs: Vec<(String, String)>,
+) -> Result<(), Failure> {
+    let mut meanings = Vec::new();
+    for (key, text) in pairs {
+        let default = definition
+            .input
+            .get(&key)
+            .ok_or_else(|| unknown(definition, &key))?;
+        let meaning = Meaning::of(&text, is_artifact(default), Path::is_file);
+        meanings.push((key, meaning));
+    }
+    for (key, meaning) in meanings {
+        let value = match meaning {
+            Meaning::Value(value) => value,
+            Meaning::File(path) => upload(client, &key, &path).await?,
+        };
+        definition.input.insert(key, value);
+    }
+    let empty = |value: &Value| value[ARTIFACT].as_str().is_some_and(str::is_empty);
+    match definition.input.iter().find(|(_, value)| empty(value)) {
+        None => Ok(()),
+        Some((key, _)) => Err(Failure::usage(format!(
+            "workflow '{}' needs a file: --input {key}=PATH",
+            definition.name
+        ))),
+    }
+}
+
+fn unknown(definition: &WorkflowDefinition, key: &str) -> Failure {
+    let known: Vec<&str> = definition.input.keys().map(String::as_str).collect();
+    let hint = match nearest(key, known.iter().copied()) {
+        Some(near) => format!("did you mean '{near}'?"),
+        None if known.is_empty() => "it declares none".to_owned(),
+        None => format!("it declares {}", known.join(", ")),
+    };
+    let name = &definition.name;
+    Failure::usage(format!("workflow '{name}' has no input '{key}'; {hint}"))
+}
+
+fn is_artifact(default: &Value) -> bool {
+    default.get(ARTIFACT).is_some()
+}
+
+async fn upload(client: &Client, key: &str, path: &str) -> Result<Value, Failure> {
+    let file = Path::new(path);
+    match std::fs::metadata(file) {
+        Err(error) => {
+            let message = format!("input '{key}': the file '{path}' cannot be read: {error}");
+            return Err(Failure::failed(message));
+        }
+        Ok(metadata) if metadata.is_dir() => {
+            let message = format!("input '{key}': '{path}' is a directory, not a file");
+            return Err(Failure::failed(message));
+        }
+        Ok(_) => {}
+    }
+    Ok(client.upload(file).await?.value)
+}
+
+/// What the text of a value means.
+#[derive(Debug, PartialEq)]
+enum Meaning {
+    /// A file to upload.
+    File(String),
+    /// A value.
+    Value(Value),
+}
+
+impl Meaning {
+    fn of(text: &str, artifact: bool, exists: impl Fn(&Path) -> bool) -> Self {
+        if exists(Path::new(text)) {
+            return Self::File(text.to_owned());
+        }
+        if let Some(path) = text.strip_prefix('@') {
+            return Self::File(path.to_owned());
+        }
+        match serde_json::from_str::<Value>(text) {
+            Ok(value) if !artifact || is_artifact(&value) => Self::Value(value),
+            _ if artifact => Self::File(text.to_owned()),
+            _ => Self::Value(text.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_path_is_a_file_json_is_json_and_the_rest_is_a_text() {
+        let exists = |path: &Path| ["README.md", "42", "@odd"].contains(&path.to_str().unwrap());
+        let file = |path: &str| Meaning::File(path.to_owned());
+        let cases = [
+            ("README.md", false, file("README.md")),
+            ("README.md", true, file("README.md")),
+            ("42", false, file("42")),
+            ("43", false, Meaning::Value(json!(43))),
+            ("@any/path", false, file("any/path")),
+            ("@odd", false, file("@odd")),
+            ("\"README.md\"", false, Meaning::Value(json!("README.md"))),
+            ("hello", false, Meaning::Value(json!("hello"))),
+            ("missing.txt", true, file("missing.txt")),
+            (
+                "{\"$artifact\":\"uploads/a\"}",
+                true,
+                Meaning::Value(json!({"$artifact": "uploads/a"})),
+            ),
+        ];
+        for (text, artifact, meaning) in cases {
+            assert_eq!(
+                Meaning::of(text, artifact, exists),
+                meaning,
+                "{text} {artifact}"
+            );
+        }
+    }
+}

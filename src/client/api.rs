@@ -1,0 +1,112 @@
+//! The questions, one method each.
+
+use std::time::Duration;
+
+use hyper::header::HeaderName;
+use serde_json::Value;
+
+use super::{Answer, Client, ClientError, Question, segment};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// What narrows a list or turns its page: parameter and value.
+pub type Filter<'a> = Vec<(&'a str, String)>;
+type Answered = Result<Answer, ClientError>;
+
+impl Client {
+    /// Who answers.
+    ///
+    /// # Errors
+    /// As every question: [`ClientError`].
+    pub async fn version(&self) -> Answered {
+        self.ask(Question::get("/version")).await
+    }
+
+    /// Whether the daemon is ready.
+    ///
+    /// # Errors
+    /// As every question: [`ClientError`].
+    pub async fn ready(&self) -> Answered {
+        self.ask(Question::get("/readyz")).await
+    }
+
+    /// The full health report, also when it is a 503.
+    ///
+    /// # Errors
+    /// As every question: [`ClientError`].
+    pub async fn health(&self) -> Answered {
+        let answer = self.ask_any(Question::get("/health")).await?;
+        if answer.status < 400 || answer.value["checks"].is_array() {
+            return Ok(answer);
+        }
+        Err(ClientError::Refused(Box::new(super::Refusal::read(
+            &answer,
+        ))))
+    }
+
+    /// A list below `/api/v1/`.
+    ///
+    /// # Errors
+    /// As every question: [`ClientError`].
+    pub async fn list(&self, what: &str, filter: Filter<'_>) -> Answered {
+        self.ask(Question::get(format!("/api/v1/{what}")).query(filter))
+            .await
+    }
+
+    /// One thing of a list, by its name or id.
+    ///
+    /// # Errors
+    /// As every question: [`ClientError`].
+    pub async fn get(&self, list: &str, name: &str) -> Answered {
+        self.ask(Question::get(format!("/api/v1/{list}/{}", segment(name))))
+            .await
+    }
+
+    /// What belongs to one thing of a list (`logs` of an agent).
+    ///
+    /// # Errors
+    /// As every question: [`ClientError`].
+    pub async fn part(&self, list: &str, name: &str, part: &str, filter: Filter<'_>) -> Answered {
+        let path = format!("/api/v1/{list}/{}/{part}", segment(name));
+        self.ask(Question::get(path).query(filter)).await
+    }
+
+    /// A command to one thing of a list (`restart` to an agent).
+    ///
+    /// # Errors
+    /// As every question: [`ClientError`].
+    pub async fn command(
+        &self,
+        list: &str,
+        name: &str,
+        verb: &str,
+        body: Option<Value>,
+    ) -> Answered {
+        let question = Question::post(format!("/api/v1/{list}/{}:{verb}", segment(name)));
+        self.ask(match body {
+            Some(body) => question.body(body),
+            None => question,
+        })
+        .await
+    }
+
+    /// Creates a task or a workflow; the same key again gives the first one.
+    ///
+    /// # Errors
+    /// As every question: [`ClientError`].
+    pub async fn create(&self, list: &str, body: Value, key: &str) -> Answered {
+        let question = Question::post(format!("/api/v1/{list}")).body(body);
+        self.ask(question.header(IDEMPOTENCY_KEY, key)).await
+    }
+
+    /// A task or workflow once it is final, or as it is after `span`.
+    ///
+    /// # Errors
+    /// As every question: [`ClientError`].
+    pub async fn wait(&self, list: &str, id: &str, span: Duration) -> Answered {
+        let wait = vec![("wait", format!("{}ms", span.as_millis()))];
+        let path = format!("/api/v1/{list}/{}", segment(id));
+        self.ask(Question::get(path).query(wait).waiting(span))
+            .await
+    }
+}
