@@ -16,6 +16,7 @@ mod conformance;
 mod cursor;
 pub mod lock;
 pub mod migrate;
+pub mod offline;
 mod operations;
 mod sqlite;
 
@@ -108,6 +109,22 @@ pub enum OpenError {
     /// The file holds something else.
     #[error("{} is not an SQLite database; move it away, or set database.url to another file", .0.display())]
     NotADatabase(PathBuf),
+    /// The file belongs to another program.
+    #[error("{} is an SQLite database of another program; set database.url to another file", .0.display())]
+    Foreign(PathBuf),
+    /// There is no file.
+    #[error("there is no database at {}; `agent-system serve` or `agent-system db migrate up` makes one", .0.display())]
+    Missing(PathBuf),
+    /// The schema must go up first.
+    #[error("{} is at schema version {database}, this binary works with {binary}; run `agent-system db migrate up` first", path.display())]
+    Behind {
+        /// The database.
+        path: PathBuf,
+        /// Its version.
+        database: u32,
+        /// The version wanted.
+        binary: u32,
+    },
     /// The schema and this binary do not go together.
     #[error("{}: {error}", path.display())]
     Schema {

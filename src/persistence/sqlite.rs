@@ -257,7 +257,7 @@ async fn prepare(
     synchronous: Synchronous,
 ) -> std::result::Result<(Lock, u32), OpenError> {
     let file = path.clone();
-    let prepared = tokio::task::spawn_blocking(move || offline::migrate(&file, synchronous));
+    let prepared = tokio::task::spawn_blocking(move || offline::prepare(&file, synchronous));
     prepared.await.unwrap_or_else(|_| {
         Err(OpenError::NotWritable {
             path,

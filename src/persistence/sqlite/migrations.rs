@@ -25,10 +25,21 @@ const HISTORY_TABLE: &str = "
 
 type Migrated<T> = Result<T, MigrateError>;
 
+/// Whether this is a database of ours, or an empty one that becomes ours.
+pub(crate) fn is_ours(conn: &Connection) -> SqlResult<bool> {
+    Ok(has_table(conn, "refinery_schema_history")?
+        || has_table(conn, "schema_history")?
+        || first(conn, "SELECT 1 FROM sqlite_master", [], |_| Ok(()))?.is_none())
+}
+
+fn has_table(conn: &Connection, table: &str) -> SqlResult<bool> {
+    let found = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1";
+    Ok(first(conn, found, [table], |_| Ok(()))?.is_some())
+}
+
 /// What the database has, in order.
 pub(crate) fn applied(conn: &Connection) -> SqlResult<Vec<Applied>> {
-    let table = "SELECT 1 FROM sqlite_master WHERE name = 'refinery_schema_history'";
-    if first(conn, table, [], |_| Ok(()))?.is_none() {
+    if !has_table(conn, "refinery_schema_history")? {
         return Ok(Vec::new());
     }
     let rows = "SELECT version, name, checksum FROM refinery_schema_history ORDER BY version";
@@ -53,8 +64,8 @@ pub(crate) fn check(conn: &Connection) -> Migrated<u32> {
     Ok(applied.last().map_or(0, |row| row.version))
 }
 
-/// Goes up to a version, or to the latest; says which versions were applied.
-pub(crate) fn up(conn: &mut Connection, to: Option<u32>) -> Migrated<Vec<u32>> {
+/// Goes up to a version, or to the latest; says which migrations were applied.
+pub(crate) fn up(conn: &mut Connection, to: Option<u32>) -> Migrated<Vec<String>> {
     let current = check(conn)?;
     let latest = SQLITE.last().map_or(0, |script| script.version);
     let to = to.unwrap_or(latest);
@@ -68,14 +79,27 @@ pub(crate) fn up(conn: &mut Connection, to: Option<u32>) -> Migrated<Vec<u32>> {
             wanted: to,
         });
     }
-    conn.execute_batch(HISTORY_TABLE)
-        .map_err(|error| failed(0, &error))?;
+    keep_history(conn).map_err(|fault| failed(current, &fault))?;
     let pending = SQLITE
         .iter()
         .filter(|script| script.version > current && script.version <= to);
     pending
-        .map(|script| apply(conn, script).map(|()| script.version))
+        .map(|script| apply(conn, script).map(|()| script.full_name()))
         .collect()
+}
+
+/// Makes our history, and the rows that a process did not live to write.
+fn keep_history(conn: &Connection) -> SqlResult<()> {
+    conn.execute_batch(HISTORY_TABLE)?;
+    for row in applied(conn)? {
+        let known = SQLITE.iter().find(|script| script.version == row.version);
+        if let Some(script) = known
+            && stored_way_back(conn, &row)?.is_none()
+        {
+            insert_history(conn, &row, "up", script.down)?;
+        }
+    }
+    Ok(())
 }
 
 /// One step up. Refinery runs the script and its own history row in one transaction; our row, with
@@ -96,8 +120,8 @@ fn apply(conn: &mut Connection, script: &Script) -> Migrated<()> {
     record(conn, script, "up").map_err(|fault| failed(version, &fault))
 }
 
-/// Goes down to a version; says which versions were taken back.
-pub(crate) fn down(conn: &mut Connection, to: u32) -> Migrated<Vec<u32>> {
+/// Goes down to a version; says which migrations were taken back.
+pub(crate) fn down(conn: &mut Connection, to: u32) -> Migrated<Vec<String>> {
     let rows = applied(conn).map_err(|fault| failed(0, &fault))?;
     let current = rows.last().map_or(0, |row| row.version);
     if to > current {
@@ -107,10 +131,9 @@ pub(crate) fn down(conn: &mut Connection, to: u32) -> Migrated<Vec<u32>> {
             wanted: to,
         });
     }
-    conn.execute_batch(HISTORY_TABLE)
-        .map_err(|error| failed(0, &error))?;
+    keep_history(conn).map_err(|fault| failed(current, &fault))?;
     let back = rows.iter().rev().filter(|row| row.version > to);
-    back.map(|row| take_back(conn, row).map(|()| row.version))
+    back.map(|row| take_back(conn, row).map(|()| format!("V{}__{}", row.version, row.name)))
         .collect()
 }
 
@@ -137,15 +160,19 @@ fn step_down(conn: &mut Connection, row: &Applied, down: &str) -> SqlResult<()> 
 
 /// The down script that came with the applied migration, else this binary's.
 fn way_back(conn: &Connection, row: &Applied) -> SqlResult<Option<String>> {
-    let stored = first(
+    let known = || SQLITE.iter().find(|script| script.version == row.version);
+    let stored = stored_way_back(conn, row)?;
+    Ok(stored.or_else(|| known().map(|script| script.down.to_owned())))
+}
+
+fn stored_way_back(conn: &Connection, row: &Applied) -> SqlResult<Option<String>> {
+    first(
         conn,
         "SELECT down_sql FROM schema_history
          WHERE version = ?1 AND direction = 'up' AND checksum = ?2 ORDER BY key DESC",
         (row.version, &row.checksum),
         |found| found.get(0),
-    )?;
-    let known = || SQLITE.iter().find(|script| script.version == row.version);
-    Ok(stored.or_else(|| known().map(|script| script.down.to_owned())))
+    )
 }
 
 /// Which migrations there are, and which of them the database has.
@@ -189,8 +216,7 @@ fn line(version: u32, name: &str, state: &str) -> MigrationStatus {
 
 /// Every migration that was carried out, oldest first.
 pub(crate) fn history(conn: &Connection) -> SqlResult<Vec<HistoryEntry>> {
-    let table = "SELECT 1 FROM sqlite_master WHERE name = 'schema_history'";
-    if first(conn, table, [], |_| Ok(()))?.is_none() {
+    if !has_table(conn, "schema_history")? {
         return Ok(Vec::new());
     }
     let rows =
@@ -252,3 +278,6 @@ fn failed(version: u32, error: &dyn std::fmt::Display) -> MigrateError {
         message: error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -201,7 +201,7 @@ impl Shared {
 }
 
 /// The write-ahead log beside a database file.
-fn wal_of(path: &Path) -> PathBuf {
+pub(super) fn wal_of(path: &Path) -> PathBuf {
     let mut wal = path.as_os_str().to_owned();
     wal.push("-wal");
     wal.into()

@@ -1,0 +1,16 @@
+DROP INDEX agent_metrics_by_age;
+DROP INDEX idempotency_keys_by_age;
+DROP INDEX events_by_subject;
+DROP INDEX recovery_runs_by_action;
+DROP INDEX health_records_by_name;
+DROP INDEX messages_by_recipient;
+DROP INDEX crashes_by_agent;
+DROP INDEX workflows_finished;
+DROP INDEX workflows_unfinished;
+DROP INDEX tasks_finished;
+DROP INDEX tasks_by_workflow;
+DROP INDEX tasks_running;
+DROP INDEX tasks_due;
+DROP INDEX tasks_queued_by_role;
+DROP INDEX tasks_queued_by_agent;
+DROP INDEX tasks_queued_by_queue;

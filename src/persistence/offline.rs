@@ -1,0 +1,122 @@
+//! What is done to a database without a store on it: behind `agent-system db`.
+//!
+//! Looking works beside a running daemon; changing takes the file's lock and is refused with the
+//! daemon's pid while it runs. Calls block on the disk: run them off the runtime's threads, or in
+//! a program that has nothing else to do.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::migrate::{HistoryEntry, MigrationStatus, latest};
+use super::sqlite::{SqliteOptions, offline};
+use super::{OpenError, Store};
+use crate::domain::query::Pruned;
+
+/// What `db status` shows.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DatabaseReport {
+    /// `sqlite`.
+    pub backend: String,
+    /// The file.
+    pub location: String,
+    /// The schema's version.
+    pub schema_version: u32,
+    /// The latest version that this binary knows.
+    pub latest_version: u32,
+    /// Whether this binary can work on it as it is.
+    pub current: bool,
+    /// Bytes of the database file.
+    pub size_bytes: u64,
+    /// Bytes of the write-ahead log.
+    pub wal_bytes: u64,
+    /// Rows of each table.
+    pub rows: std::collections::BTreeMap<String, u64>,
+}
+
+/// What a migration did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MigrationReport {
+    /// The version before.
+    pub from: u32,
+    /// The version after.
+    pub to: u32,
+    /// The migrations carried out, in order.
+    pub steps: Vec<String>,
+}
+
+/// Looks at a database.
+///
+/// # Errors
+/// If there is none, or it cannot be read.
+pub fn status(path: &Path) -> Result<DatabaseReport, OpenError> {
+    let sizes = offline::sizes(path);
+    let (schema_version, rows) = offline::look(path)?;
+    Ok(DatabaseReport {
+        backend: "sqlite".into(),
+        location: path.display().to_string(),
+        schema_version,
+        latest_version: latest(),
+        current: schema_version == latest(),
+        size_bytes: sizes.0,
+        wal_bytes: sizes.1,
+        rows,
+    })
+}
+
+/// Which migrations there are, and which of them the database has. One that does not exist yet has
+/// none of them.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn migration_status(path: &Path) -> Result<Vec<MigrationStatus>, OpenError> {
+    offline::migration_status(path)
+}
+
+/// Every migration that was carried out, oldest first.
+///
+/// # Errors
+/// If there is no database, or it cannot be read.
+pub fn history(path: &Path) -> Result<Vec<HistoryEntry>, OpenError> {
+    offline::history(path)
+}
+
+/// Goes up to a version, or to the latest; makes the database if there is none.
+///
+/// # Errors
+/// If the daemon runs, the history does not go with this binary, or a script fails: then the
+/// database stands at the last version that went through.
+pub fn migrate_up(path: &Path, to: Option<u32>) -> Result<MigrationReport, OpenError> {
+    offline::migrate_up(path, to)
+}
+
+/// Goes down to a version, by the scripts that came with the migrations.
+///
+/// # Errors
+/// As [`migrate_up`].
+pub fn migrate_down(path: &Path, to: u32) -> Result<MigrationReport, OpenError> {
+    offline::migrate_down(path, to)
+}
+
+/// Removes what retention says.
+///
+/// # Errors
+/// If the daemon runs, the schema is not the latest, or the database cannot be written.
+pub async fn prune(path: &Path) -> Result<Pruned, OpenError> {
+    let database = offline::look(path)?.0;
+    if database < latest() {
+        return Err(OpenError::Behind {
+            path: path.into(),
+            database,
+            binary: latest(),
+        });
+    }
+    let failed = |error: super::StoreError| OpenError::NotWritable {
+        path: path.into(),
+        message: error.to_string(),
+    };
+    let store = Store::open(SqliteOptions::new(path)).await?;
+    let pruned = store.prune().await.map_err(failed)?;
+    store.close().await.map_err(failed)?;
+    Ok(pruned)
+}
