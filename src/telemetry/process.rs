@@ -64,10 +64,11 @@ impl ProcessFigures {
     pub(super) fn render(&self, text: &mut String) {
         let mut family = |name: &str, kind: &str, help: &str, value: &dyn std::fmt::Display| {
             // Writing to a String cannot fail.
-            let _ = writeln!(
+            writeln!(
                 text,
                 "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n"
-            );
+            )
+            .ok();
         };
         family(
             "process_cpu_seconds_total",

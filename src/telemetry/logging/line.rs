@@ -95,10 +95,10 @@ struct Fields {
 impl Fields {
     fn take(&mut self, field: &Field, value: fmt::Arguments<'_>) {
         if field.name() == "message" {
-            let _ = write!(Escaped(&mut self.message), "{value}");
+            write!(Escaped(&mut self.message), "{value}").ok();
         } else {
-            let _ = write!(self.others, " {}=", field.name());
-            let _ = write!(Escaped(&mut self.others), "{value}");
+            write!(self.others, " {}=", field.name()).ok();
+            write!(Escaped(&mut self.others), "{value}").ok();
         }
     }
 }

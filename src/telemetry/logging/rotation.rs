@@ -87,7 +87,7 @@ impl RotatingFile {
             let changed = fs::metadata(&path).and_then(|meta| meta.modified()).ok();
             if changed < oldest && changed.is_some() {
                 // Tried again at the next rotation.
-                let _ = fs::remove_file(path);
+                fs::remove_file(path).ok();
             }
         }
     }

@@ -28,12 +28,13 @@ pub(super) fn render_fractions(text: &mut String) {
         .find(|metric| metric.name == AGENT_CPU)
         .map_or("", |metric| metric.help);
     // Writing to a String cannot fail. Names of agents need no escaping.
-    let _ = writeln!(
+    writeln!(
         text,
         "# HELP {AGENT_CPU} {help}\n# TYPE {AGENT_CPU} counter"
-    );
+    )
+    .ok();
     for (agent, seconds) in all.iter() {
-        let _ = writeln!(text, "{AGENT_CPU}{{agent=\"{agent}\"}} {seconds}");
+        writeln!(text, "{AGENT_CPU}{{agent=\"{agent}\"}} {seconds}").ok();
     }
     text.push('\n');
 }
