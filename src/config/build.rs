@@ -10,13 +10,16 @@ mod work;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::Config;
 use super::check;
 use super::layers::Layers;
 use super::problem::Problem;
 use super::tree::{Node, Table, at};
 use super::units;
-use super::{Config, Environment};
 use crate::domain::name::Name;
+
+/// The embedded database's file in the data directory, if nothing else is named.
+pub(super) const DATABASE_FILE: &str = "agent-system.db";
 
 /// The configuration, and all that is wrong with it; with any problem it is not to be used.
 pub(super) fn config(layers: Layers) -> (Config, Vec<Problem>) {
@@ -48,11 +51,6 @@ pub(super) fn config(layers: Layers) -> (Config, Vec<Problem>) {
     let mut config = config;
     config.warnings.extend(warnings);
     (config, problems)
-}
-
-/// Whether an environment wants its database and cache named.
-pub(super) const fn names_its_servers(environment: Environment) -> bool {
-    matches!(environment, Environment::Staging | Environment::Production)
 }
 
 /// A table as its reader sees it.

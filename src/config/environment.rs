@@ -49,6 +49,11 @@ impl Environment {
         matches!(self, Self::Development | Self::Testing)
     }
 
+    /// Whether it wants its database named, rather than taking the embedded one.
+    pub(crate) const fn names_its_database(self) -> bool {
+        matches!(self, Self::Staging | Self::Production)
+    }
+
     /// The embedded file laid over `default.toml`: its name and text.
     pub(crate) const fn embedded(self) -> (&'static str, &'static str) {
         match self {

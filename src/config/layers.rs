@@ -1,5 +1,6 @@
 //! The layers, read and laid over one another: embedded files, files, variables, flags.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -160,7 +161,7 @@ pub(super) fn embedded(
 /// A file of the user's.
 fn file(path: &Path, problems: &mut Vec<Problem>) -> Table {
     let shown: Arc<str> = path.display().to_string().into();
-    match read_bounded(path) {
+    match read_bounded(path, MAX_FILE_BYTES) {
         Ok(text) => {
             let source = |line| Source::File {
                 path: shown.clone(),
@@ -179,11 +180,16 @@ fn file(path: &Path, problems: &mut Vec<Problem>) -> Table {
     }
 }
 
-fn read_bounded(path: &Path) -> Result<String, String> {
+/// The text of a file that is not larger than it may be, whatever its size says (a pipe has none).
+pub(super) fn read_bounded(path: &Path, max_bytes: u64) -> Result<String, String> {
     let fail = |e: std::io::Error| format!("cannot be read: {e}");
-    let size = std::fs::metadata(path).map_err(fail)?.len();
-    if size > MAX_FILE_BYTES {
-        return Err(format!("too large: {size} bytes, at most {MAX_FILE_BYTES}"));
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(fail)?;
+    file.take(max_bytes + 1)
+        .read_to_string(&mut text)
+        .map_err(fail)?;
+    if text.len() as u64 > max_bytes {
+        return Err(format!("is too large: at most {max_bytes} bytes"));
     }
-    std::fs::read_to_string(path).map_err(fail)
+    Ok(text)
 }

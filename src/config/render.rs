@@ -11,7 +11,8 @@ use super::kind::Kind;
 use super::layers::{self, Layers};
 use super::problem::{EXIT_BAD_CONFIGURATION, InvalidConfig, Problem};
 use super::redact;
-use super::tree::{Content, Node, Table, join};
+use super::source::Source;
+use super::tree::{Content, Node, Table, at, join, set};
 use super::{Config, LoadRequest, json_schema};
 
 /// What a subcommand prints, and how it exits.
@@ -39,8 +40,7 @@ pub enum ShowFormat {
 #[must_use]
 pub fn show(request: &LoadRequest, format: ShowFormat, sources: bool) -> Rendered {
     let layers = layers::read(request);
-    let mut tree = layers.tree.clone();
-    redact::table(&mut tree, &ROOT);
+    let tree = printable(&layers);
     let stdout = match format {
         ShowFormat::Toml => toml_text(&layers, &tree, sources),
         ShowFormat::Json => json_text(&layers, &tree, sources),
@@ -83,9 +83,21 @@ pub fn schema() -> Rendered {
 #[must_use]
 pub fn redacted_json(request: &LoadRequest) -> Value {
     let layers = layers::read(request);
-    let mut tree = layers.tree.clone();
-    redact::table(&mut tree, &ROOT);
+    let tree = printable(&layers);
     json_object(&layers, &tree)
+}
+
+/// The tree as it may be printed: secrets taken out, the embedded database named.
+fn printable(layers: &Layers) -> Table {
+    let mut tree = layers.tree.clone();
+    if at(&tree, "database.url").is_none() && !layers.environment.names_its_database() {
+        let file = layers.data_dir.join(build::DATABASE_FILE);
+        let url = toml::Value::String(format!("sqlite://{}", file.display()));
+        let path = ["database".to_owned(), "url".to_owned()];
+        set(&mut tree, &path, Node::value(url, Source::BuiltIn));
+    }
+    redact::table(&mut tree, &ROOT);
+    tree
 }
 
 /// What goes to stderr, and the exit code.

@@ -42,11 +42,6 @@ const NOT_IN_THIS_VERSION: &[(&str, Asks, &str)] = &[
     ("security.encryption.key", Asks::Present, "leave it out"),
     ("monitoring.tracing.enabled", Asks::On, "leave it false"),
     (
-        "logging.file",
-        Asks::Present,
-        "the log goes to stderr; let the container or journald keep it",
-    ),
-    (
         "groups.*.strategy",
         Asks::Is(&["one_for_all", "rest_for_one"]),
         "use \"one_for_one\"",
@@ -55,11 +50,6 @@ const NOT_IN_THIS_VERSION: &[(&str, Asks, &str)] = &[
         "agents.*.kind",
         Asks::Is(&["http"]),
         "use a process that speaks to the service",
-    ),
-    (
-        "agents.*.log",
-        Asks::Present,
-        "its lines go to the ring in memory and the daemon's log",
     ),
     ("agents.*.probes.readiness", Asks::Present, "leave it out"),
     (
@@ -101,12 +91,18 @@ const NOT_IN_THIS_VERSION: &[(&str, Asks, &str)] = &[
     ),
 ];
 
-/// Reports every value that asks for what this version cannot do.
+/// Reports every value that asks for what this version cannot do; of a table that is refused, nothing below it.
 pub(super) fn refuse(tree: &Table, problems: &mut Vec<Problem>) {
+    let mut refused: Vec<String> = Vec::new();
     for (pattern, asks, way_out) in NOT_IN_THIS_VERSION {
         let parts: Vec<&str> = pattern.split('.').collect();
         visit(tree, &parts, "", &mut |key, node| {
-            if asks.too_much(node) {
+            let stands_below = |above: &String| {
+                key.strip_prefix(above.as_str())
+                    .is_some_and(|rest| rest.starts_with('.'))
+            };
+            if asks.too_much(node) && !refused.iter().any(stands_below) {
+                refused.push(key.to_owned());
                 let what = match (asks, node.as_text()) {
                     (Asks::Is(_), Some(word)) => format!("\"{word}\" is "),
                     _ => String::new(),

@@ -4,6 +4,7 @@
 //! The conventional aliases rank below. `…_FILE` reads a secret from a file.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::keys::ROOT;
@@ -89,7 +90,16 @@ pub(super) fn layer(vars: &Variables, below: &Table, problems: &mut Vec<Problem>
             Ok((target, from_file)) => {
                 put_one(&mut layer, &target, name, vars, from_file, problems);
             }
-            Err(message) => refuse(problems, name, message, variable.source(name)),
+            Err(message) => {
+                let own =
+                    nearest(name, OTHERS).map(|own| format!("sets no key; did you mean {own}?"));
+                refuse(
+                    problems,
+                    name,
+                    own.unwrap_or(message),
+                    variable.source(name),
+                );
+            }
         }
     }
     layer
@@ -254,12 +264,8 @@ fn put_one(
 
 /// The text of a secret's file, its last line break apart.
 fn read_secret(path: &str) -> Result<String, String> {
-    let fail = |e: &dyn std::fmt::Display| format!("cannot read the secret's file {path}: {e}");
-    let size = std::fs::metadata(path).map_err(|e| fail(&e))?.len();
-    if size > MAX_SECRET_BYTES {
-        return Err(fail(&format!("{size} bytes, more than {MAX_SECRET_BYTES}")));
-    }
-    let text = std::fs::read_to_string(path).map_err(|e| fail(&e))?;
+    let text = super::layers::read_bounded(Path::new(path), MAX_SECRET_BYTES)
+        .map_err(|e| format!("the secret's file {path} {e}"))?;
     let text = text.strip_suffix('\n').unwrap_or(&text);
     Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
 }

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
-use super::View;
 use super::agents::{intensity, on_exhausted};
+use super::{DATABASE_FILE, View};
 use crate::config::scalar;
 use crate::config::secret::Secret;
 use crate::config::sections::{
@@ -16,9 +16,6 @@ use crate::domain::health::HealthSettings;
 use crate::domain::health::agent::AgentLimits;
 use crate::domain::health::judge::Threshold;
 use crate::domain::restart::{GroupSpec, Strategy};
-
-/// The embedded database's file, if nothing else is named.
-const DATABASE_FILE: &str = "agent-system.db";
 
 pub(super) fn database(view: &View<'_>, data_dir: &Path) -> DatabaseConfig {
     let named = view

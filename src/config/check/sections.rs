@@ -1,7 +1,6 @@
 //! The fixed sections: URLs, limits in order, what an environment wants named.
 
 use super::Judge;
-use crate::config::build::names_its_servers;
 use crate::config::{AuthMode, CacheBackend, Config};
 
 pub(super) fn check(config: &Config, judge: &mut Judge<'_>) {
@@ -30,7 +29,7 @@ fn database(config: &Config, judge: &mut Judge<'_>) {
     const KEY: &str = "database.url";
     const HOW: &str = "sqlite://PATH (sqlite:///abs/path is absolute) or postgres://USER@HOST/NAME";
     let Some(url) = judge.text(KEY) else {
-        if names_its_servers(config.environment()) {
+        if config.environment().names_its_database() {
             let environment = config.environment();
             let message = format!(
                 "missing: {environment} wants its database named; set {KEY} in a --config file, or DATABASE_URL: {HOW}"

@@ -30,7 +30,7 @@ fn a_secret_given_twice_or_from_no_file_is_refused() {
         ),
         (
             [("LOG_LEVEL", "INFO"), ("DATABASE_URL_FILE", "/nowhere/x")],
-            "cannot read the secret's file /nowhere/x",
+            "the secret's file /nowhere/x cannot be read",
         ),
     ] {
         let error = Config::load(request(&vars)).unwrap_err().to_string();

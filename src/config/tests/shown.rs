@@ -35,6 +35,7 @@ fn json_holds_the_environment_and_every_section() {
     let json: serde_json::Value = serde_json::from_str(&shown.stdout).unwrap();
     assert_eq!(json["environment"], "development");
     assert_eq!(json["server"]["port"], 5000);
+    assert_eq!(json["database"]["url"], "sqlite://./data/agent-system.db");
     assert_eq!(json["agents"]["echo"]["restart"]["min_backoff"], "1s");
 }
 
