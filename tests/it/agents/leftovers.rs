@@ -1,0 +1,81 @@
+//! Claims about what an earlier life of the daemon left behind.
+
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, Stdio};
+
+use agent_system::actors::agent::{boot_id, end_leftovers};
+use agent_system::domain::record::SpawnedProcess;
+
+use super::rig::eventually;
+
+/// A process in a group of its own, as a dead daemon would have left it.
+fn left_behind(mark: Option<&str>) -> Child {
+    let mut command = Command::new("sleep");
+    command.arg("1000").stdin(Stdio::null()).process_group(0);
+    if let Some(mark) = mark {
+        command.env("AGENT_SYSTEM_LIFE", mark);
+    }
+    command.spawn().unwrap()
+}
+
+fn start_ticks(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<_> = stat
+        .rsplit_once(')')
+        .unwrap()
+        .1
+        .split_whitespace()
+        .collect();
+    fields[19].parse().unwrap()
+}
+
+fn record(pid: u32, start_ticks: u64, boot_id: String) -> SpawnedProcess {
+    SpawnedProcess {
+        agent: "subject".parse().unwrap(),
+        index: 0,
+        generation: 1,
+        pid,
+        start_ticks,
+        boot_id,
+    }
+}
+
+async fn is_gone(child: &mut Child) {
+    eventually("gone", async || child.try_wait().unwrap()).await;
+}
+
+#[actix_rt::test]
+async fn a_recorded_process_is_ended_if_it_is_the_one_that_was_recorded() {
+    let mut ours = left_behind(None);
+    let mut reused = left_behind(None);
+    let mut of_another_boot = left_behind(None);
+    let recorded = [
+        record(ours.id(), start_ticks(ours.id()), boot_id()),
+        record(reused.id(), start_ticks(reused.id()) + 1, boot_id()),
+        record(
+            of_another_boot.id(),
+            start_ticks(of_another_boot.id()),
+            "another".into(),
+        ),
+    ];
+    let ended = end_leftovers("test-recorded", &recorded).await;
+    assert_eq!((ended.killed, ended.surviving.len()), (1, 0));
+    is_gone(&mut ours).await;
+    for spared in [&mut reused, &mut of_another_boot] {
+        assert!(spared.try_wait().unwrap().is_none());
+        spared.kill().unwrap();
+        spared.wait().unwrap();
+    }
+}
+
+#[actix_rt::test]
+async fn what_carries_the_mark_is_ended_although_nobody_recorded_it() {
+    let mut ours = left_behind(Some("test-marked:7:7"));
+    let mut anothers = left_behind(Some("test-marked-2:7:7"));
+    let ended = end_leftovers("test-marked", &[]).await;
+    assert_eq!(ended.killed, 1);
+    is_gone(&mut ours).await;
+    assert!(anothers.try_wait().unwrap().is_none());
+    anothers.kill().unwrap();
+    anothers.wait().unwrap();
+}

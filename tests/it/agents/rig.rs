@@ -1,0 +1,395 @@
+//! Starts one agent and remembers what it reports.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use agent_system::actors::agent::{AgentEnvironment, Launcher, Registry, child_factory, owner_of};
+use agent_system::actors::life::{Evidence, Life, LifeControl, LifeNote, LifeSink, Ready, Start};
+use agent_system::actors::pool::Place;
+use agent_system::actors::runner::Grant;
+use agent_system::actors::work::{
+    AgentMessage, AgentOutcome, AgentSubmission, ReadyAgent, TaskFrame, TaskPort, WorkSink,
+};
+use agent_system::domain::agent::{
+    AgentProgram, AgentSpec, InstanceId, OnStall, ProbePolicy, ProcessProtocol, ProcessSpec,
+    StopPolicy,
+};
+use agent_system::domain::exit::ExitReason;
+use agent_system::domain::ids::{LeaseId, TaskId};
+use agent_system::domain::restart::{RestartPolicy, RestartRule, RestartType};
+use agent_system::persistence::artifacts::Artifacts;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+/// Longer than anything here takes on a busy machine.
+pub const LONG: Duration = Duration::from_secs(20);
+
+/// All that was reported.
+#[derive(Debug, Default)]
+pub struct Memory {
+    pub ready: Mutex<Vec<(u64, Ready)>>,
+    pub notes: Mutex<Vec<LifeNote>>,
+    pub exits: Mutex<Vec<ExitReason>>,
+    pub settled: Mutex<Vec<(TaskId, LeaseId, AgentOutcome)>>,
+    pub progress: Mutex<Vec<(TaskId, Option<f64>)>>,
+    pub busy: Mutex<Vec<Duration>>,
+    pub submitted: Mutex<Vec<AgentSubmission>>,
+    pub messages: Mutex<Vec<AgentMessage>>,
+    changed: Notify,
+}
+
+impl Memory {
+    /// Waits until `look` finds something.
+    pub async fn until<T>(&self, what: &str, look: impl Fn(&Self) -> Option<T>) -> T {
+        let seen = async {
+            loop {
+                let changed = self.changed.notified();
+                let mut changed = std::pin::pin!(changed);
+                changed.as_mut().enable();
+                if let Some(found) = look(self) {
+                    return found;
+                }
+                changed.await;
+            }
+        };
+        match tokio::time::timeout(LONG, seen).await {
+            Ok(found) => found,
+            Err(_) => panic!("not seen: {what}; {self:#?}"),
+        }
+    }
+
+    fn tell(&self) {
+        self.changed.notify_waiters();
+    }
+}
+
+impl LifeSink for Memory {
+    fn ready(&self, _: &InstanceId, generation: u64, ready: Ready) {
+        self.ready.lock().push((generation, ready));
+        self.tell();
+    }
+
+    fn noted(&self, _: &InstanceId, _: u64, note: LifeNote) {
+        self.notes.lock().push(note);
+        self.tell();
+    }
+
+    fn exited(&self, _: &InstanceId, _: u64, reason: ExitReason) {
+        self.exits.lock().push(reason);
+        self.tell();
+    }
+}
+
+impl WorkSink for Memory {
+    fn agent_ready(&self, _: ReadyAgent) {}
+    fn agent_draining(&self, _: &InstanceId, _: u64) {}
+    fn agent_gone(&self, _: &InstanceId, _: u64, _: &ExitReason) {}
+
+    fn settled(&self, _: &InstanceId, task: TaskId, lease: LeaseId, outcome: AgentOutcome) {
+        self.settled.lock().push((task, lease, outcome));
+        self.tell();
+    }
+
+    fn progress(&self, task: TaskId, _: LeaseId, percent: Option<f64>, _: Option<String>) {
+        self.progress.lock().push((task, percent));
+        self.tell();
+    }
+
+    fn busy(&self, _: TaskId, _: &str, at_most: Duration) {
+        self.busy.lock().push(at_most);
+        self.tell();
+    }
+
+    fn submit(&self, submission: AgentSubmission) {
+        self.submitted.lock().push(submission);
+        self.tell();
+    }
+
+    fn message(&self, message: AgentMessage) {
+        self.messages.lock().push(message);
+        self.tell();
+    }
+}
+
+/// A child process as the tests want it: stopped fast.
+pub fn process(command: &[&str]) -> ProcessSpec {
+    ProcessSpec {
+        command: command.iter().map(ToString::to_string).collect(),
+        directory: None,
+        protocol: ProcessProtocol::Stdio,
+        env: Default::default(),
+        limits: Default::default(),
+        log: None,
+        settings: Value::Null,
+        success_exit_codes: vec![0],
+        fatal_exit_codes: Vec::new(),
+    }
+}
+
+/// A shell script that speaks the protocol.
+pub fn script(text: &str) -> ProcessSpec {
+    process(&["sh", "-c", text])
+}
+
+/// The settings of an agent that runs `runs`.
+pub fn spec(runs: AgentProgram) -> AgentSpec {
+    AgentSpec {
+        name: "subject".parse().unwrap(),
+        runs,
+        role: None,
+        group: None,
+        replicas: 1,
+        critical: false,
+        restart: RestartPolicy {
+            kind: RestartType::Permanent,
+            min_backoff: Duration::from_secs(1),
+            max_backoff: Duration::from_secs(60),
+            factor: 2.0,
+            full_jitter: true,
+            stable_after: Duration::from_secs(60),
+        },
+        depends_on: Default::default(),
+        concurrency: 1,
+        queue: "default".parse().unwrap(),
+        stall_timeout: Duration::from_secs(120),
+        on_stall: OnStall::Report,
+        stop: StopPolicy {
+            drain_timeout: Duration::from_secs(2),
+            signal: 15,
+            timeout: Duration::from_millis(300),
+        },
+        start_timeout: Duration::from_secs(30),
+        liveness: ProbePolicy {
+            enabled: true,
+            period: Duration::from_secs(10),
+            timeout: Duration::from_secs(3),
+            failure_threshold: 3,
+            success_threshold: 2,
+        },
+        labels: Default::default(),
+    }
+}
+
+/// One agent that runs.
+pub struct Rig {
+    pub control: Arc<dyn LifeControl>,
+    pub memory: Arc<Memory>,
+    pub environment: AgentEnvironment,
+    pub owner: String,
+    _dir: tempfile::TempDir,
+}
+
+impl Rig {
+    /// Starts a process that is not restarted.
+    pub fn start(process: ProcessSpec) -> Self {
+        Self::start_with(AgentProgram::Process(process), Registry::built_in(), 0)
+    }
+
+    /// Starts an agent that may be restarted in place `restarts` times.
+    pub fn start_with(runs: AgentProgram, registry: Registry, restarts: u32) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let memory = Arc::new(Memory::default());
+        let owner = owner_of(dir.path());
+        let program = Path::new(env!("CARGO_BIN_EXE_agent-system"));
+        let handle = tokio::runtime::Handle::current();
+        let environment = AgentEnvironment {
+            work: memory.clone(),
+            launcher: Launcher::start_through(handle, &owner, program).unwrap(),
+            artifacts: Artifacts::open(dir.path()).unwrap(),
+            registry,
+            log_dir: dir.path().join("logs"),
+        };
+        let spec = spec(runs);
+        let life = Life {
+            instance: InstanceId {
+                agent: spec.name.clone(),
+                index: 0,
+            },
+            generation: 1,
+            sink: memory.clone(),
+        };
+        let rule = RestartRule {
+            kind: RestartType::Permanent,
+            fatal_exit_codes: Vec::new(),
+        };
+        let control = child_factory(&spec, &environment).unwrap().start(Start {
+            life,
+            grant: Grant::new(Arc::new(rule), 1, restarts),
+            place: Place::Here,
+            keep_mail: true,
+        });
+        Self {
+            control,
+            memory,
+            environment,
+            owner,
+            _dir: dir,
+        }
+    }
+
+    /// Waits until life `generation` is ready.
+    pub async fn ready_of(&self, generation: u64) -> Ready {
+        let found = |memory: &Memory| {
+            let ready = memory.ready.lock();
+            let of = ready.iter().find(|(of, _)| *of == generation)?;
+            Some(of.1.clone())
+        };
+        self.memory.until("ready", found).await
+    }
+
+    pub async fn ready(&self) -> Ready {
+        self.ready_of(1).await
+    }
+
+    /// Waits for the way in.
+    pub async fn port(&self) -> Arc<dyn TaskPort> {
+        self.ready().await.port.expect("it takes tasks")
+    }
+
+    /// Waits for the number of the process that was spawned as the `nth`.
+    pub async fn pid(&self, nth: usize) -> u32 {
+        let found = |memory: &Memory| {
+            let notes = memory.notes.lock();
+            let pids = notes.iter().filter_map(|note| match note {
+                LifeNote::Spawned { pid, .. } => Some(*pid),
+                _ => None,
+            });
+            pids.skip(nth).next()
+        };
+        self.memory.until("spawned", found).await
+    }
+
+    /// Waits for the end.
+    pub async fn exit(&self) -> ExitReason {
+        let found = |memory: &Memory| memory.exits.lock().first().cloned();
+        self.memory.until("exit", found).await
+    }
+
+    /// Hands a task over and waits for its end.
+    pub async fn run(&self, payload: Value) -> AgentOutcome {
+        let task = task(payload);
+        let id = task.id;
+        self.port().await.assign(task).unwrap();
+        self.settled(id).await
+    }
+
+    /// Waits for the end of a task.
+    pub async fn settled(&self, id: TaskId) -> AgentOutcome {
+        let found = |memory: &Memory| {
+            let settled = memory.settled.lock();
+            let of = settled.iter().find(|(task, ..)| *task == id)?;
+            Some(of.2.clone())
+        };
+        self.memory.until("settled", found).await
+    }
+
+    pub async fn probe(&self) -> Option<Evidence> {
+        let asked = tokio::time::timeout(LONG, self.control.probe());
+        asked.await.unwrap().ok()
+    }
+
+    /// Waits until the log holds a line with `text`.
+    pub async fn logged(&self, text: &str) -> Vec<String> {
+        eventually(&format!("a log line with {text}"), async || {
+            let log = self.probe().await?.log;
+            log.iter().any(|line| line.contains(text)).then_some(log)
+        })
+        .await
+    }
+
+    /// The living processes that this agent started.
+    pub fn processes(&self) -> Vec<u32> {
+        marked(&self.owner)
+    }
+
+    /// Waits until none is left.
+    pub async fn no_process_left(&self) {
+        eventually("no process left", async || {
+            self.processes().is_empty().then_some(())
+        })
+        .await;
+    }
+}
+
+/// The living processes that carry an owner's mark.
+pub fn marked(owner: &str) -> Vec<u32> {
+    let mark = format!("AGENT_SYSTEM_LIFE={owner}:");
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let carries = |pid: &u32| {
+        let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environ
+            .split(|byte| *byte == 0)
+            .any(|line| line.starts_with(mark.as_bytes()))
+    };
+    pids.filter(carries).collect()
+}
+
+/// Asks again until the answer is there, for a bounded time.
+pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let begin = std::time::Instant::now();
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(begin.elapsed() < LONG, "{what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// A task of its own.
+pub fn task(payload: Value) -> TaskFrame {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    TaskFrame {
+        id: TaskId::from_bytes([number; 16]),
+        workflow_id: None,
+        name: "try".into(),
+        payload,
+        attempt: 1,
+        lease_id: LeaseId::from_bytes([number; 16]),
+        timeout: Duration::from_secs(60),
+    }
+}
+
+/// The binary's own sample agent.
+pub fn sample(name: &str) -> ProcessSpec {
+    process(&["agent-system", "sample-agent", name])
+}
+
+/// A shell loop that answers the protocol's `hello`, and with `on_task` its tasks: `$id`, `$lease`.
+pub fn speaking(on_task: &str) -> ProcessSpec {
+    script(&format!(
+        r#"
+        field() {{ printf %s "$1" | sed "s/.*\"$2\":\"\([^\"]*\)\".*/\1/"; }}
+        while read -r line; do
+            case "$line" in
+                *'"type":"hello"'*) echo '{{"type":"ready"}}' ;;
+                *'"type":"ping"'*) echo '{{"type":"pong","n":1}}' ;;
+                *'"type":"task"'*) id=$(field "$line" id); lease=$(field "$line" lease_id); {on_task} ;;
+            esac
+        done"#
+    ))
+}
+
+pub fn failed_with(outcome: &AgentOutcome) -> (String, bool) {
+    match outcome {
+        AgentOutcome::Failed(error) => (error.code.clone(), error.retryable),
+        other => panic!("did not fail: {other:?}"),
+    }
+}
+
+pub fn output(outcome: AgentOutcome) -> Value {
+    match outcome {
+        AgentOutcome::Output(output) => output,
+        other => panic!("no output: {other:?}"),
+    }
+}
+
+/// A small payload.
+pub fn hello() -> Value {
+    json!({"text": "hello"})
+}

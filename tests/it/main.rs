@@ -1,0 +1,3 @@
+//! Tests from outside: real processes, files and sockets.
+
+mod agents;
