@@ -1,5 +1,12 @@
 //! Agents as the supervisor and the dispatcher see them, with real child processes.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on ends"
+)]
+
 mod actor;
 mod exec;
 mod leftovers;

@@ -96,9 +96,11 @@ async fn a_command_that_does_not_exist_is_named() {
 
 #[actix_rt::test]
 async fn a_file_that_is_no_program_and_a_missing_directory_are_named() {
-    let rig = Rig::start(process(&["/etc/hostname"]));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    let rig = Rig::start(process(&[path]));
     let message = start_failure(rig.exit().await);
-    assert_eq!(message, "command '/etc/hostname' is not executable");
+    assert_eq!(message, format!("command '{path}' is not executable"));
     let rig = Rig::start(ProcessSpec {
         directory: Some("/no/such/place".into()),
         ..sample("echo")
@@ -143,15 +145,15 @@ async fn one_that_is_killed_before_it_exists_never_comes_to_be() {
 
 #[actix_rt::test]
 async fn a_term_that_is_ignored_leaves_the_kill_to_the_supervisor() {
-    let rig = Rig::start(script(
-        "trap '' TERM; echo '{\"type\":\"ready\"}'; while :; do sleep 1000; done",
+    let rig = Rig::start(kept_alive(
+        "trap 'echo I will not' TERM; echo begun; while :; do sleep 1000; done",
     ));
-    rig.ready().await;
+    rig.logged("begun").await;
     rig.control.stop();
-    rig.probe().await;
+    rig.logged("I will not").await;
     assert!(rig.memory.exits.lock().is_empty());
     rig.control.kill();
-    rig.exit().await;
+    assert_eq!(rig.exit().await, ExitReason::Killed);
     rig.no_process_left().await;
 }
 

@@ -25,25 +25,25 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 /// Longer than anything here takes on a busy machine.
-pub const LONG: Duration = Duration::from_secs(20);
+pub(super) const LONG: Duration = Duration::from_secs(20);
 
 /// All that was reported.
 #[derive(Debug, Default)]
-pub struct Memory {
-    pub ready: Mutex<Vec<(u64, Ready)>>,
-    pub notes: Mutex<Vec<LifeNote>>,
-    pub exits: Mutex<Vec<ExitReason>>,
-    pub settled: Mutex<Vec<(TaskId, LeaseId, AgentOutcome)>>,
-    pub progress: Mutex<Vec<(TaskId, Option<f64>)>>,
-    pub busy: Mutex<Vec<Duration>>,
-    pub submitted: Mutex<Vec<AgentSubmission>>,
-    pub messages: Mutex<Vec<AgentMessage>>,
+pub(super) struct Memory {
+    pub(super) ready: Mutex<Vec<(u64, Ready)>>,
+    pub(super) notes: Mutex<Vec<LifeNote>>,
+    pub(super) exits: Mutex<Vec<ExitReason>>,
+    pub(super) settled: Mutex<Vec<(TaskId, LeaseId, AgentOutcome)>>,
+    pub(super) progress: Mutex<Vec<(TaskId, Option<f64>)>>,
+    pub(super) busy: Mutex<Vec<Duration>>,
+    pub(super) submitted: Mutex<Vec<AgentSubmission>>,
+    pub(super) messages: Mutex<Vec<AgentMessage>>,
     changed: Notify,
 }
 
 impl Memory {
     /// Waits until `look` finds something.
-    pub async fn until<T>(&self, what: &str, look: impl Fn(&Self) -> Option<T>) -> T {
+    pub(super) async fn until<T>(&self, what: &str, look: impl Fn(&Self) -> Option<T>) -> T {
         let seen = async {
             loop {
                 let changed = self.changed.notified();
@@ -115,7 +115,7 @@ impl WorkSink for Memory {
 }
 
 /// A child process as the tests want it: stopped fast.
-pub fn process(command: &[&str]) -> ProcessSpec {
+pub(super) fn process(command: &[&str]) -> ProcessSpec {
     ProcessSpec {
         command: command.iter().map(ToString::to_string).collect(),
         directory: None,
@@ -130,12 +130,12 @@ pub fn process(command: &[&str]) -> ProcessSpec {
 }
 
 /// A shell script that speaks the protocol.
-pub fn script(text: &str) -> ProcessSpec {
+pub(super) fn script(text: &str) -> ProcessSpec {
     process(&["sh", "-c", text])
 }
 
 /// The settings of an agent that runs `runs`.
-pub fn spec(runs: AgentProgram) -> AgentSpec {
+pub(super) fn spec(runs: AgentProgram) -> AgentSpec {
     AgentSpec {
         name: "subject".parse().unwrap(),
         runs,
@@ -174,22 +174,22 @@ pub fn spec(runs: AgentProgram) -> AgentSpec {
 }
 
 /// One agent that runs.
-pub struct Rig {
-    pub control: Arc<dyn LifeControl>,
-    pub memory: Arc<Memory>,
-    pub environment: AgentEnvironment,
-    pub owner: String,
+pub(super) struct Rig {
+    pub(super) control: Arc<dyn LifeControl>,
+    pub(super) memory: Arc<Memory>,
+    pub(super) environment: AgentEnvironment,
+    pub(super) owner: String,
     _dir: tempfile::TempDir,
 }
 
 impl Rig {
     /// Starts a process that is not restarted.
-    pub fn start(process: ProcessSpec) -> Self {
+    pub(super) fn start(process: ProcessSpec) -> Self {
         Self::start_with(AgentProgram::Process(process), Registry::built_in(), 0)
     }
 
     /// Starts an agent that may be restarted in place `restarts` times.
-    pub fn start_with(runs: AgentProgram, registry: Registry, restarts: u32) -> Self {
+    pub(super) fn start_with(runs: AgentProgram, registry: Registry, restarts: u32) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let memory = Arc::new(Memory::default());
         let owner = owner_of(dir.path());
@@ -231,7 +231,7 @@ impl Rig {
     }
 
     /// Waits until life `generation` is ready.
-    pub async fn ready_of(&self, generation: u64) -> Ready {
+    pub(super) async fn ready_of(&self, generation: u64) -> Ready {
         let found = |memory: &Memory| {
             let ready = memory.ready.lock();
             let of = ready.iter().find(|(of, _)| *of == generation)?;
@@ -240,36 +240,36 @@ impl Rig {
         self.memory.until("ready", found).await
     }
 
-    pub async fn ready(&self) -> Ready {
+    pub(super) async fn ready(&self) -> Ready {
         self.ready_of(1).await
     }
 
     /// Waits for the way in.
-    pub async fn port(&self) -> Arc<dyn TaskPort> {
+    pub(super) async fn port(&self) -> Arc<dyn TaskPort> {
         self.ready().await.port.expect("it takes tasks")
     }
 
     /// Waits for the number of the process that was spawned as the `nth`.
-    pub async fn pid(&self, nth: usize) -> u32 {
+    pub(super) async fn pid(&self, nth: usize) -> u32 {
         let found = |memory: &Memory| {
             let notes = memory.notes.lock();
-            let pids = notes.iter().filter_map(|note| match note {
+            let mut pids = notes.iter().filter_map(|note| match note {
                 LifeNote::Spawned { pid, .. } => Some(*pid),
                 _ => None,
             });
-            pids.skip(nth).next()
+            pids.nth(nth)
         };
         self.memory.until("spawned", found).await
     }
 
     /// Waits for the end.
-    pub async fn exit(&self) -> ExitReason {
+    pub(super) async fn exit(&self) -> ExitReason {
         let found = |memory: &Memory| memory.exits.lock().first().cloned();
         self.memory.until("exit", found).await
     }
 
     /// Hands a task over and waits for its end.
-    pub async fn run(&self, payload: Value) -> AgentOutcome {
+    pub(super) async fn run(&self, payload: Value) -> AgentOutcome {
         let task = task(payload);
         let id = task.id;
         self.port().await.assign(task).unwrap();
@@ -277,7 +277,7 @@ impl Rig {
     }
 
     /// Waits for the end of a task.
-    pub async fn settled(&self, id: TaskId) -> AgentOutcome {
+    pub(super) async fn settled(&self, id: TaskId) -> AgentOutcome {
         let found = |memory: &Memory| {
             let settled = memory.settled.lock();
             let of = settled.iter().find(|(task, ..)| *task == id)?;
@@ -286,13 +286,13 @@ impl Rig {
         self.memory.until("settled", found).await
     }
 
-    pub async fn probe(&self) -> Option<Evidence> {
+    pub(super) async fn probe(&self) -> Option<Evidence> {
         let asked = tokio::time::timeout(LONG, self.control.probe());
         asked.await.unwrap().ok()
     }
 
     /// Waits until the log holds a line with `text`.
-    pub async fn logged(&self, text: &str) -> Vec<String> {
+    pub(super) async fn logged(&self, text: &str) -> Vec<String> {
         eventually(&format!("a log line with {text}"), async || {
             let log = self.probe().await?.log;
             log.iter().any(|line| line.contains(text)).then_some(log)
@@ -301,12 +301,12 @@ impl Rig {
     }
 
     /// The living processes that this agent started.
-    pub fn processes(&self) -> Vec<u32> {
+    pub(super) fn processes(&self) -> Vec<u32> {
         marked(&self.owner)
     }
 
     /// Waits until none is left.
-    pub async fn no_process_left(&self) {
+    pub(super) async fn no_process_left(&self) {
         eventually("no process left", async || {
             self.processes().is_empty().then_some(())
         })
@@ -315,7 +315,7 @@ impl Rig {
 }
 
 /// The living processes that carry an owner's mark.
-pub fn marked(owner: &str) -> Vec<u32> {
+pub(super) fn marked(owner: &str) -> Vec<u32> {
     let mark = format!("AGENT_SYSTEM_LIFE={owner}:");
     let entries = std::fs::read_dir("/proc").unwrap().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -329,7 +329,7 @@ pub fn marked(owner: &str) -> Vec<u32> {
 }
 
 /// Asks again until the answer is there, for a bounded time.
-pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+pub(super) async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let begin = std::time::Instant::now();
     loop {
         if let Some(answer) = ask().await {
@@ -341,7 +341,7 @@ pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) 
 }
 
 /// A task of its own.
-pub fn task(payload: Value) -> TaskFrame {
+pub(super) fn task(payload: Value) -> TaskFrame {
     static NEXT: AtomicU8 = AtomicU8::new(1);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     TaskFrame {
@@ -356,12 +356,12 @@ pub fn task(payload: Value) -> TaskFrame {
 }
 
 /// The binary's own sample agent.
-pub fn sample(name: &str) -> ProcessSpec {
+pub(super) fn sample(name: &str) -> ProcessSpec {
     process(&["agent-system", "sample-agent", name])
 }
 
 /// A shell loop that answers the protocol's `hello`, and with `on_task` its tasks: `$id`, `$lease`.
-pub fn speaking(on_task: &str) -> ProcessSpec {
+pub(super) fn speaking(on_task: &str) -> ProcessSpec {
     script(&format!(
         r#"
         field() {{ printf %s "$1" | sed "s/.*\"$2\":\"\([^\"]*\)\".*/\1/"; }}
@@ -375,14 +375,14 @@ pub fn speaking(on_task: &str) -> ProcessSpec {
     ))
 }
 
-pub fn failed_with(outcome: &AgentOutcome) -> (String, bool) {
+pub(super) fn failed_with(outcome: &AgentOutcome) -> (String, bool) {
     match outcome {
         AgentOutcome::Failed(error) => (error.code.clone(), error.retryable),
         other => panic!("did not fail: {other:?}"),
     }
 }
 
-pub fn output(outcome: AgentOutcome) -> Value {
+pub(super) fn output(outcome: AgentOutcome) -> Value {
     match outcome {
         AgentOutcome::Output(output) => output,
         other => panic!("no output: {other:?}"),
@@ -390,6 +390,6 @@ pub fn output(outcome: AgentOutcome) -> Value {
 }
 
 /// A small payload.
-pub fn hello() -> Value {
+pub(super) fn hello() -> Value {
     json!({"text": "hello"})
 }

@@ -36,7 +36,7 @@ const PIPES_EMPTY_WITHIN: Duration = Duration::from_millis(250);
 pub(crate) struct JobAgent {
     desk: Arc<Desk>,
     /// Ends when the last process has ended.
-    running: Option<mpsc::Receiver<()>>,
+    running: mpsc::Receiver<()>,
 }
 
 /// What its tasks share.
@@ -46,18 +46,22 @@ struct Desk {
     log: Arc<AgentLog>,
     tasks: OpenTasks,
     leashes: parking_lot::Mutex<Vec<std::sync::Weak<Leash>>>,
+    /// Held by each job too: the last one that goes ends the wait for them all.
+    alive: parking_lot::Mutex<Option<mpsc::Sender<()>>>,
 }
 
 impl JobAgent {
     pub(super) fn new(plan: Arc<Plan>, slot: Arc<Slot>) -> Self {
+        let (alive, running) = mpsc::channel(1);
         Self {
             desk: Arc::new(Desk {
                 plan,
                 log: slot.log.clone(),
                 tasks: OpenTasks::new(),
                 leashes: parking_lot::Mutex::default(),
+                alive: parking_lot::Mutex::new(Some(alive)),
             }),
-            running: None,
+            running,
         }
     }
 }
@@ -70,13 +74,10 @@ impl Actor for JobAgent {
             ctx.exit_with(ExitReason::StartFailed { message });
             return;
         }
-        let (alive, running) = mpsc::channel(1);
-        self.running = Some(running);
         ctx.life().ready(Ready {
             port: Some(Arc::new(JobPort {
                 desk: self.desk.clone(),
                 life: ctx.life().clone(),
-                alive: parking_lot::Mutex::new(Some(alive)),
             })),
             ..Ready::default()
         });
@@ -105,12 +106,11 @@ impl Hosted for JobAgent {
 
     fn stop(&mut self, ctx: &mut AgentContext<Self>) {
         self.desk.tasks.close();
-        let running = self.running.take();
+        self.desk.alive.lock().take();
+        let mut running = std::mem::replace(&mut self.running, mpsc::channel(1).1);
         let ended = wrap_future(async move {
-            if let Some(mut running) = running {
-                // Nothing is ever sent: it resolves when every process has ended.
-                running.recv().await;
-            }
+            // Nothing is ever sent: it resolves when every process has ended.
+            running.recv().await;
         });
         ctx.spawn(ended.map(|(), _: &mut Self, ctx: &mut AgentContext<Self>| ctx.stop()));
     }
@@ -177,18 +177,13 @@ fn can_run(plan: &Plan) -> Result<(), String> {
 struct JobPort {
     desk: Arc<Desk>,
     life: Life,
-    alive: parking_lot::Mutex<Option<mpsc::Sender<()>>>,
 }
 
 impl TaskPort for JobPort {
     fn assign(&self, task: TaskFrame) -> Result<(), PortClosed> {
         let opened = self.desk.tasks.open(task.id, task.lease_id);
-        let cancelled = opened.map_err(|_over| {
-            // The life waits for the last holder of this.
-            self.alive.lock().take();
-            PortClosed
-        })?;
-        let alive = self.alive.lock().clone();
+        let cancelled = opened.map_err(|_over| PortClosed)?;
+        let alive = self.desk.alive.lock().clone();
         let job = Job {
             desk: self.desk.clone(),
             life: self.life.clone(),

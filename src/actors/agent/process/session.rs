@@ -235,7 +235,12 @@ async fn runs_its_program(pid: u32) -> bool {
     let becomes = async {
         loop {
             match std::fs::read(format!("/proc/{pid}/cmdline")) {
-                Ok(line) if line.is_empty() => return false,
+                // Dead, or for a moment between two programs.
+                Ok(line) if line.is_empty() => {
+                    if proc::stat(pid).is_none_or(|stat| stat.zombie) {
+                        return false;
+                    }
+                }
                 Ok(line) if line.split(|byte| *byte == 0).nth(1) == Some(b"exec-agent") => {}
                 Ok(_) => return true,
                 Err(_gone) => return false,
