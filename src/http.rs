@@ -49,7 +49,8 @@ pub use handles::{
 };
 pub use problem::{Fault, Problem};
 pub use serve::{
-    Close, Closing, HEADER_TIMEOUT, MAX_CONNECTIONS, Routes, Server, closing, metrics_routes,
+    Close, Closing, HEADER_TIMEOUT, MAX_CONNECTIONS, Routes, Scrape, Server, closing,
+    metrics_routes,
 };
 
 use router::{Request, Router};

@@ -25,7 +25,7 @@ pub struct RecoverySpec {
     pub max: u32,
     /// … inside any window of this length.
     pub within: Duration,
-    /// The actions; those named first answer first. One check is answered by one action.
+    /// The actions. One check is answered by one action: see [`action_for`].
     pub actions: Vec<RecoveryActionSpec>,
 }
 
@@ -195,13 +195,14 @@ impl RecoveryActionSpec {
     }
 }
 
-/// The first action that answers a check.
+/// The action that answers a check: the first that names it, else the first whose pattern fits.
 #[must_use]
 pub fn action_for<'a>(
     actions: &'a [RecoveryActionSpec],
     check: &str,
 ) -> Option<&'a RecoveryActionSpec> {
-    actions.iter().find(|action| action.answers(check))
+    let named = actions.iter().find(|action| action.when == check);
+    named.or_else(|| actions.iter().find(|action| action.answers(check)))
 }
 
 /// The agent that an agent's check is about.
@@ -229,6 +230,16 @@ mod tests {
         assert_eq!(step("agent.echo"), Some("agent.restart"));
         assert_eq!(step("database"), Some("database.reconnect"));
         assert_eq!(step("system"), None);
+        let mut own = actions.clone();
+        let mine = RecoveryActionSpec::new("mine", "agent.echo", RecoveryStep::AgentRestart(None));
+        own.push(mine);
+        let name = |check: &str| action_for(&own, check).map(|a| a.name.as_str());
+        assert_eq!(
+            name("agent.echo"),
+            Some("mine"),
+            "the one that names it goes first"
+        );
+        assert_eq!(name("agent.sum"), Some("restart-agent"));
         assert_eq!(agent_of("agent.echo"), Some("echo"));
         assert_eq!(agent_of("database"), None);
     }

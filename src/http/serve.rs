@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -187,24 +188,30 @@ async fn connection(
     drop(slot);
 }
 
-/// Routes that serve nothing but the text of `render` at `/metrics`.
+/// Makes the text that a scrape gets; may take a moment to read fresh figures.
+pub type Scrape = Arc<dyn Fn() -> BoxFuture<'static, String> + Send + Sync>;
+
+/// Routes that serve nothing but the text of `scrape` at `/metrics`.
 #[must_use]
-pub fn metrics_routes(render: Arc<dyn Fn() -> String + Send + Sync>) -> Routes {
+pub fn metrics_routes(scrape: Scrape) -> Routes {
     warp::any()
         .and(warp::method())
         .and(warp::path::full())
-        .map(move |method: hyper::Method, path: warp::path::FullPath| {
-            let (path, reads) = (path.as_str(), method.is_safe());
-            match path {
-                "/metrics" if reads => exposition(render()),
-                "/metrics" => Problem::method_not_allowed(method.as_str(), "GET".to_owned())
+        .then(move |method: hyper::Method, path: warp::path::FullPath| {
+            let scrape = scrape.clone();
+            async move {
+                let (path, reads) = (path.as_str(), method.is_safe());
+                match path {
+                    "/metrics" if reads => exposition(scrape().await),
+                    "/metrics" => Problem::method_not_allowed(method.as_str(), "GET".to_owned())
+                        .into_response(path, ""),
+                    _ => Problem::new(
+                        hyper::StatusCode::NOT_FOUND,
+                        "route_not_found",
+                        format!("there is nothing at '{path}'; metrics are at /metrics"),
+                    )
                     .into_response(path, ""),
-                _ => Problem::new(
-                    hyper::StatusCode::NOT_FOUND,
-                    "route_not_found",
-                    format!("there is nothing at '{path}'; metrics are at /metrics"),
-                )
-                .into_response(path, ""),
+                }
             }
         })
         .boxed()

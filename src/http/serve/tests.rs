@@ -25,6 +25,11 @@ fn after(span: Duration) -> Routes {
         .boxed()
 }
 
+/// A scrape that finds always the same.
+fn text(found: &'static str) -> Scrape {
+    Arc::new(move || Box::pin(async move { found.to_owned() }))
+}
+
 async fn ask(address: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let head = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
@@ -36,7 +41,7 @@ async fn ask(address: SocketAddr, path: &str) -> String {
 
 #[tokio::test]
 async fn metrics_are_at_metrics_and_nowhere_else() {
-    let (server, _close) = serve(metrics_routes(Arc::new(|| "up 1\n".to_owned()))).await;
+    let (server, _close) = serve(metrics_routes(text("up 1\n"))).await;
     let found = ask(server.address(), "/metrics").await;
     assert!(
         found.starts_with("HTTP/1.1 200") && found.ends_with("up 1\n"),
@@ -76,7 +81,7 @@ async fn what_is_not_finished_at_the_deadline_is_cut_and_counted() {
         .await
         .unwrap();
     // A second answered question tells that the first was taken before it.
-    let (other, _close) = serve(metrics_routes(Arc::new(String::new))).await;
+    let (other, _close) = serve(metrics_routes(text(""))).await;
     ask(other.address(), "/metrics").await;
     tokio::task::yield_now().await;
     close.now();
