@@ -44,8 +44,8 @@ pub use problem::{EXIT_BAD_CONFIGURATION, InvalidConfig, Problem};
 pub use secret::{REDACTED, Secret};
 pub use sections::{
     AuthMode, CacheBackend, CacheConfig, CachePolicy, DatabaseConfig, LogFile, LogFormat, LogLevel,
-    LoggingConfig, MonitoringConfig, QueueConfig, RetentionConfig, SecurityConfig, ServerConfig,
-    StopBudget, SupervisorConfig,
+    LoggingConfig, MonitoringConfig, QueueConfig, SecurityConfig, ServerConfig, StopBudget,
+    SupervisorConfig,
 };
 pub use source::Source;
 

@@ -24,8 +24,6 @@ pub struct DatabaseConfig {
     pub connect_timeout: Duration,
     /// How long one statement may take.
     pub statement_timeout: Duration,
-    /// How long a lock held by another process is waited for.
-    pub busy_timeout: Duration,
     /// Whether a commit waits for the disk (`synchronous = FULL`), or only survives the death of the process.
     pub synchronous_full: bool,
     /// Tries to open the database anew before it counts as lost.
@@ -34,46 +32,6 @@ pub struct DatabaseConfig {
     pub retry_backoff: Duration,
     /// The longest delay.
     pub retry_max_backoff: Duration,
-    /// How long a session's leases hold without renewal.
-    pub session_lease: Duration,
-    /// How often they are renewed.
-    pub session_renewal: Duration,
-    /// How often what lost sessions held is taken back.
-    pub rescue_interval: Duration,
-    /// What is removed when.
-    pub retention: RetentionConfig,
-}
-
-/// `[database.retention]`: how long finished things are kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RetentionConfig {
-    /// Tasks and workflows that succeeded, were cancelled, or completed.
-    pub succeeded: Duration,
-    /// Tasks and workflows that failed or timed out.
-    pub failed: Duration,
-    /// Dead letters.
-    pub dead: Duration,
-    /// Health records.
-    pub health: Duration,
-    /// Metrics as sampled.
-    pub metrics: Duration,
-    /// One-minute means of metrics.
-    pub metric_means: Duration,
-    /// Journal rows (at least `events_min` of them stay).
-    pub events: Duration,
-    /// Journal rows that stay whatever their age.
-    pub events_min: u64,
-    /// Messages between agents.
-    pub messages: Duration,
-    /// Crash records.
-    pub crashes: Duration,
-    /// Crash records kept of one agent.
-    pub crashes_per_agent: u32,
-    /// Idempotency keys.
-    pub idempotency_keys: Duration,
-    /// Audit records.
-    pub audit: Duration,
 }
 
 /// `[server]`.
@@ -239,14 +197,6 @@ pub struct SupervisorConfig {
     pub root: crate::domain::restart::GroupSpec,
     /// Threads that actors run on; `None`: one a processor.
     pub arbiters: Option<u32>,
-    /// Messages that wait for one actor at most.
-    pub mailbox: u32,
-    /// Log lines kept in memory of one agent.
-    pub log_lines: u32,
-    /// How often the watchdog reads the arbiters' progress.
-    pub watchdog_interval: Duration,
-    /// A blocked arbiter is written off after this.
-    pub stuck_after: Duration,
 }
 
 /// `[queues.NAME]`.
@@ -259,10 +209,6 @@ pub struct QueueConfig {
     pub capacity: u64,
     /// Tasks of it that run at once at most; `None`: what the agents take.
     pub concurrency: Option<u32>,
-    /// Executions of a task that are its own fault, unless it says otherwise.
-    pub max_attempts: u32,
-    /// The longest one attempt may take, unless the task says otherwise.
-    pub timeout: Duration,
 }
 
 /// How the daemon's stop divides its time: drain, then signal, then close.

@@ -9,8 +9,7 @@ use crate::config::scalar;
 use crate::config::secret::Secret;
 use crate::config::sections::{
     AuthMode, CacheBackend, CacheConfig, CachePolicy, DatabaseConfig, LogFile, LogFormat, LogLevel,
-    LoggingConfig, MonitoringConfig, RetentionConfig, SecurityConfig, ServerConfig,
-    SupervisorConfig,
+    LoggingConfig, MonitoringConfig, SecurityConfig, ServerConfig, SupervisorConfig,
 };
 use crate::domain::health::HealthSettings;
 use crate::domain::health::agent::AgentLimits;
@@ -27,33 +26,10 @@ pub(super) fn database(view: &View<'_>, data_dir: &Path) -> DatabaseConfig {
         pool_size: view.count("pool_size"),
         connect_timeout: view.span("connect_timeout"),
         statement_timeout: view.span("statement_timeout"),
-        busy_timeout: view.span("busy_timeout"),
         synchronous_full: view.word("synchronous") != "normal",
         retry_attempts: view.count("retry.attempts"),
         retry_backoff: view.span("retry.backoff"),
         retry_max_backoff: view.span("retry.max_backoff"),
-        session_lease: view.span("session_lease"),
-        session_renewal: view.span("session_renewal"),
-        rescue_interval: view.span("rescue_interval"),
-        retention: retention(&view.below("retention")),
-    }
-}
-
-fn retention(view: &View<'_>) -> RetentionConfig {
-    RetentionConfig {
-        succeeded: view.span("succeeded"),
-        failed: view.span("failed"),
-        dead: view.span("dead"),
-        health: view.span("health"),
-        metrics: view.span("metrics"),
-        metric_means: view.span("metric_means"),
-        events: view.span("events"),
-        events_min: view.count("events_min"),
-        messages: view.span("messages"),
-        crashes: view.span("crashes"),
-        crashes_per_agent: view.count("crashes_per_agent"),
-        idempotency_keys: view.span("idempotency_keys"),
-        audit: view.span("audit"),
     }
 }
 
@@ -179,9 +155,5 @@ pub(super) fn supervisor(view: &View<'_>) -> SupervisorConfig {
             quarantine_max: view.span("quarantine.max"),
         },
         arbiters: some_if_positive(view, "arbiters"),
-        mailbox: view.count("mailbox"),
-        log_lines: view.count("log_lines"),
-        watchdog_interval: view.span("watchdog_interval"),
-        stuck_after: view.span("stuck_after"),
     }
 }

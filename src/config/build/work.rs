@@ -44,8 +44,6 @@ fn queue(name: Name, view: &View<'_>) -> QueueConfig {
         name,
         capacity: view.count("capacity"),
         concurrency: view.integer("concurrency"),
-        max_attempts: view.count("max_attempts"),
-        timeout: view.span("timeout"),
     }
 }
 

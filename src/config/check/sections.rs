@@ -14,10 +14,6 @@ pub(super) fn check(config: &Config, judge: &mut Judge<'_>) {
         ("database.retry.backoff", database.retry_backoff),
         ("database.retry.max_backoff", database.retry_max_backoff),
     );
-    judge.ordered(
-        ("database.session_renewal", database.session_renewal * 2),
-        ("database.session_lease / 2", database.session_lease),
-    );
     let root = &config.supervisor().root;
     judge.ordered(
         ("supervisor.quarantine.min", root.quarantine_min),

@@ -1,6 +1,6 @@
 //! The keys of `[monitoring]` and `[supervisor]`. Their defaults stand in `config/default.toml`.
 
-use crate::config::kind::{COUNT, DAY, Key, Kind, PERCENT, PORT, SPAN, key};
+use crate::config::kind::{DAY, Key, Kind, PERCENT, PORT, SPAN, key};
 
 pub(super) const MONITORING: &[Key] = &[
     key(
@@ -127,31 +127,5 @@ pub(super) const SUPERVISOR: &[Key] = &[
         "arbiters",
         Kind::Integer { min: 0, max: 1_024 },
         "Threads that actors run on; 0 takes one a processor.",
-    ),
-    key(
-        "mailbox",
-        COUNT,
-        "Messages that wait for one actor at most.",
-    ),
-    key(
-        "log_lines",
-        Kind::Integer {
-            min: 1,
-            max: 100_000,
-        },
-        "Log lines of one agent kept in memory.",
-    ),
-    key(
-        "watchdog_interval",
-        Kind::Span {
-            min: 10,
-            max: 60_000,
-        },
-        "How often the watchdog looks at each arbiter.",
-    ),
-    key(
-        "stuck_after",
-        Kind::Span { min: 100, max: DAY },
-        "An arbiter blocked for so long is written off and its actors are restarted elsewhere.",
     ),
 ];

@@ -1,6 +1,6 @@
 //! The keys of `[database]` and `[cache]`. Their defaults stand in `config/default.toml`.
 
-use crate::config::kind::{AGE, COUNT, Key, Kind, SPAN, key};
+use crate::config::kind::{AGE, Key, Kind, SPAN, key};
 
 pub(super) const DATABASE: &[Key] = &[
     key(
@@ -21,17 +21,12 @@ pub(super) const DATABASE: &[Key] = &[
     key(
         "connect_timeout",
         SPAN,
-        "How long opening the database may take.",
+        "How long connecting to a server database may take.",
     ),
     key(
         "statement_timeout",
         SPAN,
-        "How long one statement may take.",
-    ),
-    key(
-        "busy_timeout",
-        SPAN,
-        "How long a lock held by another process is waited for.",
+        "How long one statement of a server database may take.",
     ),
     key(
         "synchronous",
@@ -41,23 +36,7 @@ pub(super) const DATABASE: &[Key] = &[
     key(
         "retry",
         Kind::Section(DATABASE_RETRY),
-        "Opening the database anew after it was lost.",
-    ),
-    key(
-        "session_lease",
-        SPAN,
-        "How long the tasks held by a daemon stay its own without a sign of it.",
-    ),
-    key("session_renewal", SPAN, "How often the lease is renewed."),
-    key(
-        "rescue_interval",
-        SPAN,
-        "How often what a lost daemon held is taken back.",
-    ),
-    key(
-        "retention",
-        Kind::Section(RETENTION),
-        "How long finished things are kept.",
+        "Connecting to a server database anew after it was lost.",
     ),
 ];
 
@@ -69,37 +48,6 @@ const DATABASE_RETRY: &[Key] = &[
     ),
     key("backoff", SPAN, "Delay before the second try; doubles."),
     key("max_backoff", SPAN, "The longest delay."),
-];
-
-const RETENTION: &[Key] = &[
-    key(
-        "succeeded",
-        AGE,
-        "Tasks and workflows that succeeded or were cancelled.",
-    ),
-    key(
-        "failed",
-        AGE,
-        "Tasks and workflows that failed or timed out.",
-    ),
-    key("dead", AGE, "Dead letters."),
-    key("health", AGE, "Health records."),
-    key("metrics", AGE, "Metrics as sampled."),
-    key("metric_means", AGE, "One-minute means of metrics."),
-    key("events", AGE, "Journal rows."),
-    key(
-        "events_min",
-        Kind::Integer {
-            min: 0,
-            max: 1_000_000_000,
-        },
-        "Journal rows that stay whatever their age.",
-    ),
-    key("messages", AGE, "Messages between agents."),
-    key("crashes", AGE, "Crash records."),
-    key("crashes_per_agent", COUNT, "Crash records of one agent."),
-    key("idempotency_keys", AGE, "Idempotency keys of requests."),
-    key("audit", AGE, "Audit records."),
 ];
 
 pub(super) const CACHE: &[Key] = &[

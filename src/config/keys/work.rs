@@ -17,18 +17,6 @@ pub(super) const QUEUE: &[Key] = &[
         COUNT,
         "Tasks of it that run at once at most; without it, what the agents take.",
     ),
-    key(
-        "max_attempts",
-        Kind::Integer { min: 1, max: 100 },
-        "Executions of a task, unless it says otherwise.",
-    )
-    .or("3"),
-    key(
-        "timeout",
-        AGE,
-        "The longest one attempt may take, unless the task says otherwise.",
-    )
-    .or("'15m'"),
 ];
 
 pub(super) const SCHEDULE: &[Key] = &[

@@ -149,10 +149,6 @@ const WRONG: &[(&str, &str)] = &[
     ),
     ("[database]\nurl = 'sqlite://'", "names no file"),
     ("[database]\nurl = 'sqlite://:memory:'", "must survive"),
-    (
-        "[database]\nsession_renewal = '20s'",
-        "database.session_renewal",
-    ),
     ("[cache]\nurl = 'http://h'", "redis://HOST:PORT/N"),
     (
         "[recovery.actions.x]\nwhen = 'agent.aa'\ndo = 'agent.restart'",
@@ -218,6 +214,7 @@ fn what_this_version_cannot_do_is_refused_and_never_ignored() {
             "agents.b.kind",
         ),
         ("[database]\nurl = 'postgres://u@h/d'", "database.url"),
+        ("[queues.q]\ncapacity = 5", "queues.q.capacity"),
         (
             "[cache]\nbackend = 'redis'\nurl = 'redis://h'",
             "cache.backend",
