@@ -1,6 +1,7 @@
 //! Supervises fleets of agents as Erlang/OTP supervises processes, and gives them durable work.
 
 pub mod actors;
+pub mod cache;
 pub mod cli;
 pub mod client;
 pub mod clock;
