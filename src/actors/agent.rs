@@ -19,6 +19,7 @@ mod lines;
 mod open_tasks;
 mod proc;
 mod process;
+mod reaper;
 mod registry;
 mod sample;
 mod scope;

@@ -67,6 +67,7 @@ impl Launcher {
     /// # Errors
     /// The thread cannot be made.
     pub fn start_through(runtime: Handle, owner: &str, program: &Path) -> io::Result<Self> {
+        super::reaper::start_if_first(&runtime);
         let (orders, waiting) = mpsc::channel(MAX_WAITING);
         let entered = runtime.clone();
         std::thread::Builder::new()

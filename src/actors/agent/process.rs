@@ -20,6 +20,7 @@ mod jobs;
 mod leash;
 mod log;
 mod log_file;
+mod pipes;
 mod session;
 mod talk;
 

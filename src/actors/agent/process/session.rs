@@ -1,26 +1,21 @@
 //! One process from its spawn to its end: pipes, exit, what it leaves behind.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt as _;
-use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::exit::{Circumstances, reason};
 use super::leash::Leash;
-use super::log::{AgentLog, Level, MAX_LOG_LINE};
+use super::log::AgentLog;
+use super::pipes::Pipes;
 use super::talk::{Outgoing, Talk};
 use super::{Plan, Slot};
-use crate::actors::agent::exec::FAILURE_MARK;
 use crate::actors::agent::family::{end_family, signal_group};
-use crate::actors::agent::frames::MAX_LINE;
 use crate::actors::agent::launcher::{Input, Launched};
-use crate::actors::agent::lines::Lines;
 use crate::actors::agent::proc;
 use crate::actors::life::{Evidence, Life, LifeNote, Ready};
 use crate::domain::agent::ProcessProtocol;
@@ -29,12 +24,8 @@ use crate::domain::exit::ExitReason;
 /// How long a new life waits for the process of the one before; a killed one is gone in
 /// milliseconds, unless the kernel holds it.
 const PREDECESSOR_GONE_WITHIN: Duration = Duration::from_secs(5);
-/// How long pipes are read after their process has ended; a grandchild may hold them open.
-const PIPES_EMPTY_WITHIN: Duration = Duration::from_millis(250);
 /// From the end of a pipe to the end of its process.
 const END_FOLLOWS_WITHIN: Duration = Duration::from_secs(1);
-/// How long a child without an open task may leave a frame unread.
-const READS_WITHIN: Duration = Duration::from_secs(10);
 /// How long `exec-agent` may take to become the program.
 const EXEC_WITHIN: Duration = Duration::from_secs(2);
 
@@ -44,7 +35,8 @@ pub(super) struct Session {
     slot: Arc<Slot>,
     leash: Arc<Leash>,
     life: Life,
-    talk: Option<(Arc<Talk>, mpsc::Receiver<Outgoing>)>,
+    talk: Option<Arc<Talk>>,
+    unread: Option<mpsc::Receiver<Outgoing>>,
     predecessor: Option<watch::Receiver<bool>>,
     gone: watch::Sender<bool>,
 }
@@ -75,13 +67,15 @@ impl Session {
             let work = plan.environment.work.clone();
             Talk::begin(life.clone(), work, slot.log.clone(), leash.clone())
         });
-        let spoken = talk.as_ref().map(|(talk, _)| talk.clone());
+        let (talk, unread) = talk.unzip();
+        let spoken = talk.clone();
         let session = Self {
             plan,
             slot,
             leash,
             life,
             talk,
+            unread,
             predecessor,
             gone,
         };
@@ -111,7 +105,8 @@ impl Session {
             pid: launched.pid,
             start_ticks: launched.start_ticks,
         });
-        let mut pipes = Pipes::open(&mut self, &mut launched);
+        let conversation = self.talk.clone().zip(self.unread.take());
+        let mut pipes = Pipes::open(&mut launched.child, &self.slot.log, conversation);
         self.greet(launched.pid).await;
         let ended = self.until_end(&mut launched, &mut pipes).await;
         self.leave(launched, pipes, ended).await
@@ -131,7 +126,7 @@ impl Session {
     /// Says hello; one that is only kept alive is ready when it runs its program.
     async fn greet(&self, pid: u32) {
         match &self.talk {
-            Some((talk, _)) => talk.hello(self.config()),
+            Some(talk) => talk.hello(self.config()),
             None if runs_its_program(pid).await => self.life.ready(Ready::default()),
             None => {}
         }
@@ -172,15 +167,16 @@ impl Session {
     }
 
     /// Clears up after the process and says how it ended.
-    async fn leave(mut self, launched: Launched, pipes: Pipes, ended: Ended) -> ExitReason {
+    async fn leave(self, launched: Launched, pipes: Pipes, ended: Ended) -> ExitReason {
         self.leash.detach();
         // What it forked goes with it; the mark finds what left the group.
         signal_group(launched.pid, Signal::KILL);
         self.gone.send_replace(true);
         let family = launched.family.clone();
         drop(launched);
-        let sweep = tokio::spawn(end_family(family));
-        let failure = pipes.finish(sweep).await;
+        // Goes on by itself: what it ends carries the mark of this life only.
+        tokio::spawn(end_family(family));
+        let failure = pipes.finish().await;
         let reason = self.reason(ended, failure.as_deref());
         self.say_last_words();
         reason
@@ -203,9 +199,9 @@ impl Session {
         }
     }
 
-    fn say_last_words(&mut self) {
-        let words = match self.talk.take() {
-            Some((talk, _)) => talk.evidence(),
+    fn say_last_words(&self) {
+        let words = match &self.talk {
+            Some(talk) => talk.evidence(),
             None => silent_evidence(&self.leash, &self.slot.log),
         };
         self.life.note(LifeNote::LastWords(words));
@@ -249,132 +245,4 @@ async fn runs_its_program(pid: u32) -> bool {
         }
     };
     timeout(EXEC_WITHIN, becomes).await.unwrap_or(false)
-}
-
-/// The tasks that read and write a child's pipes.
-struct Pipes {
-    readers: JoinSet<()>,
-    failure: Arc<OnceLock<String>>,
-    broken: mpsc::Receiver<ExitReason>,
-}
-
-impl Pipes {
-    fn open(session: &mut Session, launched: &mut Launched) -> Self {
-        let (tell, broken) = mpsc::channel(2);
-        let mut readers = JoinSet::new();
-        let failure = Arc::new(OnceLock::new());
-        let child = &mut launched.child;
-        let log = session.slot.log.clone();
-        if let Some(stderr) = child.stderr.take() {
-            readers.spawn(read_stderr(stderr, log.clone(), failure.clone()));
-        }
-        match (&mut session.talk, child.stdout.take()) {
-            (Some((talk, unread)), Some(stdout)) => {
-                readers.spawn(read_frames(stdout, talk.clone(), tell.clone()));
-                if let Some(stdin) = child.stdin.take() {
-                    let unread = std::mem::replace(unread, mpsc::channel(1).1);
-                    tokio::spawn(write_frames(stdin, unread, talk.clone(), tell));
-                }
-            }
-            (None, Some(stdout)) => {
-                readers.spawn(read_log(stdout, log));
-            }
-            (_, None) => {}
-        }
-        Self {
-            readers,
-            failure,
-            broken,
-        }
-    }
-
-    /// Why the conversation cannot go on; waits for ever while it can.
-    async fn broken(&mut self) -> ExitReason {
-        match self.broken.recv().await {
-            Some(reason) => reason,
-            None => std::future::pending().await,
-        }
-    }
-
-    /// Reads what is left, for a bounded time; what `exec-agent` said, if it failed.
-    async fn finish(
-        mut self,
-        sweep: tokio::task::JoinHandle<crate::actors::agent::family::LeftoversEnded>,
-    ) -> Option<String> {
-        let empty = async { while self.readers.join_next().await.is_some() {} };
-        if timeout(PIPES_EMPTY_WITHIN, empty).await.is_err() {
-            self.readers.abort_all();
-        }
-        // Goes on by itself: what it ends carries the mark of this life only.
-        drop(sweep);
-        self.failure.get().cloned()
-    }
-}
-
-async fn read_stderr(stderr: ChildStderr, log: Arc<AgentLog>, failure: Arc<OnceLock<String>>) {
-    let mut lines = Lines::new(stderr, MAX_LOG_LINE);
-    let mut first = true;
-    while let Some(line) = lines.next().await {
-        let text = line.text();
-        match text.strip_prefix(FAILURE_MARK) {
-            // Only its very first line can be that of `exec-agent`.
-            Some(why) if first => drop(failure.set(why.to_owned())),
-            _ => log.line(Level::Info, &text),
-        }
-        first = false;
-    }
-}
-
-async fn read_log(stdout: ChildStdout, log: Arc<AgentLog>) {
-    let mut lines = Lines::new(stdout, MAX_LOG_LINE);
-    while let Some(line) = lines.next().await {
-        log.line(Level::Info, &line.text());
-    }
-}
-
-async fn read_frames(stdout: ChildStdout, talk: Arc<Talk>, broken: mpsc::Sender<ExitReason>) {
-    let mut lines = Lines::new(stdout, MAX_LINE);
-    while let Some(line) = lines.next().await {
-        talk.hear(&line);
-    }
-    // Fails only if nobody waits any more.
-    drop(broken.try_send(ExitReason::Protocol {
-        message: "it closed its stdout and ran on".to_owned(),
-    }));
-}
-
-/// Writes until the conversation ends; dropping the pipe is the end of input.
-async fn write_frames(
-    mut stdin: ChildStdin,
-    mut unread: mpsc::Receiver<Outgoing>,
-    talk: Arc<Talk>,
-    broken: mpsc::Sender<ExitReason>,
-) {
-    while let Some(Outgoing { line, task }) = unread.recv().await {
-        if let Err(reason) = write(&mut stdin, &line, &talk).await {
-            drop(broken.try_send(reason));
-            return;
-        }
-        if let Some(task) = task {
-            talk.tasks.delivered(task);
-        }
-    }
-}
-
-/// A child that computes reads later, however long that takes: its attempts have their own
-/// timeout. One that has nothing to do and does not read is stuck.
-async fn write(stdin: &mut ChildStdin, line: &[u8], talk: &Talk) -> Result<(), ExitReason> {
-    let mut writing = std::pin::pin!(stdin.write_all(line));
-    loop {
-        match timeout(READS_WITHIN, &mut writing).await {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(error)) => {
-                return Err(ExitReason::Protocol {
-                    message: format!("its stdin cannot be written: {error}"),
-                });
-            }
-            Err(_) if talk.tasks.any_delivered() => {}
-            Err(_) => return Err(ExitReason::stuck(READS_WITHIN)),
-        }
-    }
 }
