@@ -80,7 +80,7 @@ CREATE TABLE tasks (
     workflow_key     bigint      REFERENCES workflows (key) ON DELETE CASCADE,
     name             text        NOT NULL, -- `count[3]` for an item of a for_each
     step             text, -- its task in the workflow's definition: `count`
-    item             bigint      -- its place in the for_each, from 0
+    item             bigint, -- its place in the for_each, from 0
     agent            text, -- the agent it is for, or
     role             text, -- the role, or neither: whatever takes from the queue
     queue            text        NOT NULL,
