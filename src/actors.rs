@@ -3,7 +3,11 @@
 pub mod agent;
 pub mod healer;
 pub mod health;
+pub mod journal;
 pub mod life;
+pub mod persistence;
 pub mod pool;
 pub mod runner;
+#[cfg(test)]
+mod testing;
 pub mod work;

@@ -81,6 +81,17 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// Whether the same request may succeed later.
+    #[must_use]
+    pub const fn is_temporary(&self) -> bool {
+        matches!(
+            self,
+            Self::Unavailable { .. } | Self::StorageFull { .. } | Self::Overloaded { .. }
+        )
+    }
+}
+
 /// Shorthand of this room.
 pub type Result<T> = std::result::Result<T, StoreError>;
 

@@ -9,6 +9,7 @@ DROP TABLE messages;
 DROP TABLE idempotency_keys;
 DROP TABLE task_attempts;
 DROP TABLE task_dependencies;
+DROP TABLE workflow_steps;
 DROP TABLE tasks;
 DROP TABLE workflows;
 DROP TABLE crashes;

@@ -7,6 +7,7 @@ DROP INDEX messages_by_recipient;
 DROP INDEX crashes_by_agent;
 DROP INDEX workflows_finished;
 DROP INDEX workflows_unfinished;
+DROP INDEX task_dependencies_by_upstream;
 DROP INDEX tasks_finished;
 DROP INDEX tasks_by_workflow;
 DROP INDEX tasks_running;

@@ -69,6 +69,7 @@ CREATE TABLE workflows (
     output          bytea, -- sealed
     error           bytea, -- sealed
     labels          jsonb       NOT NULL DEFAULT '{}',
+    steps_left      bigint      NOT NULL, -- steps that have not ended
     created_at      timestamptz NOT NULL,
     started_at      timestamptz,
     finished_at     timestamptz
@@ -111,12 +112,26 @@ CREATE TABLE tasks (
     CHECK (state <> 'running' OR (lease_id IS NOT NULL AND session_id IS NOT NULL))
 );
 
--- Names of tasks of the same workflow that must end first.
+-- One row for each task of a workflow's definition; a `for_each` has many tasks.
+CREATE TABLE workflow_steps (
+    workflow_key bigint  NOT NULL REFERENCES workflows (key) ON DELETE CASCADE,
+    name         text    NOT NULL,
+    position     integer NOT NULL,
+    definition   bytea   NOT NULL, -- sealed
+    state        text    NOT NULL CHECK (state IN
+        ('waiting', 'open', 'succeeded', 'failed', 'cancelled')),
+    waiting_on   bigint  NOT NULL, -- steps that must still succeed before it opens
+    items_left   bigint  NOT NULL DEFAULT 0,
+    items_failed bigint  NOT NULL DEFAULT 0,
+    PRIMARY KEY (workflow_key, name)
+);
+
+-- Who waits for whom among the steps.
 CREATE TABLE task_dependencies (
-    task_key   bigint  NOT NULL REFERENCES tasks (key) ON DELETE CASCADE,
-    position   integer NOT NULL,
-    depends_on text    NOT NULL,
-    PRIMARY KEY (task_key, position)
+    workflow_key bigint NOT NULL REFERENCES workflows (key) ON DELETE CASCADE,
+    step         text   NOT NULL,
+    depends_on   text   NOT NULL,
+    PRIMARY KEY (workflow_key, step, depends_on)
 );
 
 -- One row for each execution.

@@ -11,6 +11,8 @@ CREATE INDEX tasks_due ON tasks (run_at) WHERE state IN ('scheduled', 'retrying'
 CREATE INDEX tasks_running ON tasks (session_id) WHERE state = 'running';
 -- A workflow's tasks, by their place in its definition.
 CREATE INDEX tasks_by_workflow ON tasks (workflow_key, step, item) WHERE workflow_key IS NOT NULL;
+-- The steps that wait for a step.
+CREATE INDEX task_dependencies_by_upstream ON task_dependencies (workflow_key, depends_on);
 -- What retention removes.
 CREATE INDEX tasks_finished ON tasks (state, finished_at) WHERE finished_at IS NOT NULL;
 CREATE INDEX workflows_unfinished ON workflows (state) WHERE finished_at IS NULL;

@@ -33,14 +33,25 @@ impl WriterKeeper {
         }
     }
 
-    /// Waits for the end of the writer.
+    /// Waits for the end of the writer. May be given up and asked again.
     pub async fn ended(&mut self) -> WriterExit {
-        match self.ended.take() {
+        let exit = match &mut self.ended {
             Some(ended) => ended.await.unwrap_or(WriterExit::Panicked),
             None => WriterExit::Lost {
-                message: "no writer was started".into(),
+                message: "there is no writer".into(),
             },
-        }
+        };
+        self.ended = None;
+        exit
+    }
+
+    /// Answers what waits, and refuses what comes until a restart succeeds.
+    pub fn refuse(&self) {
+        let message = match self.shared.condition() {
+            Condition::Lost { message } => message,
+            Condition::Open | Condition::Closed => "there is no writer".into(),
+        };
+        self.shared.lose(&super::Fault::Lost(message));
     }
 
     /// Starts a writer. What waits on the queue is taken over; if the database cannot be opened,

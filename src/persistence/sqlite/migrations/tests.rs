@@ -55,13 +55,15 @@ const SAMPLE: &str = "
     INSERT INTO restart_budgets VALUES ('echo#0', '[1,2]', 3, 4, 5);
     INSERT INTO crashes (id, agent, replica, generation, reason, at, uptime_ms, tasks, log, signature)
         VALUES (zeroblob(16), 'echo', 0, 1, '{}', 2, 3, '[]', x'005b5d', 's');
-    INSERT INTO workflows VALUES
-        (1, zeroblob(16), 'w', NULL, 'running', x'007b7d', 'h', x'007b7d', NULL, NULL, '{}', 1, 2, NULL);
+    INSERT INTO workflows (id, name, state, definition, definition_hash, input, steps_left, created_at)
+        VALUES (zeroblob(16), 'w', 'running', x'007b7d', 'h', x'007b7d', 1, 2);
+    INSERT INTO workflow_steps (workflow_key, name, position, definition, state, waiting_on)
+        VALUES (1, 'count', 0, x'007b7d', 'open', 1);
     INSERT INTO tasks (id, workflow_key, name, step, agent, queue, state, priority, rank, payload,
             max_attempts, session_id, lease_id, timeout_ms, run_at, created_at, progress_percent)
         VALUES (zeroblob(16), 1, 'count', 'count', 'echo', 'default', 'running', 5, 6, x'0031', 3,
             zeroblob(16), zeroblob(16), 9, 10, 11, 12.5);
-    INSERT INTO task_dependencies VALUES (1, 0, 'split');
+    INSERT INTO task_dependencies VALUES (1, 'count', 'split');
     INSERT INTO task_attempts VALUES (1, 1, zeroblob(16), zeroblob(16), 'echo#0', 'running', NULL, 1, NULL);
     INSERT INTO idempotency_keys VALUES ('task', 'k', zeroblob(32), zeroblob(16), 1);
     INSERT INTO messages (id, sender, recipient, type, content, created_at, delivered_at)
@@ -175,6 +177,39 @@ fn two_backends_have_the_same_migrations_up_and_down_and_this_binary_knows_them(
         names.sort();
         assert_eq!(names, known, "{folder}");
     }
+}
+
+/// Tables and their columns, as a script makes them.
+fn made_by(script: &str) -> BTreeMap<String, Vec<String>> {
+    let mut tables = BTreeMap::new();
+    let mut table = String::new();
+    for line in script.lines() {
+        let mut words = line.split_whitespace();
+        match (words.next(), words.next(), words.next()) {
+            (Some("CREATE"), Some("TABLE"), Some(name)) => table = name.to_owned(),
+            (Some(column), Some(_), _)
+                if line.starts_with("    ")
+                    && column.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') =>
+            {
+                tables
+                    .entry(table.clone())
+                    .or_insert_with(Vec::new)
+                    .push(column.to_owned());
+            }
+            _ => {}
+        }
+    }
+    tables
+}
+
+#[test]
+fn both_backends_make_the_same_tables_and_columns() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    let script = |backend| root.join(backend).join("up/V1__initial_schema.sql");
+    let [sqlite, postgres] =
+        ["sqlite", "postgres"].map(|it| made_by(&std::fs::read_to_string(script(it)).unwrap()));
+    assert!(sqlite.len() >= 12, "{:?}", sqlite.keys());
+    assert_eq!(sqlite, postgres);
 }
 
 fn meddle(path: &Path, sql: &str) {

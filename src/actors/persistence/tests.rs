@@ -1,0 +1,75 @@
+//! Claims about a database that goes away and comes back.
+
+use std::path::Path;
+
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::actors::testing::start;
+use crate::domain::name::Name;
+use crate::persistence::{SqliteOptions, Store, StoreError};
+
+async fn kept(dir: &Path) -> (Store, mpsc::UnboundedReceiver<NewEvent>) {
+    let store = Store::open(SqliteOptions::new(dir.join("kept.db")))
+        .await
+        .unwrap();
+    let (tell, facts) = mpsc::unbounded_channel();
+    let sink: FactSink = Arc::new(move |fact| drop(tell.send(fact)));
+    start(child(&store, sink).unwrap().as_ref());
+    (store, facts)
+}
+
+/// Moves the database and what belongs to it.
+fn move_files(from: &Path, to: &Path) {
+    for file in ["kept.db", "kept.db-wal", "kept.db-shm"] {
+        std::fs::rename(from.join(file), to.join(file)).ok();
+    }
+}
+
+#[actix_rt::test]
+async fn a_database_that_is_moved_away_is_lost_and_restored_when_it_is_back() {
+    let (dir, aside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (store, mut facts) = kept(dir.path()).await;
+    let budget = |owner: &str| crate::domain::record::RestartBudget {
+        owner: owner.into(),
+        deaths: Vec::new(),
+        quarantined_until: None,
+        quarantines: 0,
+        updated_at: clock::now(),
+    };
+    store.save_restart_budget(budget("before")).await.unwrap();
+    move_files(dir.path(), aside.path());
+    let refused = store
+        .save_restart_budget(budget("while"))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(refused, StoreError::Unavailable { .. }),
+        "{refused}"
+    );
+    assert!(refused.to_string().contains("kept.db"), "{refused}");
+    assert_eq!(facts.recv().await.unwrap().kind, "database.lost");
+
+    move_files(aside.path(), dir.path());
+    assert_eq!(facts.recv().await.unwrap().kind, "database.restored");
+    assert!(store.status().writable);
+    store.save_restart_budget(budget("later")).await.unwrap();
+    let owners: Vec<_> = store
+        .restart_budgets()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|it| it.owner)
+        .collect();
+    assert_eq!(owners, ["before", "later"]);
+}
+
+#[actix_rt::test]
+async fn a_store_has_one_persistence_actor() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _facts) = kept(dir.path()).await;
+    assert!(child(&store, Arc::new(drop)).is_none());
+    assert!(store.agents().await.unwrap().is_empty());
+    let ghost: Name = "ghost".parse().unwrap();
+    assert!(store.set_desired(&ghost, None).await.is_err());
+}
