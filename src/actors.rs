@@ -1,6 +1,7 @@
 //! The actors: who sends what to whom.
 
 pub mod agent;
+pub mod dispatcher;
 pub mod healer;
 pub mod health;
 pub mod journal;

@@ -4,6 +4,7 @@
 //! dispatcher ──assign, cancel──▶ TaskPort (one life of an agent)
 //! dispatcher ◀─settled, progress, submit── WorkSink
 //! supervisor ──agent_ready, agent_gone──▶ WorkSink   (in this order for each generation)
+//! dispatcher ──restart_instance──▶ AgentControl (the supervisor)
 //! ```
 //!
 //! Both sides are traits, so each side is tested without the other.
@@ -139,4 +140,11 @@ pub trait WorkSink: Send + Sync + Debug {
     fn submit(&self, submission: AgentSubmission);
     /// An agent sends a message.
     fn message(&self, message: AgentMessage);
+}
+
+/// Who can end and restart one life of an agent: the supervisor, as the dispatcher sees it.
+pub trait AgentControl: Send + Sync + Debug {
+    /// Ends this life by force and starts another; nothing if it is not the present life. What it
+    /// held is told by [`WorkSink::agent_gone`] as after every end. Never blocks.
+    fn restart_instance(&self, instance: &InstanceId, generation: u64, reason: &str);
 }

@@ -141,6 +141,27 @@ pub struct NewTask {
     pub idempotency: Option<IdempotencyKey>,
 }
 
+impl NewTask {
+    /// A task with everything but who it is for and what it is about left at its default.
+    #[must_use]
+    pub fn plain(id: TaskId, name: String, target: Target, payload: serde_json::Value) -> Self {
+        Self {
+            id,
+            workflow_id: None,
+            name,
+            target,
+            payload,
+            priority: DEFAULT_PRIORITY,
+            run_at: None,
+            max_attempts: DEFAULT_MAX_ATTEMPTS,
+            timeout: DEFAULT_TIMEOUT,
+            depends_on: Vec::new(),
+            labels: BTreeMap::new(),
+            idempotency: None,
+        }
+    }
+}
+
 /// A caller's key for one request, with the digest of what it asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyKey {

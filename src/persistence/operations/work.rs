@@ -11,7 +11,7 @@ use crate::domain::query::{
     Cancelled, ClaimedTask, Page, PageRequest, QueueStats, Settled, Settlement, SlotOffer,
     Submitted, TaskFilter, WorkflowFilter,
 };
-use crate::domain::task::{NewTask, Progress, Task, TaskAttempt, TaskState};
+use crate::domain::task::{NewTask, Progress, Target, Task, TaskAttempt, TaskState};
 use crate::domain::workflow::{NewWorkflow, Workflow, WorkflowDefinition, WorkflowState};
 
 impl Store {
@@ -97,6 +97,16 @@ impl Store {
     /// Queued tasks by agent (tasks addressed to the agent itself or to its role).
     pub async fn queued_by_target(&self) -> Result<Vec<(String, u64)>> {
         tasks::queued_by_target(self.sqlite()).await
+    }
+
+    /// Queued tasks by who they are for.
+    pub async fn queue_depths(&self) -> Result<Vec<(Target, u64)>> {
+        tasks::queue_depths(self.sqlite()).await
+    }
+
+    /// The tasks a session holds, with their leases.
+    pub async fn held_by(&self, session: SessionId) -> Result<Vec<(TaskId, LeaseId)>> {
+        tasks::held_by(self.sqlite(), session).await
     }
 }
 

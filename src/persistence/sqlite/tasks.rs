@@ -28,7 +28,7 @@ use crate::domain::query::{
     Cancelled, ClaimedTask, Page, PageRequest, QueueStats, Settled, Settlement, SlotOffer,
     Submitted, TaskFilter,
 };
-use crate::domain::task::{NewTask, Progress, Task, TaskAttempt, TaskState};
+use crate::domain::task::{NewTask, Progress, Target, Task, TaskAttempt, TaskState};
 use crate::persistence::Result;
 
 /// What a rescue did.
@@ -144,6 +144,15 @@ pub(crate) async fn queues(db: &Sqlite) -> Result<Vec<QueueStats>> {
 
 pub(crate) async fn queued_by_target(db: &Sqlite) -> Result<Vec<(String, u64)>> {
     db.read("count queued tasks", list::queued_by_target).await
+}
+
+pub(crate) async fn queue_depths(db: &Sqlite) -> Result<Vec<(Target, u64)>> {
+    db.read("count what waits", list::queue_depths).await
+}
+
+pub(crate) async fn held_by(db: &Sqlite, session: SessionId) -> Result<Vec<(TaskId, LeaseId)>> {
+    db.read("list leases", move |conn| list::held_by(conn, session))
+        .await
 }
 
 #[cfg(test)]

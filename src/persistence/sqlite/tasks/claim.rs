@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::facts::journal;
+use super::facts::{journal, millis};
 use super::row::TaskRow;
 use crate::clock;
 use crate::domain::agent::InstanceId;
@@ -93,12 +93,11 @@ pub(super) fn hand_over(
          VALUES (?1, ?2, ?3, ?4, ?5, 'running', ?6)",
         (task.key, to.attempt, lease_id, hold.session, &instance, now),
     )?;
-    journal(
-        tx,
-        task,
-        "task.started",
-        json!({"name": task.name, "attempt": to.attempt, "instance": instance}),
-    )?;
+    let data = json!({
+        "name": task.name, "attempt": to.attempt, "instance": instance,
+        "waited_ms": millis(now.since(task.run_at)),
+    });
+    journal(tx, task, "task.started", data)?;
     begin_workflow(tx, task)?;
     let (payload, timeout) = match known {
         Some(known) => known,

@@ -147,6 +147,8 @@ pub(in crate::persistence::sqlite) fn insert(
         rank,
         run_at: new.run_at,
         lease_id: None,
+        queue: queue.to_owned(),
+        started_at: None,
         standing: new.standing,
     };
     let data = json!({

@@ -1,10 +1,12 @@
 //! Moving a task: its row, the row of its execution, and its event, together.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::row::TaskRow;
 use crate::domain::event::NewEvent;
-use crate::domain::task::TaskError;
+use crate::domain::task::{TaskError, TaskState};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::transition::{Standing, event_of};
 use crate::persistence::sqlite::{Sealed, SqlResult, WriteTx};
@@ -51,13 +53,19 @@ pub(in crate::persistence::sqlite) fn move_to(
             change.result.map(Sealed),
             change.error.map(Sealed),
             finished,
-            to.state == crate::domain::task::TaskState::Running,
+            to.state == TaskState::Running,
         ],
     )?;
     let Some(kind) = event_of(&task.standing, &to) else {
         return Ok(());
     };
     let mut data = json!({"name": task.name, "state": to.state.as_str(), "attempt": to.attempt});
+    if let Some(started_at) = task
+        .started_at
+        .filter(|_| task.standing.state == TaskState::Running)
+    {
+        data["took_ms"] = millis(tx.now().since(started_at));
+    }
     if let Some(cause) = to.cause {
         data["reason"] = cause.as_str().into();
     }
@@ -67,6 +75,11 @@ pub(in crate::persistence::sqlite) fn move_to(
     journal(tx, task, kind, data)
 }
 
+/// A span as it stands in an event.
+pub(super) fn millis(span: Duration) -> Value {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX).into()
+}
+
 /// Puts a fact about a task into the journal.
 pub(in crate::persistence::sqlite) fn journal(
     tx: &mut WriteTx<'_>,
@@ -74,6 +87,7 @@ pub(in crate::persistence::sqlite) fn journal(
     kind: &'static str,
     mut data: Value,
 ) -> SqlResult<()> {
+    data["queue"] = task.queue.as_str().into();
     if let Some(workflow) = task.workflow_id {
         data["workflow_id"] = workflow.to_string().into();
     }

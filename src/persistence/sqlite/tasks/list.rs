@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use rusqlite::types::Value as SqlValue;
 use rusqlite::{Connection, Row, params_from_iter};
 
-use crate::domain::ids::TaskId;
+use crate::domain::ids::{LeaseId, SessionId, TaskId};
 use crate::domain::name::Name;
 use crate::domain::query::{MAX_PAGE_LIMIT, Page, PageRequest, QueueStats, TaskFilter};
-use crate::domain::task::{Lease, Progress, Task, TaskAttempt, TaskState};
+use crate::domain::task::{Lease, Progress, Target, Task, TaskAttempt, TaskState};
 use crate::domain::timestamp::Timestamp;
 use crate::persistence::StoreError;
 use crate::persistence::sqlite::{Fault, Json, Sealed, SqlResult, all, first};
@@ -254,4 +254,42 @@ pub(super) fn queued_by_target(conn: &Connection) -> SqlResult<Vec<(String, u64)
         }
     }
     Ok(counts.into_iter().collect())
+}
+
+/// Queued tasks by who they are for.
+pub(super) fn queue_depths(conn: &Connection) -> SqlResult<Vec<(Target, u64)>> {
+    let kinds: [(fn(Name) -> Target, &str); 3] = [
+        (
+            Target::Agent,
+            "SELECT agent, count(*) FROM tasks WHERE state = 'queued' AND agent IS NOT NULL GROUP BY agent",
+        ),
+        (
+            Target::Role,
+            "SELECT role, count(*) FROM tasks WHERE state = 'queued' AND role IS NOT NULL GROUP BY role",
+        ),
+        (
+            Target::Queue,
+            "SELECT queue, count(*) FROM tasks WHERE state = 'queued' AND agent IS NULL AND role IS NULL GROUP BY queue",
+        ),
+    ];
+    let mut depths = Vec::new();
+    for (kind, sql) in kinds {
+        let found: Vec<(Name, i64)> = all(conn, sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        depths.extend(
+            found
+                .into_iter()
+                .map(|(name, count)| (kind(name), count.unsigned_abs())),
+        );
+    }
+    Ok(depths)
+}
+
+/// What a session holds.
+pub(super) fn held_by(conn: &Connection, session: SessionId) -> SqlResult<Vec<(TaskId, LeaseId)>> {
+    all(
+        conn,
+        "SELECT id, lease_id FROM tasks WHERE state = 'running' AND session_id = ?1",
+        [session],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
 }

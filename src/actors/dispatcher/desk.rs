@@ -1,0 +1,421 @@
+//! Who is ready, who holds what, and how many slots are free: the dispatcher's memory.
+//!
+//! Plain state without clock, store or actor; every change is one short call. An instant that
+//! matters is an argument.
+
+mod worker;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+pub(super) use self::worker::Held;
+use self::worker::Worker;
+use crate::actors::work::{ReadyAgent, TaskPort};
+use crate::domain::agent::InstanceId;
+use crate::domain::exit::ExitReason;
+use crate::domain::ids::{LeaseId, TaskId};
+use crate::domain::name::Name;
+use crate::domain::query::{ClaimedTask, SlotOffer};
+use crate::domain::task::{Outcome, Target};
+
+/// What an agent carries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AgentLoad {
+    /// The agent.
+    pub agent: Name,
+    /// Tasks that wait for it.
+    pub depth: u64,
+    /// Tasks its lives hold.
+    pub running: u64,
+    /// Tasks its ready lives can hold.
+    pub capacity: u64,
+    /// Executions that failed, since the daemon's start.
+    pub errors: u64,
+}
+
+/// The end of an execution that the desk decided.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Ended {
+    pub(super) task: TaskId,
+    pub(super) lease: LeaseId,
+    pub(super) attempt: u32,
+    pub(super) outcome: Outcome,
+}
+
+/// Where a claimed task went.
+#[derive(Debug)]
+pub(super) enum Placed {
+    /// To its agent.
+    Begun(Arc<dyn TaskPort>),
+    /// Beside: it must run alone, or something there does.
+    Parked,
+    /// Nowhere.
+    Ended(Ended),
+}
+
+/// A slot that is held for a task on its way.
+#[derive(Debug, Clone)]
+pub(super) struct Reserved {
+    pub(super) offer: SlotOffer,
+    pub(super) generation: u64,
+}
+
+/// The dispatcher's memory.
+#[derive(Debug, Default)]
+pub(super) struct Desk {
+    workers: BTreeMap<InstanceId, Worker>,
+    holders: HashMap<LeaseId, InstanceId>,
+    errors: HashMap<Name, u64>,
+    /// Cancels that came before the hand-over they are meant for.
+    early_cancels: HashSet<LeaseId>,
+    /// Results on their way into the database.
+    pub(super) settling: HashSet<LeaseId>,
+    /// Grows when tasks may have been queued; a worker found dry is not offered before that.
+    news: u64,
+    /// Nothing new is handed out.
+    pub(super) draining: bool,
+}
+
+impl Desk {
+    /// A life takes work. Gives back what an earlier life of this replica still held.
+    pub(super) fn ready(&mut self, agent: ReadyAgent) -> Vec<Ended> {
+        let instance = agent.instance.clone();
+        let earlier = self
+            .workers
+            .get(&instance)
+            .filter(|known| known.generation < agent.generation)
+            .map(|known| known.generation);
+        let left = earlier.map_or_else(Vec::new, |generation| {
+            self.gone(&instance, generation, &ExitReason::ArbiterGone)
+        });
+        match self.workers.get_mut(&instance) {
+            Some(known) if known.generation == agent.generation => known.update(agent),
+            Some(_) => {}
+            None => {
+                self.workers.insert(instance, Worker::new(agent));
+            }
+        }
+        left
+    }
+
+    /// A life takes nothing new. Gives back what it had not begun.
+    pub(super) fn drain_worker(&mut self, instance: &InstanceId, generation: u64) -> Vec<Ended> {
+        let Some(worker) = self.worker(instance, generation) else {
+            return Vec::new();
+        };
+        worker.taking = false;
+        let parked: Vec<_> = worker.parked.drain(..).collect();
+        parked
+            .into_iter()
+            .map(|task| interrupted(&task, "its agent is draining"))
+            .collect()
+    }
+
+    /// A life has ended: what becomes of what it held.
+    pub(super) fn gone(
+        &mut self,
+        instance: &InstanceId,
+        generation: u64,
+        reason: &ExitReason,
+    ) -> Vec<Ended> {
+        if self.worker(instance, generation).is_none() {
+            return Vec::new();
+        }
+        let Some(worker) = self.workers.remove(instance) else {
+            return Vec::new();
+        };
+        let alone = worker.held.len() == 1;
+        let parked = worker
+            .parked
+            .iter()
+            .map(|task| interrupted(task, &reason.to_string()));
+        let mut ended: Vec<_> = parked.collect();
+        for (lease, held) in worker.held {
+            self.holders.remove(&lease);
+            if !held.ended {
+                let outcome = death(reason, alone);
+                ended.push(Ended {
+                    task: held.task,
+                    lease,
+                    attempt: held.attempt,
+                    outcome,
+                });
+            }
+        }
+        ended
+    }
+
+    /// Tasks may have been queued.
+    pub(super) fn news(&mut self) {
+        self.news += 1;
+    }
+
+    /// Holds a slot for a task that is being submitted, if one is free: the least loaded replica.
+    pub(super) fn reserve(&mut self, target: &Target) -> Option<Reserved> {
+        if self.draining {
+            return None;
+        }
+        let (instance, worker) = self
+            .workers
+            .iter_mut()
+            .filter(|(instance, worker)| worker.takes(instance, target) && worker.free() > 0)
+            .max_by_key(|(_, worker)| worker.free())?;
+        worker.reserved += 1;
+        Some(Reserved {
+            offer: worker.offer(instance, 1),
+            generation: worker.generation,
+        })
+    }
+
+    /// Holds every free slot for which tasks may wait.
+    pub(super) fn reserve_all(&mut self) -> Vec<Reserved> {
+        if self.draining {
+            return Vec::new();
+        }
+        let mut all = Vec::new();
+        for (instance, worker) in &mut self.workers {
+            let free = worker.free();
+            if free > 0 && worker.dry_at != Some(self.news) {
+                worker.reserved += free;
+                worker.asked_at = self.news;
+                let offer = worker.offer(instance, free);
+                all.push(Reserved {
+                    offer,
+                    generation: worker.generation,
+                });
+            }
+        }
+        all
+    }
+
+    /// Lets held slots go; `unused` of them found no task, which is remembered until there is news.
+    pub(super) fn release(&mut self, reserved: &Reserved, unused: u32) {
+        let instance = &reserved.offer.instance;
+        if let Some(worker) = self.worker(instance, reserved.generation) {
+            worker.reserved = worker.reserved.saturating_sub(reserved.offer.free);
+            if unused > 0 {
+                worker.dry_at = Some(worker.asked_at);
+            }
+        }
+    }
+
+    /// Takes a claimed task in.
+    pub(super) fn place(&mut self, task: &ClaimedTask, now: Instant) -> Placed {
+        if self.early_cancels.remove(&task.lease_id) {
+            return Placed::Ended(ended(task, Outcome::Cancelled));
+        }
+        let Some(worker) = self
+            .workers
+            .get_mut(&task.instance)
+            .filter(|worker| worker.taking)
+        else {
+            return Placed::Ended(interrupted(task, "its agent has gone"));
+        };
+        if !worker.has_room_for(task) {
+            worker.parked.push_back(task.clone());
+            return Placed::Parked;
+        }
+        self.begin(task, now)
+    }
+
+    /// Gives a task to its worker, whatever waits beside.
+    pub(super) fn begin(&mut self, task: &ClaimedTask, now: Instant) -> Placed {
+        let Some(worker) = self.workers.get_mut(&task.instance) else {
+            return Placed::Ended(interrupted(task, "its agent has gone"));
+        };
+        self.holders.insert(task.lease_id, task.instance.clone());
+        worker.hold(task, now);
+        Placed::Begun(worker.port.clone())
+    }
+
+    /// The next task that was put beside and can begin now.
+    pub(super) fn next_parked(&mut self, instance: &InstanceId) -> Option<ClaimedTask> {
+        let worker = self.workers.get_mut(instance)?;
+        let task = worker.parked.front()?;
+        if worker.has_room_beside(task) {
+            worker.parked.pop_front()
+        } else {
+            None
+        }
+    }
+
+    /// The agent refused a task: it was not begun, and the life takes nothing more.
+    pub(super) fn refused(&mut self, task: &ClaimedTask) -> Ended {
+        self.holders.remove(&task.lease_id);
+        if let Some(worker) = self.workers.get_mut(&task.instance) {
+            worker.held.remove(&task.lease_id);
+            worker.taking = false;
+        }
+        interrupted(task, "its agent takes no task")
+    }
+
+    /// An agent has let a task go.
+    pub(super) fn let_go(&mut self, lease: LeaseId) -> Option<Held> {
+        let instance = self.holders.remove(&lease)?;
+        self.workers.get_mut(&instance)?.held.remove(&lease)
+    }
+
+    /// An execution failed.
+    pub(super) fn count_error(&mut self, agent: &Name) {
+        *self.errors.entry(agent.clone()).or_default() += 1;
+    }
+
+    /// Who holds a lease, and what.
+    pub(super) fn held(
+        &mut self,
+        lease: LeaseId,
+    ) -> Option<(InstanceId, u64, Arc<dyn TaskPort>, &mut Held)> {
+        let instance = self.holders.get(&lease)?.clone();
+        let worker = self.workers.get_mut(&instance)?;
+        let (generation, port) = (worker.generation, worker.port.clone());
+        let held = worker.held.get_mut(&lease)?;
+        Some((instance, generation, port, held))
+    }
+
+    /// A cancel for a lease that nobody holds yet: it takes effect at the hand-over, or at once on
+    /// a task that was put beside.
+    pub(super) fn cancel_early(&mut self, lease: LeaseId) -> Option<Ended> {
+        if self.settling.contains(&lease) {
+            return None;
+        }
+        for worker in self.workers.values_mut() {
+            if let Some(place) = worker.parked.iter().position(|task| task.lease_id == lease) {
+                return worker
+                    .parked
+                    .remove(place)
+                    .map(|task| ended(&task, Outcome::Cancelled));
+            }
+        }
+        // What never comes is forgotten at the next sweep.
+        self.early_cancels.insert(lease);
+        None
+    }
+
+    /// A way to any life of an agent.
+    pub(super) fn port_of(&self, agent: &Name) -> Option<Arc<dyn TaskPort>> {
+        let mut lives = self
+            .workers
+            .iter()
+            .filter(|(instance, _)| instance.agent == *agent);
+        lives.next().map(|(_, worker)| worker.port.clone())
+    }
+
+    /// Whether this daemon's life knows of a lease.
+    pub(super) fn knows(&self, lease: LeaseId) -> bool {
+        let parked = |worker: &Worker| worker.parked.iter().any(|task| task.lease_id == lease);
+        self.holders.contains_key(&lease)
+            || self.settling.contains(&lease)
+            || self.workers.values().any(parked)
+    }
+
+    /// Forgets cancels whose hand-over never came.
+    pub(super) fn forget_early_cancels(&mut self) {
+        self.early_cancels.clear();
+    }
+
+    /// Whether no task is held, on its way, or being settled.
+    pub(super) fn is_idle(&self) -> bool {
+        let idle = |worker: &Worker| {
+            worker.parked.is_empty()
+                && worker.reserved == 0
+                && worker.held.values().all(|it| it.ended)
+        };
+        self.settling.is_empty() && self.workers.values().all(idle)
+    }
+
+    /// Takes everything back: nobody waits for it any more.
+    pub(super) fn take_back(&mut self, reason: &str) -> Vec<Ended> {
+        let mut all = Vec::new();
+        for worker in self.workers.values_mut() {
+            all.extend(
+                worker
+                    .parked
+                    .drain(..)
+                    .map(|task| interrupted(&task, reason)),
+            );
+            for (lease, held) in worker.held.iter_mut().filter(|(_, held)| !held.ended) {
+                held.ended = true;
+                let outcome = Outcome::Interrupted {
+                    reason: reason.to_owned(),
+                };
+                all.push(Ended {
+                    task: held.task,
+                    lease: *lease,
+                    attempt: held.attempt,
+                    outcome,
+                });
+            }
+        }
+        all
+    }
+
+    /// What each agent carries; `depth` is the caller's to fill in.
+    pub(super) fn loads(&self, known: impl Iterator<Item = Name>) -> Vec<AgentLoad> {
+        let none = |agent: Name| AgentLoad {
+            agent,
+            depth: 0,
+            running: 0,
+            capacity: 0,
+            errors: 0,
+        };
+        let mut loads: BTreeMap<Name, AgentLoad> =
+            known.map(|agent| (agent.clone(), none(agent))).collect();
+        for (instance, worker) in &self.workers {
+            let agent = instance.agent.clone();
+            let load = loads.entry(agent.clone()).or_insert_with(|| none(agent));
+            load.running += worker.held.len() as u64;
+            load.capacity += if worker.taking {
+                u64::from(worker.concurrency)
+            } else {
+                0
+            };
+        }
+        for load in loads.values_mut() {
+            load.errors = self.errors.get(&load.agent).copied().unwrap_or(0);
+        }
+        loads.into_values().collect()
+    }
+
+    fn worker(&mut self, instance: &InstanceId, generation: u64) -> Option<&mut Worker> {
+        self.workers
+            .get_mut(instance)
+            .filter(|worker| worker.generation == generation)
+    }
+}
+
+/// What the end of a life means for what it held: a wanted end, a kill by the supervisor and a
+/// neighbour's fault are no fault of the task.
+fn death(reason: &ExitReason, alone: bool) -> Outcome {
+    let text = reason.to_string();
+    match reason {
+        ExitReason::Normal
+        | ExitReason::Shutdown
+        | ExitReason::Killed
+        | ExitReason::ArbiterGone => Outcome::Interrupted { reason: text },
+        _ => Outcome::AgentDied {
+            alone,
+            reason: text,
+        },
+    }
+}
+
+fn ended(task: &ClaimedTask, outcome: Outcome) -> Ended {
+    Ended {
+        task: task.id,
+        lease: task.lease_id,
+        attempt: task.attempt,
+        outcome,
+    }
+}
+
+fn interrupted(task: &ClaimedTask, reason: &str) -> Ended {
+    ended(
+        task,
+        Outcome::Interrupted {
+            reason: reason.to_owned(),
+        },
+    )
+}

@@ -1,0 +1,152 @@
+//! What every commit tells the dispatcher: whom to wake.
+//!
+//! The store calls [`CommitFeed::committed`] after each commit, on its writer's thread; nothing
+//! here blocks. Callers that wait for a task or workflow are woken directly, the dispatcher gets
+//! one message however many tasks were queued.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use super::actor::{Dispatcher, LookForDue, Wake};
+use crate::actors::runner::Address;
+use crate::domain::event::Event;
+use crate::telemetry::metrics::record;
+
+/// From commits to those who wait for them. One a store; made before it.
+#[derive(Debug, Default)]
+pub struct CommitFeed {
+    waiting: Mutex<HashMap<String, watch::Sender<()>>>,
+    dispatcher: OnceLock<Address<Dispatcher>>,
+    woken: AtomicBool,
+    due: AtomicBool,
+}
+
+impl CommitFeed {
+    /// Takes what a commit wrote into the journal. Never blocks.
+    pub fn committed(&self, events: &[Event]) {
+        for event in events {
+            count(event);
+            match event.kind.as_str() {
+                "task.queued" | "task.interrupted" => self.wake(),
+                "task.created" if event.data["state"] == "queued" => self.wake(),
+                "task.created" if event.data["state"] == "scheduled" => self.look_for_due(),
+                "task.retrying" => self.look_for_due(),
+                "task.succeeded" | "task.failed" | "task.timed_out" | "task.dead"
+                | "task.cancelled" | "workflow.completed" | "workflow.failed"
+                | "workflow.cancelled" => self.ended(&event.subject),
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn connect(&self, dispatcher: Address<Dispatcher>) {
+        // A feed belongs to one dispatcher; a second one is not heard.
+        drop(self.dispatcher.set(dispatcher));
+    }
+
+    /// Waits for the end of a task or workflow.
+    pub(super) fn end_of(&self, subject: &str) -> Waiting<'_> {
+        let mut waiting = self.waiting.lock();
+        let sender = waiting
+            .entry(subject.to_owned())
+            .or_insert_with(|| watch::channel(()).0);
+        Waiting {
+            feed: self,
+            subject: subject.to_owned(),
+            ended: Some(sender.subscribe()),
+        }
+    }
+
+    /// The dispatcher has heard that it was woken.
+    pub(super) fn heard_wake(&self) {
+        self.woken.store(false, Ordering::Release);
+    }
+
+    /// The dispatcher has heard that something may be due.
+    pub(super) fn heard_due(&self) {
+        self.due.store(false, Ordering::Release);
+    }
+
+    fn wake(&self) {
+        if !self.woken.swap(true, Ordering::AcqRel)
+            && let Some(dispatcher) = self.dispatcher.get()
+        {
+            // A dispatcher that has ended looks by itself when it begins again.
+            dispatcher.report(Wake).ok();
+        }
+    }
+
+    fn look_for_due(&self) {
+        if !self.due.swap(true, Ordering::AcqRel)
+            && let Some(dispatcher) = self.dispatcher.get()
+        {
+            dispatcher.report(LookForDue).ok();
+        }
+    }
+
+    fn ended(&self, subject: &str) {
+        // Dropping the sender wakes everyone who waits.
+        self.waiting.lock().remove(subject);
+    }
+}
+
+/// Someone who waits; forgotten when dropped.
+pub(super) struct Waiting<'f> {
+    feed: &'f CommitFeed,
+    subject: String,
+    ended: Option<watch::Receiver<()>>,
+}
+
+impl Waiting<'_> {
+    /// Returns when it has ended.
+    pub(super) async fn ended(&mut self) {
+        if let Some(ended) = &mut self.ended {
+            // An error means that the sender is gone: it has ended.
+            while ended.changed().await.is_ok() {}
+        }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        drop(self.ended.take());
+        let mut waiting = self.feed.waiting.lock();
+        if waiting
+            .get(&self.subject)
+            .is_some_and(|sender| sender.receiver_count() == 0)
+        {
+            waiting.remove(&self.subject);
+        }
+    }
+}
+
+/// Counts what happened to tasks.
+fn count(event: &Event) {
+    let Some(word) = event.kind.strip_prefix("task.") else {
+        return;
+    };
+    let queue = event.data["queue"].as_str().unwrap_or_default();
+    let span = |key: &str| event.data[key].as_u64().map(Duration::from_millis);
+    match word {
+        "created" => record::task_submitted(queue),
+        "started" => record::task_started(queue, span("waited_ms").unwrap_or_default()),
+        _ => {}
+    }
+    if let Some(took) = span("took_ms") {
+        record::task_executed(queue, took);
+    }
+    match word {
+        "succeeded" => record::task_finished(queue, "succeeded"),
+        "failed" => record::task_finished(queue, "failed"),
+        "timed_out" => record::task_finished(queue, "timed_out"),
+        "dead" => record::task_finished(queue, "dead"),
+        "cancelled" => record::task_finished(queue, "cancelled"),
+        "interrupted" => record::tasks_rescued("interrupted", 1),
+        _ => {}
+    }
+}

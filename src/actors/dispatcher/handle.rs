@@ -1,0 +1,339 @@
+//! The dispatcher's handle: the only way to it.
+
+mod reads;
+
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use super::actor::{Dispatcher, Memory, Submit};
+use super::commands::{Cancel, Drain, Unwanted};
+use super::depths::Depths;
+use super::feed::CommitFeed;
+use super::known::Known;
+use super::{COMMAND_WITHIN, DispatchError, Result};
+use crate::actors::runner::{Address, HostedChild, TellError};
+use crate::actors::work::AgentControl;
+use crate::clock;
+use crate::domain::agent::{AgentSpec, InstanceId};
+use crate::domain::ids::{MessageId, SessionId, TaskId, WorkflowId};
+use crate::domain::name::Name;
+use crate::domain::query::{Cancelled, Submitted};
+use crate::domain::record::Message;
+use crate::domain::task::{NewTask, Task};
+use crate::domain::workflow::{NewWorkflow, Workflow};
+use crate::persistence::Store;
+
+/// What a dispatcher is made of.
+#[derive(Debug, Clone)]
+pub struct DispatcherParts {
+    /// Where tasks are kept.
+    pub store: Store,
+    /// This daemon's life; it has begun.
+    pub session: SessionId,
+    /// The feed that the store's event sink calls.
+    pub feed: Arc<CommitFeed>,
+    /// Draws evenly from 0 to 1, for jitter.
+    pub chance: fn() -> f64,
+}
+
+struct Shared {
+    parts: DispatcherParts,
+    memory: Arc<Mutex<Memory>>,
+    known: Known,
+    depths: Depths,
+    control: OnceLock<Arc<dyn AgentControl>>,
+    address: OnceLock<Address<Dispatcher>>,
+    runtime: tokio::runtime::Handle,
+}
+
+/// The way to the dispatcher. Cheap to clone.
+#[derive(Clone)]
+pub struct DispatcherHandle(Arc<Shared>);
+
+impl fmt::Debug for DispatcherHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DispatcherHandle").finish_non_exhaustive()
+    }
+}
+
+impl Dispatcher {
+    /// A dispatcher to be started by a supervisor, and its handle. Needs a running runtime, whose
+    /// workers carry what callers do not wait for.
+    #[must_use]
+    pub fn new(parts: DispatcherParts) -> (DispatcherHandle, Arc<HostedChild<Self>>) {
+        let feed = parts.feed.clone();
+        let handle = DispatcherHandle(Arc::new(Shared {
+            parts,
+            memory: Arc::default(),
+            known: Known::default(),
+            depths: Depths::default(),
+            control: OnceLock::new(),
+            address: OnceLock::new(),
+            runtime: tokio::runtime::Handle::current(),
+        }));
+        let made = handle.clone();
+        let child = HostedChild::new(move |_life| Self {
+            handle: made.clone(),
+            memory: made.0.memory.clone(),
+            timer: None,
+        });
+        feed.connect(child.address(0));
+        // The cell is new: this is the only one who sets it.
+        drop(handle.0.address.set(child.address(0)));
+        (handle, child)
+    }
+}
+
+impl DispatcherHandle {
+    /// Who restarts an agent that does not obey; set once, at the start.
+    pub fn set_control(&self, control: Arc<dyn AgentControl>) {
+        // A second one would be a second supervisor; the first stays.
+        drop(self.0.control.set(control));
+    }
+
+    /// The agents that work can be addressed to, with their roles and queues.
+    pub fn set_known_agents<'a>(&self, specs: impl IntoIterator<Item = &'a AgentSpec>) {
+        self.0.known.set(specs.into_iter());
+    }
+
+    /// Stores a task; if a slot is free, it is handed out by the same commit.
+    ///
+    /// # Errors
+    /// [`DispatchError`]; nothing was stored, except perhaps with [`DispatchError::NoAnswer`].
+    pub async fn submit(&self, task: NewTask) -> Result<Submitted> {
+        self.0.known.check(&task.target)?;
+        self.0.depths.admit(self.store(), &task.target).await?;
+        self.ask(|answer| Submit { task, answer }).await?
+    }
+
+    /// Stores a workflow and begins it; says whether its idempotency key had been seen.
+    ///
+    /// # Errors
+    /// [`DispatchError`]; nothing was stored.
+    pub async fn run_workflow(&self, workflow: NewWorkflow) -> Result<(Workflow, bool)> {
+        if self.is_draining() {
+            return Err(DispatchError::Draining);
+        }
+        self.0.known.check_definition(&workflow.definition)?;
+        Ok(self.store().create_workflow(workflow).await?)
+    }
+
+    /// Cancels a task. One that runs is final when its agent has given it up.
+    ///
+    /// # Errors
+    /// [`DispatchError`]; a task that ended otherwise cannot be cancelled.
+    pub async fn cancel_task(&self, id: TaskId, reason: &str) -> Result<Task> {
+        self.cancel(Unwanted::Task(id), reason).await?;
+        self.task(id).await
+    }
+
+    /// Cancels a workflow and what it has not finished.
+    ///
+    /// # Errors
+    /// [`DispatchError`]; a workflow that ended otherwise cannot be cancelled.
+    pub async fn cancel_workflow(&self, id: WorkflowId, reason: &str) -> Result<Workflow> {
+        self.cancel(Unwanted::Workflow(id), reason).await?;
+        self.workflow(id).await
+    }
+
+    async fn cancel(&self, what: Unwanted, reason: &str) -> Result<Cancelled> {
+        let reason = reason.to_owned();
+        self.ask(|answer| Cancel {
+            what,
+            reason,
+            answer,
+        })
+        .await?
+    }
+
+    /// Runs a task again that ended without success.
+    ///
+    /// # Errors
+    /// [`DispatchError`]; a task that succeeded, or belongs to a workflow, is not run again.
+    pub async fn retry_task(&self, id: TaskId) -> Result<Task> {
+        if self.is_draining() {
+            return Err(DispatchError::Draining);
+        }
+        Ok(self.store().retry_task(id).await?)
+    }
+
+    /// Runs a workflow again from the tasks that did not succeed.
+    ///
+    /// # Errors
+    /// [`DispatchError`]; a workflow that completed is not run again.
+    pub async fn retry_workflow(&self, id: WorkflowId) -> Result<Workflow> {
+        if self.is_draining() {
+            return Err(DispatchError::Draining);
+        }
+        Ok(self.store().retry_workflow(id).await?)
+    }
+
+    /// The task when it is final, or as it is after `timeout`.
+    ///
+    /// # Errors
+    /// [`DispatchError::Store`] if there is no such task, or it cannot be read.
+    pub async fn task_wait(&self, id: TaskId, timeout: Duration) -> Result<Task> {
+        let subject = id.to_string();
+        let mut end = self.feed().end_of(&subject);
+        let task = self.task(id).await?;
+        if task.state.is_final() {
+            return Ok(task);
+        }
+        // Whether it ended or the time is over, what follows is to look.
+        tokio::time::timeout(timeout, end.ended()).await.ok();
+        self.task(id).await
+    }
+
+    /// The workflow when it is final, or as it is after `timeout`.
+    ///
+    /// # Errors
+    /// [`DispatchError::Store`] if there is no such workflow, or it cannot be read.
+    pub async fn workflow_wait(&self, id: WorkflowId, timeout: Duration) -> Result<Workflow> {
+        let subject = id.to_string();
+        let mut end = self.feed().end_of(&subject);
+        let workflow = self.workflow(id).await?;
+        if workflow.state.is_final() {
+            return Ok(workflow);
+        }
+        tokio::time::timeout(timeout, end.ended()).await.ok();
+        self.workflow(id).await
+    }
+
+    /// Stores a message for an agent and hands it over, if a life of it takes messages now.
+    ///
+    /// # Errors
+    /// [`DispatchError`] if there is no such agent, or the message cannot be stored.
+    pub async fn send_message(
+        &self,
+        from: Option<Name>,
+        to: Name,
+        kind: String,
+        content: serde_json::Value,
+    ) -> Result<Message> {
+        self.0
+            .known
+            .check(&crate::domain::task::Target::Agent(to.clone()))?;
+        let id = MessageId::from_bytes(clock::new_id());
+        let created_at = clock::now();
+        let mut message = Message {
+            id,
+            from,
+            to,
+            kind,
+            content,
+            created_at,
+            delivered_at: None,
+        };
+        self.store().log_message(message.clone()).await?;
+        let port = self.0.memory.lock().desk.port_of(&message.to);
+        if port.is_some_and(|port| port.deliver(message.clone()).is_ok()) {
+            self.store().message_delivered(id).await?;
+            message.delivered_at = Some(clock::now());
+        }
+        Ok(message)
+    }
+
+    /// Hands nothing out any more and waits until nothing is held, at most `within`; then takes
+    /// back what is left. Says how many tasks were taken back.
+    ///
+    /// # Errors
+    /// [`DispatchError::NoAnswer`] if the database does not take what is left in time.
+    pub async fn drain(&self, within: Duration) -> Result<u64> {
+        let (answer, waiting) = oneshot::channel();
+        self.address()
+            .report(Drain { within, answer })
+            .map_err(refused)?;
+        let deadline = within.saturating_add(COMMAND_WITHIN);
+        let answered = tokio::time::timeout(deadline, waiting).await;
+        answered
+            .ok()
+            .and_then(std::result::Result::ok)
+            .ok_or(DispatchError::NoAnswer)
+    }
+
+    /// Whether the daemon is stopping.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.0.memory.lock().desk.draining
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.0.parts.store
+    }
+
+    pub(super) fn session(&self) -> SessionId {
+        self.0.parts.session
+    }
+
+    pub(super) fn feed(&self) -> &CommitFeed {
+        &self.0.parts.feed
+    }
+
+    pub(super) fn chance(&self) -> f64 {
+        (self.0.parts.chance)()
+    }
+
+    pub(super) fn restart_instance(&self, instance: &InstanceId, generation: u64, reason: &str) {
+        match self.0.control.get() {
+            Some(control) => control.restart_instance(instance, generation, reason),
+            None => tracing::error!(%instance, reason, "nobody here can restart the agent"),
+        }
+    }
+
+    /// Sends what must not be lost; its number is bounded elsewhere.
+    pub(super) fn report<M>(&self, message: M)
+    where
+        Dispatcher: actix::Handler<M>,
+        M: actix::Message<Result = ()> + Send + 'static,
+    {
+        if self.address().report(message).is_err() {
+            tracing::error!("the dispatcher has ended; a report was lost");
+        }
+    }
+
+    /// Sends what may be lost.
+    pub(super) fn tell<M>(&self, message: M)
+    where
+        Dispatcher: actix::Handler<M>,
+        M: actix::Message<Result = ()> + Send + 'static,
+    {
+        if let Err(error) = self.address().tell(message) {
+            tracing::debug!(%error, "a report was dropped");
+        }
+    }
+
+    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        drop(self.0.runtime.spawn(work));
+    }
+
+    async fn ask<M, R>(&self, message: impl FnOnce(oneshot::Sender<R>) -> M) -> Result<R>
+    where
+        Dispatcher: actix::Handler<M>,
+        M: actix::Message<Result = ()> + Send + 'static,
+    {
+        let (answer, waiting) = oneshot::channel();
+        self.address().tell(message(answer)).map_err(refused)?;
+        let answered = tokio::time::timeout(COMMAND_WITHIN, waiting).await;
+        answered
+            .ok()
+            .and_then(std::result::Result::ok)
+            .ok_or(DispatchError::NoAnswer)
+    }
+
+    #[expect(clippy::expect_used, reason = "set before the handle is given out")]
+    fn address(&self) -> &Address<Dispatcher> {
+        self.0.address.get().expect("a handle has an address")
+    }
+}
+
+fn refused(error: TellError) -> DispatchError {
+    match error {
+        TellError::Full => DispatchError::Overloaded,
+        TellError::Closed => DispatchError::Draining,
+    }
+}

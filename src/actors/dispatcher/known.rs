@@ -1,0 +1,71 @@
+//! The agents, roles and queues that work can be addressed to.
+
+use std::collections::BTreeSet;
+
+use parking_lot::RwLock;
+
+use super::{DispatchError, Result};
+use crate::domain::agent::AgentSpec;
+use crate::domain::name::Name;
+use crate::domain::task::Target;
+use crate::domain::workflow::WorkflowDefinition;
+use crate::domain::workflow::check::{did_you_mean, unknown_targets};
+
+/// What work can be addressed to.
+#[derive(Debug, Default)]
+pub(super) struct Known(RwLock<Names>);
+
+#[derive(Debug, Default)]
+struct Names {
+    agents: BTreeSet<Name>,
+    roles: BTreeSet<Name>,
+    queues: BTreeSet<Name>,
+}
+
+impl Known {
+    /// Replaces what is known by what these agents take.
+    pub(super) fn set<'a>(&self, specs: impl Iterator<Item = &'a AgentSpec>) {
+        let mut names = Names::default();
+        for spec in specs {
+            names.agents.insert(spec.name.clone());
+            names.roles.insert(spec.name.clone());
+            names.roles.extend(spec.role.clone());
+            names.queues.insert(spec.queue.clone());
+        }
+        *self.0.write() = names;
+    }
+
+    pub(super) fn agents(&self) -> Vec<Name> {
+        self.0.read().agents.iter().cloned().collect()
+    }
+
+    /// Refuses a target that nobody answers to, with the nearest name.
+    pub(super) fn check(&self, target: &Target) -> Result<()> {
+        let names = self.0.read();
+        let (kind, name, known) = match target {
+            Target::Agent(agent) => ("agent", agent, &names.agents),
+            Target::Role(role) => ("role", role, &names.roles),
+            Target::Queue(queue) => ("queue", queue, &names.queues),
+        };
+        if known.contains(name) {
+            return Ok(());
+        }
+        let hint = did_you_mean(name.as_str(), known.iter().map(Name::as_str));
+        Err(DispatchError::UnknownTarget {
+            kind,
+            name: name.to_string(),
+            hint,
+        })
+    }
+
+    /// Refuses a definition that names agents or roles nobody answers to; all at once.
+    pub(super) fn check_definition(&self, definition: &WorkflowDefinition) -> Result<()> {
+        let names = self.0.read();
+        let faults = unknown_targets(definition, &names.agents, &names.roles);
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(DispatchError::Definition(faults))
+        }
+    }
+}

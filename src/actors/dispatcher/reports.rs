@@ -1,0 +1,223 @@
+//! What agents and their supervisor report.
+
+use std::time::Duration;
+
+use actix::prelude::*;
+use tokio::time::Instant;
+
+use super::actor::{Ctx, Dispatcher};
+use super::deadlines::Due;
+use super::desk::Ended;
+use crate::actors::work::{AgentOutcome, ReadyAgent};
+use crate::clock;
+use crate::domain::agent::InstanceId;
+use crate::domain::exit::ExitReason;
+use crate::domain::ids::{LeaseId, TaskId};
+use crate::domain::task::{Outcome, Progress};
+
+/// Progress of one task is kept at most this often.
+const PROGRESS_PERIOD: Duration = Duration::from_secs(1);
+
+/// A life takes work from now on.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct AgentReady {
+    pub(super) agent: ReadyAgent,
+}
+
+/// A life takes nothing new.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct AgentDraining {
+    pub(super) instance: InstanceId,
+    pub(super) generation: u64,
+}
+
+/// A life has ended.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct AgentGone {
+    pub(super) instance: InstanceId,
+    pub(super) generation: u64,
+    pub(super) reason: ExitReason,
+}
+
+/// A life has ended an execution.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct TaskLetGo {
+    pub(super) instance: InstanceId,
+    pub(super) task: TaskId,
+    pub(super) lease: LeaseId,
+    pub(super) outcome: AgentOutcome,
+}
+
+/// An execution goes on.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct TaskProgressed {
+    pub(super) task: TaskId,
+    pub(super) lease: LeaseId,
+    pub(super) percent: Option<f64>,
+    pub(super) message: Option<String>,
+}
+
+impl Handler<AgentReady> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, AgentReady { agent }: AgentReady, ctx: &mut Ctx) {
+        let left = self.memory.lock().desk.ready(agent);
+        self.end_all(left, ctx);
+        self.claim(ctx);
+    }
+}
+
+impl Handler<AgentDraining> for Dispatcher {
+    type Result = ();
+
+    fn handle(
+        &mut self,
+        AgentDraining {
+            instance,
+            generation,
+        }: AgentDraining,
+        ctx: &mut Ctx,
+    ) {
+        let left = self.memory.lock().desk.drain_worker(&instance, generation);
+        self.end_all(left, ctx);
+    }
+}
+
+impl Handler<AgentGone> for Dispatcher {
+    type Result = ();
+
+    fn handle(
+        &mut self,
+        AgentGone {
+            instance,
+            generation,
+            reason,
+        }: AgentGone,
+        ctx: &mut Ctx,
+    ) {
+        let left = self.memory.lock().desk.gone(&instance, generation, &reason);
+        self.end_all(left, ctx);
+        self.answer_drains();
+    }
+}
+
+impl Handler<TaskLetGo> for Dispatcher {
+    type Result = ();
+
+    fn handle(
+        &mut self,
+        TaskLetGo {
+            instance,
+            task,
+            lease,
+            outcome,
+        }: TaskLetGo,
+        ctx: &mut Ctx,
+    ) {
+        let held = {
+            let mut memory = self.memory.lock();
+            let held = memory.desk.let_go(lease);
+            if let Some(held) = &held {
+                let due = if held.cancelling || held.ended {
+                    Due::Grace
+                } else {
+                    Due::Attempt
+                };
+                memory.deadlines.remove(held.due, due(lease));
+            }
+            if matches!(outcome, AgentOutcome::Failed(_)) {
+                memory.desk.count_error(&instance.agent);
+            }
+            held
+        };
+        let cancelling = held.as_ref().is_some_and(|held| held.cancelling);
+        let given_up = held.as_ref().is_some_and(|held| held.ended)
+            && matches!(outcome, AgentOutcome::Cancelled);
+        // What was settled already and is given up as asked is no late result.
+        if !given_up {
+            let attempt = held.map_or(1, |held| held.attempt);
+            let outcome = meant_by(outcome, cancelling);
+            self.end(
+                Ended {
+                    task,
+                    lease,
+                    attempt,
+                    outcome,
+                },
+                ctx,
+            );
+        }
+        self.go_on(&instance, ctx);
+    }
+}
+
+impl Handler<TaskProgressed> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, said: TaskProgressed, _: &mut Ctx) {
+        let now = Instant::now();
+        {
+            let mut memory = self.memory.lock();
+            let Some((_, _, _, held)) = memory.desk.held(said.lease) else {
+                return;
+            };
+            let early = |at: Instant| now.duration_since(at) < PROGRESS_PERIOD;
+            if held.progress_at.replace(now).is_some_and(early) {
+                return;
+            }
+        }
+        let TaskProgressed {
+            task,
+            lease,
+            percent,
+            message,
+        } = said;
+        let progress = Progress {
+            percent,
+            message,
+            at: clock::now(),
+        };
+        let store = self.store();
+        actix_rt::spawn(async move {
+            if let Err(error) = store.update_progress(task, lease, progress).await {
+                tracing::debug!(%task, %error, "progress was not kept");
+            }
+        });
+    }
+}
+
+impl Dispatcher {
+    fn end_all(&mut self, left: Vec<Ended>, ctx: &mut Ctx) {
+        left.into_iter().for_each(|ended| self.end(ended, ctx));
+    }
+
+    /// A slot is free: what was put beside begins, else the queue is asked.
+    fn go_on(&mut self, instance: &InstanceId, ctx: &mut Ctx) {
+        loop {
+            let next = self.memory.lock().desk.next_parked(instance);
+            match next {
+                Some(task) => self.begin_parked(task, ctx),
+                None => break,
+            }
+        }
+        self.claim(ctx);
+        self.answer_drains();
+    }
+}
+
+/// What an agent's word means. One that gives up what nobody cancelled was interrupted.
+fn meant_by(outcome: AgentOutcome, cancelling: bool) -> Outcome {
+    match outcome {
+        AgentOutcome::Output(result) => Outcome::Succeeded(result),
+        AgentOutcome::Failed(error) => Outcome::Failed(error),
+        AgentOutcome::Cancelled if cancelling => Outcome::Cancelled,
+        AgentOutcome::Cancelled => Outcome::Interrupted {
+            reason: "its agent gave it up".to_owned(),
+        },
+    }
+}
