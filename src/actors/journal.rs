@@ -29,7 +29,7 @@ pub use self::buffer::{CAPACITY, GAP};
 use crate::actors::life::{ChildFactory, Hosted};
 use crate::actors::runner::{AgentContext, HostedChild};
 use crate::domain::backoff;
-use crate::domain::event::{Event, NewEvent, TYPES};
+use crate::domain::event::{Event, NewEvent};
 use crate::domain::restart::RestartPolicy;
 use crate::persistence::{EventSink, Store, StoreError};
 use crate::telemetry::metrics::record;
@@ -191,8 +191,7 @@ impl Drop for Taken<'_> {
 /// Counts and hands out what was committed.
 fn publish(published: &broadcast::Sender<Arc<Event>>, events: Vec<Event>) {
     for event in events {
-        let kind = TYPES.iter().find(|known| **known == event.kind);
-        record::event(kind.copied().unwrap_or(GAP));
+        record::fact(&event);
         // Without subscribers there is nobody to tell.
         drop(published.send(Arc::new(event)));
     }

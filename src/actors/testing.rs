@@ -11,8 +11,13 @@ use crate::domain::restart::{RestartRule, RestartType};
 
 /// Starts a child on this thread; every end is followed by a new life.
 pub(crate) fn start(child: &dyn ChildFactory) -> Arc<dyn LifeControl> {
+    start_as(child, RestartType::Permanent)
+}
+
+/// Starts a child on this thread; a new life follows where `kind` says so.
+pub(crate) fn start_as(child: &dyn ChildFactory, kind: RestartType) -> Arc<dyn LifeControl> {
     let rule = RestartRule {
-        kind: RestartType::Permanent,
+        kind,
         fatal_exit_codes: Vec::new(),
     };
     child.start(Start {

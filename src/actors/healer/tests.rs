@@ -10,15 +10,15 @@ use tokio::time::Instant;
 
 use super::{EffectFailed, EffectResult, HealerDeps, HealerError, HealerHandle, RecoveryEffects};
 use crate::actors::health::HealthHandle;
-use crate::actors::health::tests::world::{Answers, World, paused, report_that, start};
+use crate::actors::health::tests::world::{Answers, World, paused, report_that};
 use crate::actors::life::LifeControl;
+use crate::actors::testing::start;
 use crate::domain::agent::AgentState;
 use crate::domain::health::HealthStatus;
 use crate::domain::ids::RecoveryRunId;
 use crate::domain::name::Name;
 use crate::domain::record::RecoveryRun;
 use crate::domain::recovery::{RecoveryMode, RecoverySpec};
-use crate::domain::restart::RestartType;
 
 /// What a restart does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +98,7 @@ impl Clinic {
             store: Arc::new(world.clone()),
             facts: world.facts(),
         });
-        let healing = start(child.as_ref(), RestartType::Permanent);
+        let healing = start(child.as_ref());
         Self {
             world,
             doctor,

@@ -129,6 +129,7 @@ impl HealthMonitor {
         {
             self.rounds.count(inputs);
             sampler::agents(inputs);
+            sampler::responses(inputs);
             self.keep_figures(inputs, ctx);
         }
         let judged = self.judge(wanted, seen);

@@ -93,7 +93,7 @@ impl Rounds {
                 let deaf = old.map_or(0, |old| old.deaf_rounds).saturating_add(1);
                 let trend = Trend {
                     base: input.errors_total,
-                    between: input.errors_total.saturating_sub(base),
+                    between: grown(input.errors_total, base),
                     deaf_rounds: if input.starves_its_queue() { deaf } else { 0 },
                 };
                 (input.name.clone(), trend)
@@ -108,9 +108,7 @@ impl Rounds {
             ..Trend::default()
         });
         AgentTrend {
-            recent_errors: trend
-                .between
-                .max(input.errors_total.saturating_sub(trend.base)),
+            recent_errors: trend.between.max(grown(input.errors_total, trend.base)),
             deaf_rounds: trend.deaf_rounds,
         }
     }
@@ -171,6 +169,11 @@ impl Rounds {
             records,
         }
     }
+}
+
+/// How much a counter has grown; one that fell began anew.
+const fn grown(now: u64, before: u64) -> u64 {
+    if now < before { now } else { now - before }
 }
 
 fn unhandled(report: &HealthReport, actions: &[RecoveryActionSpec]) -> usize {

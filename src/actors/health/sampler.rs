@@ -118,6 +118,15 @@ pub(super) fn agents(inputs: &[AgentHealthInput]) {
     }
 }
 
+/// Records how long each replica took to answer its last probe; once a round.
+pub(super) fn responses(inputs: &[AgentHealthInput]) {
+    for input in inputs {
+        for took in input.instances.iter().filter_map(|i| i.response) {
+            record::agent_answered(input.name.as_ref(), took);
+        }
+    }
+}
+
 const fn kind_word(kind: AgentKind) -> &'static str {
     match kind {
         AgentKind::Actor => "actor",

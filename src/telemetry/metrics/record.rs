@@ -10,10 +10,14 @@ use metrics::{counter, gauge, histogram};
 use parking_lot::RwLock;
 
 use super::*;
+use crate::domain::event::{self, Event};
 use crate::domain::health::{AGENT_CHECK_PREFIX, HealthStatus};
 
 /// What stands for every agent beyond [`MAX_AGENT_LABELS`].
 const OTHER: &str = "other";
+
+/// The type of what stands for facts that were lost, the only one that is in no list.
+const GAP: &str = "gap";
 
 static AGENT_LABELS: LazyLock<RwLock<HashSet<String>>> = LazyLock::new(RwLock::default);
 
@@ -46,13 +50,25 @@ pub fn http_request(method: &'static str, route: &'static str, status: u16, took
     histogram!(HTTP_DURATION, "method" => method, "route" => route).record(took);
 }
 
-/// A fact was recorded.
+/// An event of this type was recorded.
 pub fn event(kind: &'static str) {
     counter!(EVENTS, "type" => kind).increment(1);
 }
 
-/// An agent was restarted; `reason` is the kind of the end before.
-pub fn agent_restarted(agent: &str, reason: &'static str) {
+/// A fact was committed: counts it, and what only facts tell of.
+pub fn fact(fact: &Event) {
+    let known = event::TYPES.iter().find(|kind| **kind == fact.kind);
+    event(known.copied().unwrap_or(GAP));
+    if fact.kind == "agent.restarted" {
+        let reason = fact.data.get("reason").and_then(|reason| reason.as_str());
+        let agent = fact.subject.split('#').next().unwrap_or_default();
+        agent_restarted(agent, reason.unwrap_or("unknown"));
+    }
+}
+
+/// An agent was restarted; `reason` is the label of the end before, one of a few words.
+pub fn agent_restarted(agent: &str, reason: &str) {
+    let reason = reason.to_owned();
     counter!(AGENT_RESTARTS, "agent" => agent_label(agent), "reason" => reason).increment(1);
 }
 

@@ -74,6 +74,25 @@ fn an_agents_processor_time_is_a_counter_of_fractions_that_never_falls() {
 }
 
 #[test]
+fn a_restart_is_counted_by_agent_and_reason_from_its_fact() {
+    let fact = crate::domain::event::Event {
+        seq: 1,
+        id: crate::domain::ids::EventId::from_bytes([0; 16]),
+        kind: "agent.restarted".to_owned(),
+        subject: "restarts-test#1".to_owned(),
+        at: crate::domain::timestamp::Timestamp::default(),
+        data: serde_json::json!({"reason": "signal"}),
+    };
+    let text = rendered(|| record::fact(&fact));
+    for line in [
+        "agent_system_agent_restarts_total{agent=\"restarts-test\",reason=\"signal\"} 1",
+        "agent_system_events_total{type=\"agent.restarted\"} 1",
+    ] {
+        assert!(text.lines().any(|l| l == line), "{line}\nis not in\n{text}");
+    }
+}
+
+#[test]
 fn agents_beyond_the_limit_share_a_label() {
     let text = rendered(|| {
         for n in 0..=MAX_AGENT_LABELS {

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::world::{World, paused, report_that, start};
+use super::world::{World, paused, report_that};
 use crate::actors::health::{HealthError, HealthHandle, MetricsSampler};
+use crate::actors::testing::start_as;
 use crate::domain::agent::AgentState;
 use crate::domain::health::{HealthStatus, ROUND_RECORD};
 use crate::domain::restart::RestartType;
@@ -64,7 +65,7 @@ fn an_unknown_check_is_refused_with_the_nearest_name() {
 fn a_report_is_there_though_the_monitor_is_not() {
     paused(async {
         let (child, handle) = HealthHandle::child(World::of(&["echo"]).deps());
-        let life = start(child.as_ref(), RestartType::Temporary);
+        let life = start_as(child.as_ref(), RestartType::Temporary);
         report_that(&handle, |_| true).await;
         life.stop();
         assert!(handle.report().is_some());

@@ -11,18 +11,15 @@ use tokio::time::Instant;
 use crate::actors::health::host::{HostProbe, HostSample};
 use crate::actors::health::seams::{AgentsView, HealthStore, ViewUnavailable};
 use crate::actors::health::{HealthDeps, HealthHandle};
-use crate::actors::life::{ChildFactory, Life, LifeControl, LifeNote, LifeSink, Ready, Start};
-use crate::actors::pool::Place;
-use crate::actors::runner::Grant;
-use crate::domain::agent::{AgentKind, AgentState, Desired, InstanceId, Verdict};
+use crate::actors::life::LifeControl;
+use crate::actors::testing::start;
+use crate::domain::agent::{AgentKind, AgentState, Desired, Verdict};
 use crate::domain::event::NewEvent;
-use crate::domain::exit::ExitReason;
 use crate::domain::health::agent::{AgentHealthInput, InstanceHealth};
 use crate::domain::health::{HealthReport, HealthSettings};
 use crate::domain::query::{DatabaseStatus, Page, PageRequest, QueueStats};
 use crate::domain::record::{AgentMetrics, HealthRecord, RecoveryRun, SystemMetrics};
 use crate::domain::recovery::RecoverySpec;
-use crate::domain::restart::{RestartRule, RestartType};
 use crate::domain::workflow::WorkflowState;
 use crate::persistence::{Result, StoreError};
 
@@ -110,7 +107,7 @@ impl World {
     /// A monitor of this world, and the hold on it.
     pub(crate) fn monitor(&self) -> (HealthHandle, Arc<dyn LifeControl>) {
         let (child, handle) = HealthHandle::child(self.deps());
-        (handle, start(child.as_ref(), RestartType::Permanent))
+        (handle, start(child.as_ref()))
     }
 }
 
@@ -129,27 +126,6 @@ pub(crate) async fn report_that(
         .expect("a report")
 }
 
-/// Starts a child here; its next life begins in place where `kind` wants one.
-pub(crate) fn start(child: &dyn ChildFactory, kind: RestartType) -> Arc<dyn LifeControl> {
-    let rule = RestartRule {
-        kind,
-        fatal_exit_codes: Vec::new(),
-    };
-    child.start(Start {
-        life: Life {
-            instance: InstanceId {
-                agent: "health".parse().expect("a name"),
-                index: 0,
-            },
-            generation: 1,
-            sink: Arc::new(Deaf),
-        },
-        grant: Grant::unlimited(Arc::new(rule), 1),
-        place: Place::Here,
-        keep_mail: true,
-    })
-}
-
 /// Runs a claim on one thread under paused time.
 pub(crate) fn paused(claim: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -158,15 +134,6 @@ pub(crate) fn paused(claim: impl Future<Output = ()>) {
         .build()
         .expect("a runtime");
     tokio::task::LocalSet::new().block_on(&runtime, claim);
-}
-
-#[derive(Debug)]
-struct Deaf;
-
-impl LifeSink for Deaf {
-    fn ready(&self, _: &InstanceId, _: u64, _: Ready) {}
-    fn noted(&self, _: &InstanceId, _: u64, _: LifeNote) {}
-    fn exited(&self, _: &InstanceId, _: u64, _: ExitReason) {}
 }
 
 fn ready(name: &str) -> AgentHealthInput {
