@@ -36,6 +36,9 @@ const OTHERS: [&str; 5] = [
     "AGENT_SYSTEM_TOKEN_FILE",
 ];
 
+/// The most parts a key may have; files are held to less than 100 by the TOML parser.
+const MAX_PARTS: usize = 32;
+
 /// The largest secret read from a file, bytes.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;
 
@@ -175,6 +178,9 @@ fn find_target(segments: &[&str], below: &Table) -> Result<(Target, bool), Strin
 
 /// Walks the tables along the segments of a name.
 fn resolve(segments: &[&str], below: &Table) -> Result<Target, String> {
+    if segments.len() > MAX_PARTS {
+        return Err(format!("has more than {MAX_PARTS} parts"));
+    }
     let mut path = Vec::new();
     let mut kind = &ROOT;
     let mut here = Some(below);

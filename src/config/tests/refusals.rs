@@ -1,5 +1,7 @@
 //! Everything that is refused, with its key, its source, and the way out.
 
+use proptest::prelude::*;
+
 use super::*;
 
 /// An agent that is whole, so that one wrong line is the only one.
@@ -311,4 +313,29 @@ fn what_is_cut_when_the_daemon_stops_and_what_nobody_declared_is_warned_of() {
         "{warnings}"
     );
     assert!(config.queues().contains_key("defualt"));
+}
+
+#[test]
+fn a_name_of_too_many_parts_is_refused() {
+    let name = format!("AGENT_SYSTEM__AGENTS__A__SETTINGS{}", "__X".repeat(20_000));
+    let error = Config::load(request(&[(&name, "1")])).unwrap_err();
+    assert!(error.problems()[0].message.contains("more than 32 parts"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_text_of_a_file_or_a_variable_brings_the_loader_down(
+        text in "\\PC{0,80}",
+        at in 0_usize..4_000,
+        name in "[A-Z_]{0,20}",
+    ) {
+        let _ = refused(&text);
+        let shown = crate::config::render::show(&request(&[]), Default::default(), false).stdout;
+        let at = shown.char_indices().nth(at).map_or(0, |(at, _)| at);
+        let _ = refused(&format!("{}{text}{}", &shown[..at], &shown[at..]));
+        let variable = format!("AGENT_SYSTEM__{name}");
+        let _ = Config::load(request(&[(&variable, &text), ("LOG_LEVEL", &text)]));
+    }
 }

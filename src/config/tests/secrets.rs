@@ -59,7 +59,7 @@ fn all_output(request: &LoadRequest) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
     #[test]
     fn no_text_of_a_secret_is_in_any_output(secret in "[!-~]{0,10}Zq7[!-~]{0,30}") {
         let files = Files::new();
