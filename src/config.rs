@@ -39,6 +39,8 @@ mod tests;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use indexmap::IndexMap;
+
 pub use environment::{Environment, InvalidEnvironment};
 pub use problem::{EXIT_BAD_CONFIGURATION, InvalidConfig, Problem};
 pub use secret::{REDACTED, Secret};
@@ -100,8 +102,8 @@ pub struct Config {
     security: SecurityConfig,
     monitoring: MonitoringConfig,
     supervisor: SupervisorConfig,
-    groups: BTreeMap<Name, GroupSpec>,
-    agents: BTreeMap<Name, AgentSpec>,
+    groups: IndexMap<Name, GroupSpec>,
+    agents: IndexMap<Name, AgentSpec>,
     queues: BTreeMap<Name, QueueConfig>,
     recovery: RecoverySpec,
     warnings: Vec<String>,
@@ -184,15 +186,15 @@ impl Config {
         &self.supervisor
     }
 
-    /// `[groups]`, by name.
+    /// `[groups]`, by name, in the order of declaration.
     #[must_use]
-    pub const fn groups(&self) -> &BTreeMap<Name, GroupSpec> {
+    pub const fn groups(&self) -> &IndexMap<Name, GroupSpec> {
         &self.groups
     }
 
-    /// `[agents]`, by name.
+    /// `[agents]`, by name, in the order of declaration.
     #[must_use]
-    pub const fn agents(&self) -> &BTreeMap<Name, AgentSpec> {
+    pub const fn agents(&self) -> &IndexMap<Name, AgentSpec> {
         &self.agents
     }
 

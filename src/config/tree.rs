@@ -1,11 +1,12 @@
 //! Values before they are checked: tables within tables, each value with its source.
 
-use std::collections::BTreeMap;
+use indexmap::IndexMap;
 
 use super::source::Source;
 
-/// A table of a layer, or of all layers laid over one another.
-pub(super) type Table = BTreeMap<String, Node>;
+/// A table of a layer, or of all layers laid over one another, in the order of declaration: agents
+/// start in it, and `rest_for_one` goes by it.
+pub(super) type Table = IndexMap<String, Node>;
 
 /// A value, or a table of them, and where it came from.
 #[derive(Debug, Clone, PartialEq)]

@@ -29,7 +29,6 @@ const NOT_IN_THIS_VERSION: &[(&str, Asks, &str)] = &[
         "use sqlite://PATH",
     ),
     ("cache.backend", Asks::Is(&["redis"]), "use \"memory\""),
-    ("cache.policy", Asks::Is(&["lfu", "fifo"]), "use \"lru\""),
     (
         "security.auth",
         Asks::Is(&["required"]),
@@ -43,11 +42,6 @@ const NOT_IN_THIS_VERSION: &[(&str, Asks, &str)] = &[
     ("security.encryption.enabled", Asks::On, "leave it false"),
     ("security.encryption.key", Asks::Present, "leave it out"),
     ("monitoring.tracing.enabled", Asks::On, "leave it false"),
-    (
-        "groups.*.strategy",
-        Asks::Is(&["one_for_all", "rest_for_one"]),
-        "use \"one_for_one\"",
-    ),
     (
         "agents.*.kind",
         Asks::Is(&["http"]),

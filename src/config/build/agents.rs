@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use indexmap::IndexMap;
+
 use super::View;
 use crate::config::variables::Variables;
 use crate::domain::agent::{
@@ -14,7 +16,7 @@ use crate::domain::restart::{
     GroupSpec, Intensity, OnExhausted, RestartPolicy, RestartType, Strategy,
 };
 
-pub(super) fn groups(root: &View<'_>) -> BTreeMap<Name, GroupSpec> {
+pub(super) fn groups(root: &View<'_>) -> IndexMap<Name, GroupSpec> {
     let groups = root.named("groups").filter_map(|(name, view)| {
         let name: Name = name.parse().ok()?;
         Some((name.clone(), group(name, &view)))
@@ -59,7 +61,7 @@ pub(super) fn on_exhausted(view: &View<'_>) -> OnExhausted {
     }
 }
 
-pub(super) fn agents(root: &View<'_>, dotenv: &Variables) -> BTreeMap<Name, AgentSpec> {
+pub(super) fn agents(root: &View<'_>, dotenv: &Variables) -> IndexMap<Name, AgentSpec> {
     let agents = root.named("agents").filter_map(|(name, view)| {
         let name: Name = name.parse().ok()?;
         Some((name.clone(), agent(name, &view, dotenv)))

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use indexmap::IndexMap;
+
 use super::View;
 use crate::config::check::constant_name;
 use crate::config::sections::QueueConfig;
@@ -19,7 +21,7 @@ pub(super) fn default_queue() -> Name {
 /// The queues; one that an agent takes from without declaring it has the defaults.
 pub(super) fn queues(
     root: &View<'_>,
-    agents: &BTreeMap<Name, AgentSpec>,
+    agents: &IndexMap<Name, AgentSpec>,
 ) -> BTreeMap<Name, QueueConfig> {
     let declared = root.named("queues").filter_map(|(name, view)| {
         let name: Name = name.parse().ok()?;
@@ -48,7 +50,7 @@ fn queue(name: Name, view: &View<'_>) -> QueueConfig {
 }
 
 /// The actions: those for one check before those for every agent's, since the first that answers acts.
-pub(super) fn recovery(view: &View<'_>, agents: &BTreeMap<Name, AgentSpec>) -> RecoverySpec {
+pub(super) fn recovery(view: &View<'_>, agents: &IndexMap<Name, AgentSpec>) -> RecoverySpec {
     let actions = view.named("actions");
     let mut actions: Vec<_> = actions
         .map(|(name, view)| action(name, &view, agents))
@@ -61,7 +63,7 @@ pub(super) fn recovery(view: &View<'_>, agents: &BTreeMap<Name, AgentSpec>) -> R
     }
 }
 
-fn action(name: &str, view: &View<'_>, agents: &BTreeMap<Name, AgentSpec>) -> RecoveryActionSpec {
+fn action(name: &str, view: &View<'_>, agents: &IndexMap<Name, AgentSpec>) -> RecoveryActionSpec {
     RecoveryActionSpec {
         name: name.to_owned(),
         when: view.word("when").to_owned(),
@@ -81,7 +83,7 @@ fn action(name: &str, view: &View<'_>, agents: &BTreeMap<Name, AgentSpec>) -> Re
     }
 }
 
-fn step(view: &View<'_>, agents: &BTreeMap<Name, AgentSpec>) -> RecoveryStep {
+fn step(view: &View<'_>, agents: &IndexMap<Name, AgentSpec>) -> RecoveryStep {
     let target = view.name("target");
     let caller = agent_of(view.word("when")).and_then(|name| agents.get(name));
     match view.word("do") {

@@ -1,6 +1,6 @@
 //! Agents and groups: who stands where, who waits for whom, what belongs to which kind.
 
-use std::collections::BTreeMap;
+use indexmap::IndexMap;
 
 use super::{Judge, graph, hint, root_name};
 use crate::config::Config;
@@ -203,7 +203,7 @@ fn places(key: &str, agent: &AgentSpec, config: &Config, judge: &mut Judge<'_>) 
 fn dependencies(
     key: &str,
     agent: &AgentSpec,
-    agents: &BTreeMap<Name, AgentSpec>,
+    agents: &IndexMap<Name, AgentSpec>,
     judge: &mut Judge<'_>,
 ) {
     for (on, upto) in &agent.depends_on {

@@ -172,3 +172,20 @@ fn the_flag_outranks_the_variable_for_environment_and_data_directory() {
         Path::new("/from-flag/agent-system.db")
     );
 }
+
+#[test]
+fn agents_stand_in_the_order_of_their_declaration() {
+    let files = Files::new();
+    let agent = |name: &str| format!("[agents.{name}]\nkind = 'process'\ncommand = ['x']\n");
+    let mut request = request(&[("AGENT_SYSTEM__AGENTS__A__REPLICAS", "2")]);
+    request.files = vec![
+        files.put(
+            "one.toml",
+            &[agent("store"), agent("b"), agent("a")].concat(),
+        ),
+        files.put("two.toml", &[agent("c"), agent("store")].concat()),
+    ];
+    let config = Config::load(request).unwrap();
+    let names: Vec<&str> = config.agents().keys().map(Name::as_str).collect();
+    assert_eq!(names, ["store", "b", "a", "c"]);
+}

@@ -7,7 +7,7 @@ use crate::config::render::{ShowFormat, schema, show, validate};
 fn what_is_shown_as_toml_can_be_given_back() {
     let files = Files::new();
     let own = "
-        [groups.g]\nstrategy = 'one_for_one'\nintensity = 'unlimited'
+        [groups.g]\nstrategy = 'rest_for_one'\nintensity = 'unlimited'
         [agents.a]\nkind = 'process'\ncommand = ['a b', \"it's\"]\ngroup = 'g'\nlabels = { 'x.y' = 'z' }
         settings = { deep = { list = [1, { two = 2.5 }] } }
         env = { set = { MODE = 'x' }, secrets = { S = { file = '/run/s' } } }";
