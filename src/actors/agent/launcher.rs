@@ -20,6 +20,7 @@ use super::environment::{Environment, EnvironmentError, environment};
 use super::exec::{THIS_BINARY, THIS_PROGRAM};
 use super::family::{Family, signal_group};
 use super::proc;
+use super::process::OomKills;
 use crate::domain::agent::{ProcessLimits, ProcessSpec};
 
 /// Starts waiting for the thread.
@@ -43,6 +44,7 @@ pub struct Launcher {
     runtime: Handle,
     owner: Arc<str>,
     program: Arc<Path>,
+    oom_kills: Arc<OomKills>,
 }
 
 struct Order {
@@ -79,12 +81,18 @@ impl Launcher {
             runtime,
             owner: owner.into(),
             program: program.into(),
+            oom_kills: Arc::new(OomKills::from_now()),
         })
     }
 
     /// The runtime on which pipes and exits are watched.
     pub(crate) fn runtime(&self) -> &Handle {
         &self.runtime
+    }
+
+    /// The out-of-memory kills that explain deaths of its processes.
+    pub(crate) fn oom_kills(&self) -> &OomKills {
+        &self.oom_kills
     }
 
     /// Starts a process.

@@ -52,7 +52,10 @@ struct Plan {
     process: ProcessSpec,
     stop: StopPolicy,
     environment: AgentEnvironment,
-    oom_kills: OomKills,
+    /// One for all replicas, so that only one hand rotates it.
+    log_file: Option<LogFile>,
+    /// Whether a line in the file must say whose it is.
+    many: bool,
 }
 
 impl Plan {
@@ -90,13 +93,8 @@ impl Slots {
 
 impl Slot {
     fn new(instance: InstanceId, plan: &Plan) -> Self {
-        let environment = &plan.environment;
-        let file =
-            plan.process.log.as_ref().map(|spec| {
-                LogFile::start(environment.launcher.runtime(), &environment.log_dir, spec)
-            });
         Self {
-            log: Arc::new(AgentLog::new(instance, file)),
+            log: Arc::new(AgentLog::new(instance, plan.log_file.clone(), plan.many)),
             gone: Mutex::new(None),
         }
     }
@@ -121,7 +119,10 @@ impl ProcessAgent {
             process: process.clone(),
             stop: spec.stop,
             environment: environment.clone(),
-            oom_kills: OomKills::from_now(),
+            log_file: process.log.as_ref().map(|spec| {
+                LogFile::start(environment.launcher.runtime(), &environment.log_dir, spec)
+            }),
+            many: spec.replicas > 1,
         });
         let slots = Slots::default();
         if process.protocol == ProcessProtocol::Exec {

@@ -58,10 +58,11 @@ async fn an_unknown_sample_is_a_failed_life_with_the_names_there_are() {
 #[actix_rt::test]
 async fn garbage_is_logged_and_the_conversation_goes_on() {
     let rig = Rig::start(script(
-        r#"printf 'garbage\n{"type":"sing"}\n\377\376\n[1]\n'; echo '{"type":"ready","version":"7","later":1}'; cat >/dev/null"#,
+        r#"printf 'garbage\n{"type":"sing"}\n\377\376\n[1]\n'; echo '{"type":"ready","version":"7","concurrency":0,"later":1}'; cat >/dev/null"#,
     ));
     let ready = rig.ready().await;
     assert_eq!(ready.version.as_deref(), Some("7"));
+    assert_eq!(ready.concurrency, Some(1));
     // Its log is in the evidence; it does not answer pings, so a task is opened first.
     ready.port.unwrap().assign(task(hello())).unwrap();
     let evidence = rig.probe().await.unwrap();

@@ -325,7 +325,7 @@ impl Job {
             told: false,
             exec_failure: heard.last_line.strip_prefix(FAILURE_MARK),
             success: &process.success_exit_codes,
-            oom: self.desk.plan.oom_kills.take_one(),
+            oom: self.desk.plan.environment.launcher.oom_kills().take_one(),
         };
         let ended = reason(status, known);
         match &ended {

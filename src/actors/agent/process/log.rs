@@ -46,15 +46,18 @@ pub(super) struct AgentLog {
     instance: InstanceId,
     ring: Mutex<VecDeque<String>>,
     file: Option<LogFile>,
+    many: bool,
     window: Mutex<(Instant, u32)>,
 }
 
 impl AgentLog {
-    pub(super) fn new(instance: InstanceId, file: Option<LogFile>) -> Self {
+    /// With `many` replicas a line in the file begins with the replica's name.
+    pub(super) fn new(instance: InstanceId, file: Option<LogFile>, many: bool) -> Self {
         Self {
             instance,
             ring: Mutex::default(),
             file,
+            many,
             window: Mutex::new((Instant::now(), 0)),
         }
     }
@@ -64,7 +67,8 @@ impl AgentLog {
         let text = cut(text);
         self.keep(text);
         match &self.file {
-            Some(file) => file.line(text),
+            Some(file) if self.many => file.line(format!("{} {text}", self.instance)),
+            Some(file) => file.line(text.to_owned()),
             None if self.may_pass() => self.pass_on(level, text),
             None => {}
         }
@@ -123,7 +127,7 @@ mod tests {
             agent: "echo".parse().unwrap(),
             index: 0,
         };
-        let log = AgentLog::new(instance, None);
+        let log = AgentLog::new(instance, None, false);
         for number in 0..RING_LINES + 5 {
             log.line(Level::Info, &number.to_string());
         }

@@ -41,8 +41,8 @@ impl LogFile {
     }
 
     /// Takes a line in, or counts it as lost.
-    pub(super) fn line(&self, text: &str) {
-        if self.lines.try_send(text.to_owned()).is_err() {
+    pub(super) fn line(&self, text: String) {
+        if self.lines.try_send(text).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }

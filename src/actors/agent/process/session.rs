@@ -192,7 +192,7 @@ impl Session {
                     told,
                     exec_failure,
                     success: &self.plan.process.success_exit_codes,
-                    oom: killed && !told && self.plan.oom_kills.take_one(),
+                    oom: killed && !told && self.plan.environment.launcher.oom_kills().take_one(),
                 };
                 reason(status, known)
             }

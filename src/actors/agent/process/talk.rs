@@ -32,6 +32,20 @@ pub(super) const MAX_UNREAD: usize = 256;
 const MISSED_HEARTBEATS: u32 = 3;
 /// Probes that wait for the child's answer.
 const MAX_PROBES: usize = 8;
+/// Tasks a child may ask for at once.
+const MAX_CONCURRENCY: u32 = 128;
+/// The shortest heartbeat that is taken at its word.
+const MIN_HEARTBEAT: Duration = Duration::from_millis(100);
+/// The longest word (a code, a kind, a version) kept of a child's frame, bytes.
+const MAX_WORD: usize = 128;
+/// The longest text (a message for people) kept of a child's frame, bytes.
+const MAX_TEXT: usize = 4 * 1024;
+
+/// A text of a child, cut to what is kept.
+fn cut(mut text: String, limit: usize) -> String {
+    text.truncate(text.floor_char_boundary(limit));
+    text
+}
 
 /// A line for the child.
 #[derive(Debug)]
@@ -223,6 +237,8 @@ impl Talk {
                 message,
             } => {
                 if let Some(lease) = self.tasks.progress(task_id) {
+                    let percent = percent.map(|percent| percent.clamp(0.0, 100.0));
+                    let message = message.map(|message| cut(message, MAX_TEXT));
                     self.work.progress(task_id, lease, percent, message);
                 }
             }
@@ -232,7 +248,7 @@ impl Talk {
                 max_ms,
             } => {
                 if let Some(span) = self.tasks.busy(task_id, Duration::from_millis(max_ms)) {
-                    self.work.busy(task_id, &reason, span);
+                    self.work.busy(task_id, &cut(reason, MAX_TEXT), span);
                 }
             }
             FromAgent::Result {
@@ -251,7 +267,7 @@ impl Talk {
             FromAgent::Message { to, kind, content } => self.work.message(AgentMessage {
                 from: self.life.instance.clone(),
                 to,
-                kind,
+                kind: cut(kind, MAX_WORD),
                 content,
             }),
             FromAgent::Submit {
@@ -261,7 +277,7 @@ impl Talk {
                 payload,
             } => self.work.submit(AgentSubmission {
                 from: self.life.instance.clone(),
-                name,
+                name: name.map(|name| cut(name, MAX_WORD)),
                 agent,
                 role,
                 payload,
@@ -274,22 +290,25 @@ impl Talk {
     fn ready(self: &Arc<Self>, ready: ReadyFrame) {
         let first = {
             let mut state = self.state.lock();
-            state.heartbeat = ready.heartbeat_ms.map(Duration::from_millis);
+            let heartbeat = ready.heartbeat_ms.map(Duration::from_millis);
+            state.heartbeat = heartbeat.map(|beat| beat.max(MIN_HEARTBEAT));
             !std::mem::replace(&mut state.ready, true)
         };
         if first {
             self.life.ready(Ready {
                 port: Some(Arc::new(TalkPort(self.clone()))),
-                concurrency: ready.concurrency,
-                version: ready.version,
+                concurrency: ready
+                    .concurrency
+                    .map(|at_once| at_once.clamp(1, MAX_CONCURRENCY)),
+                version: ready.version.map(|version| cut(version, MAX_WORD)),
             });
         }
     }
 
     fn error(&self, error: ErrorFrame) {
         let failed = AgentOutcome::Failed(TaskError {
-            code: error.code,
-            message: error.message,
+            code: cut(error.code, MAX_WORD),
+            message: cut(error.message, MAX_TEXT),
             retryable: error.retryable,
         });
         self.settle(error.task_id, error.lease_id, failed);
@@ -300,7 +319,13 @@ impl Talk {
         let outcome = match self.tasks.settle(task, lease) {
             // One that fails after it was told to give up obeyed.
             Some(true) if failed => AgentOutcome::Cancelled,
-            Some(_) => outcome,
+            Some(_) => {
+                if failed {
+                    self.tasks.error();
+                    self.life.note(LifeNote::Error);
+                }
+                outcome
+            }
             None => {
                 self.complain(&format!(
                     "a result for {task}, which is not open under {lease}"
@@ -308,10 +333,6 @@ impl Talk {
                 outcome
             }
         };
-        if matches!(outcome, AgentOutcome::Failed(_)) {
-            self.tasks.error();
-            self.life.note(LifeNote::Error);
-        }
         self.work.settled(&self.life.instance, task, lease, outcome);
     }
 }
