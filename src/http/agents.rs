@@ -94,7 +94,11 @@ pub(super) async fn health(mut call: Call) -> Outcome {
 fn check_of(call: &Call, agent: &str) -> Option<HealthCheck> {
     let wanted = format!("agent.{agent}");
     let report = call.handles.health.report()?;
-    report.checks.into_iter().find(|check| check.name == wanted)
+    report
+        .checks
+        .iter()
+        .find(|check| check.name == wanted)
+        .cloned()
 }
 
 /// `GET /api/v1/agents/{name}/explain`

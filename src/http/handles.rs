@@ -83,7 +83,7 @@ pub trait Work: Send + Sync {
 /// Health checks.
 pub trait Health: Send + Sync {
     /// The last round, the worst first; `None` before the first. Never waits.
-    fn report(&self) -> Option<HealthReport>;
+    fn report(&self) -> Option<Arc<HealthReport>>;
     /// Runs one check now; 404 with the nearest name.
     fn run<'a>(&'a self, check: &'a str) -> Answer<'a, HealthCheck>;
 }

@@ -15,8 +15,10 @@ use crate::domain::name::nearest;
 /// `GET /health`
 pub(super) async fn report(call: Call) -> Outcome {
     call.query.only(&[])?;
-    let report = call.handles.health.report().unwrap_or_else(nothing_yet);
-    reply::with_status(status_of(&report), &report)
+    match call.handles.health.report() {
+        Some(report) => reply::with_status(status_of(&report), &*report),
+        None => reply::json(&nothing_yet()),
+    }
 }
 
 /// Before the first round.
@@ -52,10 +54,9 @@ pub(super) async fn checks(call: Call) -> Outcome {
 }
 
 fn all(call: &Call) -> Vec<HealthCheck> {
-    call.handles
-        .health
-        .report()
-        .map(|report| report.checks)
+    let report = call.handles.health.report();
+    report
+        .map(|report| report.checks.clone())
         .unwrap_or_default()
 }
 

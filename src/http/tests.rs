@@ -1,1 +1,6 @@
-//! Claims about the routes, against handles that are scripted.
+//! Claims about the routes: over real sockets, with a real database, and scripted rooms behind.
+
+mod bad_input;
+mod house;
+mod shapes;
+mod streams;

@@ -1,0 +1,373 @@
+//! A served house: a database in a scratch directory, one agent, one check, one action.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http_body_util::{BodyExt, Full};
+use hyper::{HeaderMap, Method, Request, StatusCode};
+use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::rt::TokioExecutor;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::{broadcast, watch};
+
+use crate::domain::agent::{AgentKind, AgentState, AgentTarget, Desired, Verdict};
+use crate::domain::event::Event;
+use crate::domain::health::{HealthCheck, HealthReport, HealthStatus};
+use crate::domain::ids::{RecoveryRunId, SessionId, TaskId, WorkflowId};
+use crate::domain::name::{Name, nearest};
+use crate::domain::record::RecoveryRun;
+use crate::domain::task::{NewTask, Task};
+use crate::domain::timestamp::Timestamp;
+use crate::domain::workflow::{NewWorkflow, Workflow};
+use crate::http::{
+    AgentCommand, AgentHealth, AgentView, Agents, Answer, Close, Facts, Handles, Health, Limits,
+    MAX_CONNECTIONS, Ports, Problem, QueueView, Readiness, Recovery, Replicas, Restarts, Server,
+    Usage, VersionInfo, Work, closing, routes,
+};
+use crate::persistence::artifacts::Artifacts;
+use crate::persistence::{SqliteOptions, Store};
+
+/// When everything in this house happens.
+pub(super) const NOW: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
+
+/// One agent, `echo`.
+pub(super) fn echo() -> AgentView {
+    AgentView {
+        name: "echo".parse().unwrap(),
+        kind: AgentKind::Process,
+        role: None,
+        group: None,
+        critical: true,
+        desired: Desired::Running,
+        state: AgentState::Ready,
+        replicas: Replicas {
+            desired: 1,
+            ready: 1,
+        },
+        instances: Vec::new(),
+        health: AgentHealth {
+            status: HealthStatus::Healthy,
+            verdict: Verdict::Idle,
+            checks: vec!["agent.echo".to_owned()],
+        },
+        generation: 1,
+        pid: Some(4711),
+        started_at: Some(NOW),
+        uptime_ms: Some(1000),
+        restarts: Restarts {
+            total: 0,
+            window: 0,
+            last_reason: None,
+            next_at: None,
+            breaker: "closed".to_owned(),
+        },
+        queue: QueueView {
+            depth: 0,
+            running: 0,
+            capacity: 1,
+        },
+        usage: Usage {
+            cpu_percent: Some(0.0),
+            cpu_seconds: Some(0.1),
+            memory_bytes: Some(4096),
+        },
+        labels: std::collections::BTreeMap::new(),
+    }
+}
+
+/// The rooms behind the routes, scripted.
+pub(super) struct Rooms {
+    store: Store,
+    session: SessionId,
+    pub(super) agent: parking_lot::Mutex<AgentView>,
+    pub(super) status: parking_lot::Mutex<HealthStatus>,
+    pub(super) facts: broadcast::Sender<Arc<Event>>,
+}
+
+fn done<T: Send + 'static>(answer: Result<T, Problem>) -> Answer<'static, T> {
+    std::future::ready(answer).boxed()
+}
+
+fn known<'a>(what: &str, name: &str, known: &'a str) -> Result<&'a str, Problem> {
+    if name == known {
+        return Ok(known);
+    }
+    Err(Problem::not_found(what, name, nearest(name, [known])))
+}
+
+impl Agents for Rooms {
+    fn agents(&self) -> Answer<'_, Vec<AgentView>> {
+        done(Ok(vec![self.agent.lock().clone()]))
+    }
+    fn agent<'a>(&'a self, name: &'a Name) -> Answer<'a, AgentView> {
+        done(known("agent", name.as_str(), "echo").map(|_| self.agent.lock().clone()))
+    }
+    fn tree(&self) -> Answer<'_, Value> {
+        done(Ok(json!({"name": "root", "children": [{"name": "echo"}]})))
+    }
+    fn command(&self, target: AgentTarget, command: AgentCommand) -> Answer<'_, AgentView> {
+        let mut agent = self.agent.lock();
+        match command {
+            AgentCommand::Stop => agent.desired = Desired::Stopped,
+            AgentCommand::Scale(replicas) => agent.replicas.desired = replicas,
+            AgentCommand::Pause => panic!("the supervisor's handle panics"),
+            _ => agent.desired = Desired::Running,
+        }
+        let agent = agent.clone();
+        done(known("agent", target.agent.as_str(), "echo").map(|_| agent))
+    }
+    fn logs(&self, target: AgentTarget) -> Answer<'_, Vec<String>> {
+        let lines = vec!["one".to_owned(), "two".to_owned()];
+        done(known("agent", target.agent.as_str(), "echo").map(|_| lines))
+    }
+}
+
+impl Work for Rooms {
+    fn submit(&self, task: NewTask) -> Answer<'_, (Task, bool)> {
+        async move {
+            let done = self.store.create_task(self.session, task, None).await?;
+            Ok((done.task, done.existing))
+        }
+        .boxed()
+    }
+    fn task_wait(&self, id: TaskId, at_most: Duration) -> Answer<'_, Task> {
+        async move {
+            let task = self.store.task(id).await?;
+            if !task.state.is_final() {
+                tokio::time::sleep(at_most).await;
+            }
+            Ok(task)
+        }
+        .boxed()
+    }
+    fn cancel_task(&self, id: TaskId, reason: String) -> Answer<'_, Task> {
+        async move {
+            self.store.cancel_task(id, &reason).await?;
+            Ok(self.store.task(id).await?)
+        }
+        .boxed()
+    }
+    fn retry_task(&self, id: TaskId) -> Answer<'_, Task> {
+        async move { Ok(self.store.retry_task(id).await?) }.boxed()
+    }
+    fn run_workflow(&self, workflow: NewWorkflow) -> Answer<'_, (Workflow, bool)> {
+        async move { Ok(self.store.create_workflow(workflow).await?) }.boxed()
+    }
+    fn workflow_wait(&self, id: WorkflowId, _at_most: Duration) -> Answer<'_, Workflow> {
+        async move { Ok(self.store.workflow(id).await?) }.boxed()
+    }
+    fn cancel_workflow(&self, id: WorkflowId, reason: String) -> Answer<'_, Workflow> {
+        async move {
+            self.store.cancel_workflow(id, &reason).await?;
+            Ok(self.store.workflow(id).await?)
+        }
+        .boxed()
+    }
+    fn retry_workflow(&self, id: WorkflowId) -> Answer<'_, Workflow> {
+        async move { Ok(self.store.retry_workflow(id).await?) }.boxed()
+    }
+}
+
+impl Rooms {
+    fn check(&self) -> HealthCheck {
+        HealthCheck {
+            name: "agent.echo".to_owned(),
+            component: "agent".to_owned(),
+            status: *self.status.lock(),
+            message: "answers".to_owned(),
+            value: Some(1.0),
+            threshold: None,
+            since: NOW,
+            duration_ms: 2,
+            details: json!({}),
+        }
+    }
+}
+
+impl Health for Rooms {
+    fn report(&self) -> Option<Arc<HealthReport>> {
+        let check = self.check();
+        Some(Arc::new(HealthReport {
+            status: check.status,
+            checked_at: NOW,
+            checks: vec![check],
+        }))
+    }
+    fn run<'a>(&'a self, check: &'a str) -> Answer<'a, HealthCheck> {
+        done(known("check", check, "agent.echo").map(|_| self.check()))
+    }
+}
+
+impl Recovery for Rooms {
+    fn actions(&self) -> Answer<'_, Vec<Value>> {
+        done(Ok(vec![
+            json!({"name": "restart_echo", "when": "agent.echo"}),
+        ]))
+    }
+    fn run<'a>(&'a self, action: &'a str) -> Answer<'a, RecoveryRun> {
+        let run = RecoveryRun {
+            id: RecoveryRunId::from_bytes([1; 16]),
+            action: action.to_owned(),
+            cause: "operator".to_owned(),
+            outcome: "succeeded".to_owned(),
+            message: "restarted".to_owned(),
+            attempt: 1,
+            started_at: NOW,
+            finished_at: Some(NOW),
+        };
+        done(known("action", action, "restart_echo").map(|_| run))
+    }
+}
+
+impl Facts for Rooms {
+    fn subscribe(&self) -> broadcast::Receiver<Arc<Event>> {
+        self.facts.subscribe()
+    }
+}
+
+/// The house, served.
+pub(super) struct House {
+    pub(super) rooms: Arc<Rooms>,
+    pub(super) store: Store,
+    pub(super) readiness: watch::Sender<Readiness>,
+    pub(super) close: Close,
+    pub(super) server: Server,
+    client: Client<HttpConnector, Full<Bytes>>,
+    _scratch: tempfile::TempDir,
+}
+
+/// What was answered.
+#[derive(Debug)]
+pub(super) struct Heard {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) bytes: Bytes,
+}
+
+impl Heard {
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes).unwrap_or(Value::Null)
+    }
+    pub(super) fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+impl House {
+    pub(super) async fn open() -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        let (facts, _) = broadcast::channel(4);
+        let sink = facts.clone();
+        let mut options = SqliteOptions::new(scratch.path().join("house.db"));
+        options.listener.events = Arc::new(move |events: Vec<Event>| {
+            for event in events {
+                drop(sink.send(Arc::new(event)));
+            }
+        });
+        let store = Store::open(options).await.unwrap();
+        let begun = store
+            .begin_session("here", 1, Duration::from_secs(30))
+            .await
+            .unwrap();
+        let rooms = Arc::new(Rooms {
+            store: store.clone(),
+            session: begun.session.id,
+            agent: parking_lot::Mutex::new(echo()),
+            status: parking_lot::Mutex::new(HealthStatus::Healthy),
+            facts,
+        });
+        let (readiness, ready) = watch::channel(Readiness {
+            started: true,
+            draining: false,
+        });
+        let (close, closing) = closing();
+        let handles = Handles {
+            agents: rooms.clone(),
+            work: rooms.clone(),
+            health: rooms.clone(),
+            recovery: rooms.clone(),
+            facts: rooms.clone(),
+            records: store.clone(),
+            artifacts: Artifacts::open(scratch.path()).unwrap(),
+            limits: Limits {
+                artifact_bytes: 1000,
+                ..Limits::default()
+            },
+            readiness: ready,
+            closing: closing.clone(),
+            about: VersionInfo {
+                version: "0.0.0".to_owned(),
+                environment: "testing".to_owned(),
+                pid: 1,
+                node: "here".to_owned(),
+                started_at: NOW,
+                ports: Ports {
+                    http: 5000,
+                    metrics: 8000,
+                },
+            },
+            config: json!({"security": {"jwt": {"secret": "…"}}}),
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = Server::start(listener, routes(handles), MAX_CONNECTIONS, closing).unwrap();
+        Self {
+            rooms,
+            store,
+            readiness,
+            close,
+            server,
+            client: Client::builder(TokioExecutor::new()).build_http(),
+            _scratch: scratch,
+        }
+    }
+
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.server.address())
+    }
+
+    pub(super) async fn send(&self, request: Request<Full<Bytes>>) -> Heard {
+        let response = self.client.request(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        Heard {
+            status: parts.status,
+            headers: parts.headers,
+            bytes,
+        }
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Heard {
+        self.ask(Method::GET, path, &[("accept", "application/json")], "")
+            .await
+    }
+
+    pub(super) async fn post(&self, path: &str, body: &str) -> Heard {
+        self.ask(
+            Method::POST,
+            path,
+            &[("content-type", "application/json")],
+            body,
+        )
+        .await
+    }
+
+    pub(super) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Heard {
+        let mut request = Request::builder().method(method).uri(self.url(path));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.send(request.body(Full::from(body.to_owned())).unwrap())
+            .await
+    }
+}

@@ -1,0 +1,89 @@
+//! Claims about what stays open: events as they come, and waiting callers at drain.
+
+use std::time::Duration;
+
+use hyper::Method;
+
+use super::house::House;
+use crate::client::{Client, Download};
+
+/// Reads until `wanted` came.
+async fn until(stream: &mut Download, wanted: &str) -> String {
+    let mut text = String::new();
+    while !text.contains(wanted) {
+        let piece = tokio::time::timeout(Duration::from_secs(10), stream.next()).await;
+        let piece = piece.expect(&text).unwrap().expect("the stream has ended");
+        assert!(text.len() < 1 << 20, "{text}");
+        text.push_str(&String::from_utf8_lossy(&piece));
+    }
+    text
+}
+
+#[tokio::test]
+async fn events_come_as_they_happen_and_are_replayed_after_a_position() {
+    let house = House::open().await;
+    let client = Client::new(&house.url(""), None).unwrap();
+    let mut live = client
+        .events(vec![("types", "task.*".to_owned())])
+        .await
+        .unwrap();
+    house.post("/api/v1/tasks", "{\"agent\":\"echo\"}").await;
+    let text = until(&mut live, "event:task.created").await;
+    assert!(text.contains("id:") && text.contains("data:{"), "{text}");
+
+    let mut again = client
+        .events(vec![("after", "0".to_owned())])
+        .await
+        .unwrap();
+    until(&mut again, "event:task.created").await;
+    house.close.now();
+    while live.next().await.unwrap().is_some() {}
+    assert_eq!(house.server.drained(Duration::from_secs(5)).await, 0);
+}
+
+#[tokio::test]
+async fn a_page_of_events_holds_the_latest_oldest_first() {
+    let house = House::open().await;
+    for _ in 0..3 {
+        house.post("/api/v1/tasks", "{\"agent\":\"echo\"}").await;
+    }
+    let page = house.get("/api/v1/events?limit=2").await.json();
+    let seqs: Vec<i64> = page["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| event["seq"].as_i64().unwrap())
+        .collect();
+    let all = house.get("/api/v1/events?after=0").await.json();
+    let last = all["items"].as_array().unwrap().last().unwrap()["seq"]
+        .as_i64()
+        .unwrap();
+    assert!(seqs[0] < seqs[1] && seqs[1] == last, "{seqs:?} {last}");
+    let first = house.get("/api/v1/events?after=0&limit=1").await;
+    assert_eq!(first.json()["has_more"], true);
+    assert!(first.header("link").contains("cursor="));
+}
+
+#[tokio::test]
+async fn who_waits_at_drain_is_told_to_come_back() {
+    let house = House::open().await;
+    let id = house
+        .post("/api/v1/tasks", "{\"agent\":\"echo\"}")
+        .await
+        .json()["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let path = format!("/api/v1/tasks/{id}?wait=30s");
+    let waiting = house.ask(Method::GET, &path, &[], "");
+    let told = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        house.close.now();
+    };
+    let (heard, ()) = tokio::join!(waiting, told);
+    assert_eq!(
+        (heard.status.as_u16(), &heard.json()["code"]),
+        (503, &"draining".into())
+    );
+    assert_eq!(heard.header("retry-after"), "5");
+}
