@@ -9,6 +9,7 @@
 mod agents;
 mod config;
 mod context;
+mod db;
 
 mod events;
 pub mod exit;
@@ -73,6 +74,8 @@ enum Command {
     Messages(records::Messages),
     /// Figures of the past
     Metrics(records::Metrics),
+    /// The database, with or without a running daemon
+    Db(Box<db::Args>),
     /// The configuration, without a running daemon
     Config(config::Args),
     /// The version of this binary and of the daemon
@@ -143,6 +146,7 @@ async fn dispatch(mut context: Context, command: Command) -> Result<ExitCode, Fa
         Command::Messages(command) => records::messages(context, command).await?,
         Command::Metrics(args) => records::metrics(context, args).await?,
 
+        Command::Db(args) => db::run(context, *args).await?,
         Command::Config(args) => config::run(context, args)?,
         Command::Version => version(context).await?,
         Command::Serve(_) | Command::Completion { .. } => {}

@@ -27,6 +27,7 @@ mod problem;
 mod queues;
 mod recovery;
 mod reply;
+mod rooms;
 mod router;
 mod serve;
 mod tasks;

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use serde_json::json;
 
 use super::context::Context;
 use super::exit::{Failure, UNHEALTHY};
@@ -39,6 +40,9 @@ pub(super) enum Recovery {
     Run {
         /// The action
         name: String,
+        /// For this check, where it answers several
+        #[arg(long)]
+        check: Option<String>,
     },
     /// The runs there were, the newest first
     History {
@@ -80,9 +84,10 @@ pub(super) async fn recovery(context: &Context, command: Recovery) -> Result<Exi
             filter.extend(action.map(|action| ("action", action)));
             out.list(&client.list("recovery/runs", filter).await?, "id", RUNS)?;
         }
-        Recovery::Run { name } => {
+        Recovery::Run { name, check } => {
+            let body = check.map(|check| json!({"check": check}));
             let answer = client
-                .command("recovery/actions", &name, "run", None)
+                .command("recovery/actions", &name, "run", body)
                 .await?;
             out.object(&answer, "id", all_fields)?;
             if answer.value["outcome"] == "failed" {

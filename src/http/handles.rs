@@ -92,8 +92,8 @@ pub trait Health: Send + Sync {
 pub trait Recovery: Send + Sync {
     /// All actions, with what they wait for and when they last ran.
     fn actions(&self) -> Answer<'_, Vec<serde_json::Value>>;
-    /// Runs one now; 404 with the nearest name.
-    fn run<'a>(&'a self, action: &'a str) -> Answer<'a, RecoveryRun>;
+    /// Runs one now, for its own check or the one named; 404 with the nearest name.
+    fn run<'a>(&'a self, action: &'a str, check: Option<&'a str>) -> Answer<'a, RecoveryRun>;
 }
 
 /// New journal entries.

@@ -1,9 +1,10 @@
 //! `/api/v1/recovery/…`: what is done by itself about what is critical, and what was done.
 
+use serde::Deserialize;
+
 use super::call::Call;
 use super::reply;
 use super::router::Outcome;
-use super::tasks::Nothing;
 
 /// `GET /api/v1/recovery/actions`
 pub(super) async fn actions(call: Call) -> Outcome {
@@ -24,9 +25,18 @@ pub(super) async fn runs(call: Call) -> Outcome {
     reply::page(&call.path, query, &page)
 }
 
+/// `:run`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Run {
+    /// The check it answers, where it answers several.
+    check: Option<String>,
+}
+
 /// `POST /api/v1/recovery/actions/{name}:run`
 pub(super) async fn run(mut call: Call) -> Outcome {
-    let Nothing {} = call.json_or_default().await?;
+    let Run { check } = call.json_or_default().await?;
     let name = call.text();
-    reply::json(&call.handles.recovery.run(&name).await?)
+    let run = call.handles.recovery.run(&name, check.as_deref()).await?;
+    reply::json(&run)
 }

@@ -78,10 +78,14 @@ pub struct InstanceView {
     pub uptime_ms: Option<u64>,
     /// Restarts of this replica since the daemon's start.
     pub restarts: u64,
+    /// Errors in this life.
+    pub errors: u64,
+    /// Tasks it held when it last showed a sign.
+    pub running: u64,
+    /// When its next life begins, if it waits for that.
+    pub next_at: Option<Timestamp>,
     /// How its last life ended.
     pub last_reason: Option<String>,
-    /// Tasks it holds.
-    pub tasks: Vec<crate::domain::ids::TaskId>,
 }
 
 /// How an agent is doing.

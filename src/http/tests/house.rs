@@ -207,7 +207,7 @@ impl Recovery for Rooms {
             json!({"name": "restart_echo", "when": "agent.echo"}),
         ]))
     }
-    fn run<'a>(&'a self, action: &'a str) -> Answer<'a, RecoveryRun> {
+    fn run<'a>(&'a self, action: &'a str, _check: Option<&'a str>) -> Answer<'a, RecoveryRun> {
         let run = RecoveryRun {
             id: RecoveryRunId::from_bytes([1; 16]),
             action: action.to_owned(),

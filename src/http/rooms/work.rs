@@ -1,0 +1,77 @@
+//! The dispatcher.
+
+use std::time::Duration;
+
+use futures_util::FutureExt;
+
+use crate::actors::dispatcher::{DispatchError, DispatcherHandle};
+use crate::domain::ids::{TaskId, WorkflowId};
+use crate::domain::task::{NewTask, Task};
+use crate::domain::workflow::{NewWorkflow, Workflow};
+use crate::http::handles::{Answer, Work};
+use crate::http::problem::Problem;
+use crate::http::workflows::faulty;
+
+/// Boxes a call whose error becomes a problem.
+macro_rules! answer {
+    ($call:expr) => {
+        async move { Ok($call.await?) }.boxed()
+    };
+}
+
+impl Work for DispatcherHandle {
+    fn submit(&self, task: NewTask) -> Answer<'_, (Task, bool)> {
+        async move {
+            let submitted = Self::submit(self, task).await?;
+            Ok((submitted.task, submitted.existing))
+        }
+        .boxed()
+    }
+
+    fn task_wait(&self, id: TaskId, at_most: Duration) -> Answer<'_, Task> {
+        answer!(Self::task_wait(self, id, at_most))
+    }
+
+    fn cancel_task(&self, id: TaskId, reason: String) -> Answer<'_, Task> {
+        answer!(Self::cancel_task(self, id, &reason))
+    }
+
+    fn retry_task(&self, id: TaskId) -> Answer<'_, Task> {
+        answer!(Self::retry_task(self, id))
+    }
+
+    fn run_workflow(&self, workflow: NewWorkflow) -> Answer<'_, (Workflow, bool)> {
+        answer!(Self::run_workflow(self, workflow))
+    }
+
+    fn workflow_wait(&self, id: WorkflowId, at_most: Duration) -> Answer<'_, Workflow> {
+        answer!(Self::workflow_wait(self, id, at_most))
+    }
+
+    fn cancel_workflow(&self, id: WorkflowId, reason: String) -> Answer<'_, Workflow> {
+        answer!(Self::cancel_workflow(self, id, &reason))
+    }
+
+    fn retry_workflow(&self, id: WorkflowId) -> Answer<'_, Workflow> {
+        answer!(Self::retry_workflow(self, id))
+    }
+}
+
+impl From<DispatchError> for Problem {
+    fn from(error: DispatchError) -> Self {
+        let detail = error.to_string();
+        match error {
+            DispatchError::UnknownTarget { kind, .. } => {
+                let code = format!("{kind}_not_found");
+                Self::new(hyper::StatusCode::NOT_FOUND, code, &detail)
+                    .at(format!("#/{kind}"), detail)
+            }
+            DispatchError::QueueFull { .. } => Self::queue_full(detail),
+            DispatchError::Draining => Self::draining(),
+            DispatchError::Definition(faults) => faulty(&faults),
+            DispatchError::Overloaded => Self::unavailable(detail),
+            DispatchError::NoAnswer => Self::deadline_exceeded(detail),
+            DispatchError::Store(error) => error.into(),
+        }
+    }
+}
