@@ -11,4 +11,5 @@ pub mod pool;
 pub mod runner;
 #[cfg(test)]
 mod testing;
+pub mod supervisor;
 pub mod work;

@@ -1,0 +1,319 @@
+//! A life has ended: record it, judge it, and see to what follows.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::Supervisor;
+use super::outside::Kept;
+use super::replica::{Hold, LastEnd, Running, Then};
+use super::timers::Due;
+use super::tree::Slot;
+use crate::clock;
+use crate::domain::agent::{AgentState, Verdict};
+use crate::domain::exit::ExitReason;
+use crate::domain::ids::CrashId;
+use crate::domain::record::Crash;
+use crate::domain::restart::{Death, GiveUp, Rules, Sequel};
+
+/// A life that has just ended.
+#[derive(Debug)]
+pub(super) struct End {
+    reason: ExitReason,
+    generation: u64,
+    /// Since it began.
+    age: Duration,
+    /// Since it was ready; zero if it never was.
+    uptime: Duration,
+    /// The life as it was; what is left of its runner if that goes on with another life.
+    was: Box<Running>,
+    in_place: bool,
+}
+
+impl Supervisor {
+    /// A runner reports the end of a life. Ends of lives that are known to be over change nothing.
+    pub(super) fn on_exited(&mut self, slot: Slot, generation: u64, reason: ExitReason) {
+        let current = self
+            .tree
+            .replica(slot)
+            .is_some_and(|replica| replica.is_in(generation));
+        if !current {
+            return;
+        }
+        let Some(end) = self.take_end(slot, reason) else {
+            return;
+        };
+        self.record_end(slot, &end);
+        let told = end.was.ending.map(|ending| ending.then);
+        if end.in_place {
+            self.go_on_in_place(slot, &end);
+        }
+        let regrouping = self.tree.agents[slot.agent].replicas[slot.index].hold == Hold::Group;
+        match told {
+            // It took its leave just before that was revoked; the order stands for its next life.
+            Some(_) if end.in_place => self.repeat_order(slot),
+            _ if regrouping => self.after_ordered_end(slot, Then::Rejoin),
+            Some(then) => self.after_ordered_end(slot, then),
+            None => self.after_death(slot, &end),
+        }
+    }
+
+    /// Takes the ended life out of its replica.
+    fn take_end(&mut self, slot: Slot, reason: ExitReason) -> Option<End> {
+        let now = Instant::now();
+        let replica = self.tree.replica_mut(slot)?;
+        let mut was = replica.life.take()?;
+        let generation = replica.generation;
+        let forced = matches!(reason, ExitReason::Killed | ExitReason::Shutdown);
+        let reason = was.cause.take().filter(|_| forced).unwrap_or(reason);
+        replica.last = Some(Box::new(LastEnd {
+            reason: reason.clone(),
+            at: clock::now(),
+        }));
+        Some(End {
+            reason,
+            generation,
+            age: now.saturating_duration_since(was.begun),
+            uptime: was.ready.as_ref().map_or(Duration::ZERO, |(since, _)| {
+                now.saturating_duration_since(*since)
+            }),
+            in_place: was.grant.generation() > generation,
+            was,
+        })
+    }
+
+    /// Tells everybody who has to know.
+    fn record_end(&self, slot: Slot, end: &End) {
+        let instance = self.tree.instance(slot);
+        if let Some(work) = &self.outside.work {
+            work.agent_gone(&instance, end.generation, &end.reason);
+        }
+        if end.was.pid.is_some() {
+            self.outside.keep(|| Kept::Ended {
+                instance: instance.clone(),
+                generation: end.generation,
+            });
+        }
+        let told = end.was.ending.is_some() && end.reason == ExitReason::Killed;
+        if end.reason.is_normal() || told {
+            return;
+        }
+        self.outside.fact("agent.crashed", &instance, || {
+            json!({
+                "generation": end.generation,
+                "reason": end.reason.label(),
+                "message": end.reason.to_string(),
+                "uptime_ms": millis(end.uptime),
+            })
+        });
+        self.outside
+            .keep(|| Kept::Crash(Box::new(self.black_box(slot, end))));
+    }
+
+    fn black_box(&self, slot: Slot, end: &End) -> Crash {
+        let shown = end.was.evidence.as_deref();
+        let instance = self.tree.instance(slot);
+        Crash {
+            id: CrashId::from_bytes(clock::new_id()),
+            agent: instance.agent,
+            index: instance.index,
+            generation: end.generation,
+            reason: end.reason.clone(),
+            signature: end.reason.signature(),
+            at: clock::now(),
+            uptime_ms: millis(end.age),
+            tasks: shown
+                .map(|shown| shown.open_tasks.clone())
+                .unwrap_or_default(),
+            log: shown.map(|shown| shown.log.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// The runner has begun another life by itself.
+    fn go_on_in_place(&mut self, slot: Slot, end: &End) {
+        let life = Running {
+            ending: end.was.ending,
+            ..Running::new(
+                end.was.control.clone(),
+                end.was.grant.clone(),
+                end.was.place.clone(),
+            )
+        };
+        let replica = &mut self.tree.agents[slot.agent].replicas[slot.index];
+        replica.generation += 1;
+        replica.state = AgentState::Starting;
+        replica.life = Some(Box::new(life));
+    }
+
+    /// A life ended that was told to.
+    fn after_ordered_end(&mut self, slot: Slot, then: Then) {
+        let replica = &mut self.tree.agents[slot.agent].replicas[slot.index];
+        replica.state = AgentState::Pending;
+        match then {
+            Then::AsWanted => self.reconcile_agent(slot.agent),
+            Then::GivesUp(why) => self.give_up(slot, why),
+            Then::Rejoin => {
+                self.reconcile(slot);
+                self.advance_plans(slot.agent);
+            }
+        }
+        self.advance_shutdown();
+    }
+
+    /// A life ended that was not told to.
+    fn after_death(&mut self, slot: Slot, end: &End) {
+        let sequel = self.judge(slot, end);
+        match (sequel, end.in_place) {
+            (Sequel::Again { .. }, true) => {
+                self.life_began(slot);
+                self.restarted(slot);
+            }
+            (Sequel::Again { after }, false) => self.restart(slot, after),
+            (Sequel::GivesUp(why), true) => self.begin_ending(slot, Then::GivesUp(why)),
+            (Sequel::GivesUp(why), false) => self.give_up(slot, why),
+            (Sequel::Over, _) => self.ended_for_good(slot, Hold::Done(end.reason.is_normal())),
+            (Sequel::Fatal, _) => self.failed(slot, "an exit code that is never retried"),
+        }
+        self.keep_budget(slot);
+        self.advance_shutdown();
+    }
+
+    /// What follows, by the replica's ledger or its group's.
+    fn judge(&mut self, slot: Slot, end: &End) -> Sequel {
+        let death = Death {
+            reason: &end.reason,
+            uptime: end.uptime,
+            now: self.span(),
+            chance: self.draw(),
+        };
+        let sharing = self.sharing_group(slot.agent);
+        let agent = &mut self.tree.agents[slot.agent];
+        let rules = Rules {
+            rule: &agent.rule,
+            policy: &agent.spec.restart,
+            group: &agent.rules,
+        };
+        match sharing {
+            Some((group, _)) => self.tree.groups[group].ledger.judge(&death, &rules),
+            None => agent.replicas[slot.index].ledger.judge(&death, &rules),
+        }
+    }
+
+    /// A life is to follow in a new runner.
+    fn restart(&mut self, slot: Slot, after: Duration) {
+        if let Some((group, unit)) = self.sharing_group(slot.agent) {
+            return self.restart_units(group, unit, after);
+        }
+        if after.is_zero() {
+            let wanted = &mut self.tree.agents[slot.agent].replicas[slot.index];
+            wanted.state = AgentState::Pending;
+            self.start_again(slot);
+            return;
+        }
+        let due = Instant::now() + after;
+        let replica = &mut self.tree.agents[slot.agent].replicas[slot.index];
+        replica.state = AgentState::Backoff;
+        replica.due = Some(due);
+        self.timers.set(due, Due::Rest(slot));
+        self.outside.fact(
+            "agent.backoff",
+            self.tree.instance(slot),
+            || json!({"delay_ms": millis(after)}),
+        );
+    }
+
+    /// Starts the life after a crash, which waits for nobody but an operator's wish.
+    pub(super) fn start_again(&mut self, slot: Slot) {
+        self.reconcile(slot);
+        let replica = &self.tree.agents[slot.agent].replicas[slot.index];
+        if replica.life.is_some() {
+            self.restarted(slot);
+        }
+    }
+
+    /// A life has followed a crash.
+    pub(super) fn restarted(&mut self, slot: Slot) {
+        let leave = self.leave(slot);
+        let replica = &mut self.tree.agents[slot.agent].replicas[slot.index];
+        replica.restarts += 1;
+        let (generation, restarts) = (replica.generation, replica.restarts);
+        if let Some(life) = &replica.life {
+            life.grant.refill(leave);
+        }
+        let reason = replica.last.as_ref().map_or("", |last| last.reason.label());
+        self.outside.fact(
+            "agent.restarted",
+            self.tree.instance(slot),
+            || json!({"generation": generation, "restarts": restarts, "reason": reason}),
+        );
+    }
+
+    /// No life follows, and none is missed.
+    fn ended_for_good(&mut self, slot: Slot, hold: Hold) {
+        let replica = &mut self.tree.agents[slot.agent].replicas[slot.index];
+        replica.hold = hold;
+        replica.state = AgentState::Pending;
+        self.reconcile_agent(slot.agent);
+        self.wake_dependents(slot.agent);
+    }
+
+    /// No life follows, and one is missed.
+    pub(super) fn failed(&mut self, slot: Slot, why: &str) {
+        let replica = &mut self.tree.agents[slot.agent].replicas[slot.index];
+        replica.hold = Hold::Failed;
+        replica.state = AgentState::Failed;
+        replica.due = None;
+        self.close(slot);
+        tracing::error!(agent = %self.tree.instance(slot), why, "agent failed");
+        self.outside.fact(
+            "agent.failed",
+            self.tree.instance(slot),
+            || json!({"why": why}),
+        );
+        self.watch_critical(slot.agent);
+    }
+
+    /// A replica rests in quarantine.
+    pub(super) fn quarantine(&mut self, slot: Slot, why: GiveUp) {
+        let rules = self.tree.agents[slot.agent].rules.clone();
+        let replica = &mut self.tree.agents[slot.agent].replicas[slot.index];
+        let rest = replica.ledger.quarantine(&rules);
+        let due = Instant::now() + rest;
+        replica.state = AgentState::Quarantined;
+        replica.due = Some(due);
+        self.timers.set(due, Due::Rest(slot));
+        self.close(slot);
+        self.quarantined(slot, why, rest);
+    }
+
+    /// Says so.
+    pub(super) fn quarantined(&mut self, slot: Slot, why: GiveUp, rest: Duration) {
+        let instance = self.tree.instance(slot);
+        tracing::warn!(agent = %instance, why = why.as_str(), rest_ms = millis(rest), "agent quarantined");
+        self.outside.fact(
+            "agent.quarantined",
+            instance,
+            || json!({"why": why.as_str(), "rest_ms": millis(rest)}),
+        );
+        self.watch_critical(slot.agent);
+    }
+
+    /// Ends a life by force, for a reason that its end is reported with.
+    pub(super) fn condemn(&mut self, slot: Slot, cause: ExitReason) {
+        let generation = self.tree.agents[slot.agent].replicas[slot.index].generation;
+        let Some(life) = self.life_mut(slot) else {
+            return;
+        };
+        life.cause = Some(cause);
+        life.verdict = Verdict::Dead;
+        life.grant.revoke();
+        life.control.kill();
+        let over = Instant::now() + super::KILL_GRACE;
+        self.timers.set(over, Due::KillOver(slot, generation));
+    }
+}
+
+pub(super) fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,280 @@
+//! The way to the supervisor for everybody else: addresses, deadlines and mailbox errors end here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+
+use super::commands::{
+    AskForSign, GetAgent, GetAgents, GetTree, PauseAgent, RestartAgent, ScaleAgent, StartAgent,
+    StopAgent,
+};
+use super::outside::SupervisorRecords;
+use super::shutdown::{ShutDown, ShutdownReport, ShutdownSpans};
+use super::status::{AgentStatus, TreeNode};
+use super::{Escalated, KILL_GRACE, Supervisor};
+use crate::actors::life::Evidence;
+use crate::actors::runner::{Address, AskError};
+use crate::domain::agent::{AgentTarget, Desired};
+use crate::domain::name::Name;
+use crate::persistence::StoreError;
+
+/// How long the supervisor may take to answer.
+pub const ANSWER_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long an agent may take to show a sign when somebody asks.
+pub const SIGN_DEADLINE: Duration = Duration::from_secs(3);
+
+/// Replicas that may be asked for.
+pub const MAX_REPLICAS: u32 = 1_000;
+
+/// Why the supervisor did not do what was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SupervisorError {
+    /// No agent or replica of that name.
+    #[error("agent '{name}' does not exist{}", .nearest.as_ref().map(|name| format!("; did you mean '{name}'?")).unwrap_or_default())]
+    NotFound {
+        /// What was asked for.
+        name: String,
+        /// The nearest there is.
+        nearest: Option<String>,
+    },
+    /// It has no life to ask.
+    #[error("agent '{agent}' has no running replica")]
+    NotRunning {
+        /// The agent.
+        agent: Name,
+    },
+    /// What was asked is impossible in the present state.
+    #[error("{0}")]
+    Conflict(String),
+    /// What was asked can never be.
+    #[error("{0}")]
+    Invalid(String),
+    /// Too many requests wait; nothing was done.
+    #[error("the supervisor is busy; try again")]
+    Busy,
+    /// The daemon is going down; nothing was done.
+    #[error("the supervisor has ended")]
+    Unavailable,
+    /// No answer in time; what was asked may have been done.
+    #[error("the supervisor did not answer in time")]
+    Timeout,
+    /// It was done, but could not be written down: a restart of the daemon forgets it.
+    #[error("done, but not kept over a restart: {0}")]
+    NotKept(String),
+}
+
+impl From<AskError> for SupervisorError {
+    fn from(refused: AskError) -> Self {
+        match refused {
+            AskError::Full => Self::Busy,
+            AskError::Closed => Self::Unavailable,
+            AskError::Timeout | AskError::Died => Self::Timeout,
+        }
+    }
+}
+
+impl From<StoreError> for SupervisorError {
+    fn from(refused: StoreError) -> Self {
+        Self::NotKept(refused.to_string())
+    }
+}
+
+type Result<T> = std::result::Result<T, SupervisorError>;
+
+/// The way to the supervisor. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct SupervisorHandle {
+    pub(super) address: Address<Supervisor>,
+    pub(super) records: Option<Arc<dyn SupervisorRecords>>,
+    pub(super) outcome: watch::Receiver<Option<Escalated>>,
+}
+
+impl SupervisorHandle {
+    /// Every agent.
+    ///
+    /// # Errors
+    /// If the supervisor does not answer.
+    pub async fn agents(&self) -> Result<Vec<AgentStatus>> {
+        Ok(self.address.ask(GetAgents, ANSWER_DEADLINE).await?)
+    }
+
+    /// One agent.
+    ///
+    /// # Errors
+    /// If there is none, or the supervisor does not answer.
+    pub async fn agent(&self, name: &Name) -> Result<AgentStatus> {
+        self.address
+            .ask(GetAgent(name.clone()), ANSWER_DEADLINE)
+            .await?
+    }
+
+    /// The tree of groups and agents.
+    ///
+    /// # Errors
+    /// If the supervisor does not answer.
+    pub async fn tree(&self) -> Result<TreeNode> {
+        Ok(self.address.ask(GetTree, ANSWER_DEADLINE).await?)
+    }
+
+    /// Runs an agent, or one replica; forgets its deaths.
+    ///
+    /// # Errors
+    /// If there is none, or the supervisor does not answer, or it could not be kept.
+    pub async fn start(&self, target: AgentTarget) -> Result<AgentStatus> {
+        let status = self
+            .address
+            .ask(StartAgent(target.clone()), ANSWER_DEADLINE)
+            .await??;
+        self.keep_desired(&target, Some(Desired::Running)).await?;
+        Ok(status)
+    }
+
+    /// Keeps an agent down, or one replica. That of a whole agent is kept over restarts.
+    ///
+    /// # Errors
+    /// If there is none, or the supervisor does not answer, or it could not be kept.
+    pub async fn stop(&self, target: AgentTarget) -> Result<AgentStatus> {
+        let status = self
+            .address
+            .ask(StopAgent(target.clone()), ANSWER_DEADLINE)
+            .await??;
+        self.keep_desired(&target, Some(Desired::Stopped)).await?;
+        Ok(status)
+    }
+
+    /// Ends an agent, or one replica, and runs it again.
+    ///
+    /// # Errors
+    /// If there is none, or the supervisor does not answer, or it could not be kept.
+    pub async fn restart(&self, target: AgentTarget) -> Result<AgentStatus> {
+        let status = self
+            .address
+            .ask(RestartAgent(target.clone()), ANSWER_DEADLINE)
+            .await??;
+        self.keep_desired(&target, Some(status.desired)).await?;
+        Ok(status)
+    }
+
+    /// Gives an agent no new task; what it holds goes on.
+    ///
+    /// # Errors
+    /// If there is none or it is stopped, or the supervisor does not answer, or it could not be
+    /// kept.
+    pub async fn pause(&self, name: &Name) -> Result<AgentStatus> {
+        self.set_paused(name, true).await
+    }
+
+    /// Gives an agent tasks again.
+    ///
+    /// # Errors
+    /// If there is none or it is stopped, or the supervisor does not answer, or it could not be
+    /// kept.
+    pub async fn resume(&self, name: &Name) -> Result<AgentStatus> {
+        self.set_paused(name, false).await
+    }
+
+    async fn set_paused(&self, name: &Name, paused: bool) -> Result<AgentStatus> {
+        let agent = name.clone();
+        let status = self
+            .address
+            .ask(PauseAgent { agent, paused }, ANSWER_DEADLINE)
+            .await??;
+        if let Some(records) = &self.records {
+            records
+                .keep_desired(name.clone(), Some(status.desired))
+                .await?;
+        }
+        Ok(status)
+    }
+
+    /// Runs so many replicas.
+    ///
+    /// # Errors
+    /// If there is no such agent or the number is too large, or the supervisor does not answer, or
+    /// it could not be kept.
+    pub async fn scale(&self, name: &Name, replicas: u32) -> Result<AgentStatus> {
+        if replicas > MAX_REPLICAS {
+            let said = format!("{replicas} replicas are too many; {MAX_REPLICAS} at most");
+            return Err(SupervisorError::Invalid(said));
+        }
+        let agent = name.clone();
+        let status = self
+            .address
+            .ask(ScaleAgent { agent, replicas }, ANSWER_DEADLINE)
+            .await??;
+        if let Some(records) = &self.records {
+            records.keep_replicas(name.clone(), Some(replicas)).await?;
+        }
+        Ok(status)
+    }
+
+    /// The last log lines of a replica (the first that lives unless one is named), oldest first.
+    ///
+    /// # Errors
+    /// If there is none, it has no life, or nobody answers.
+    pub async fn logs(&self, target: &AgentTarget, tail: usize) -> Result<Vec<String>> {
+        let mut log = self.sign(target.clone()).await?.log;
+        Ok(log.split_off(log.len().saturating_sub(tail)))
+    }
+
+    /// Asks an agent for a sign of life.
+    ///
+    /// # Errors
+    /// If there is none, it has no life, or nobody answers.
+    pub async fn probe(&self, name: &Name) -> Result<Evidence> {
+        let target = AgentTarget {
+            agent: name.clone(),
+            index: None,
+        };
+        self.sign(target).await
+    }
+
+    async fn sign(&self, target: AgentTarget) -> Result<Evidence> {
+        let agent = target.agent.clone();
+        let sign = self
+            .address
+            .ask(AskForSign(target), ANSWER_DEADLINE)
+            .await??;
+        match tokio::time::timeout(SIGN_DEADLINE, sign).await {
+            Ok(Ok(evidence)) => Ok(evidence),
+            Ok(Err(_)) => Err(SupervisorError::NotRunning { agent }),
+            Err(_) => Err(SupervisorError::Timeout),
+        }
+    }
+
+    /// Ends every agent, within the given spans.
+    ///
+    /// # Errors
+    /// If the supervisor has ended, or does not come to an end in time.
+    pub async fn shutdown(&self, spans: ShutdownSpans) -> Result<ShutdownReport> {
+        let (done, waiting) = oneshot::channel();
+        let asked = self.address.report(ShutDown { spans, done });
+        asked.map_err(|_| SupervisorError::Unavailable)?;
+        let longest = spans.drain + spans.stop + KILL_GRACE + ANSWER_DEADLINE;
+        match tokio::time::timeout(longest, waiting).await {
+            Ok(Ok(report)) => Ok(report),
+            Ok(Err(_)) => Err(SupervisorError::Unavailable),
+            Err(_) => Err(SupervisorError::Timeout),
+        }
+    }
+
+    /// Resolves when the supervisor gives up: the daemon has to end with exit code 70.
+    pub async fn escalated(&self) -> Escalated {
+        let mut outcome = self.outcome.clone();
+        match outcome.wait_for(Option::is_some).await {
+            Ok(escalated) => escalated
+                .clone()
+                .unwrap_or_else(Escalated::supervisor_ended),
+            Err(_) => Escalated::supervisor_ended(),
+        }
+    }
+
+    async fn keep_desired(&self, target: &AgentTarget, desired: Option<Desired>) -> Result<()> {
+        if let (Some(records), None) = (&self.records, target.index) {
+            records.keep_desired(target.agent.clone(), desired).await?;
+        }
+        Ok(())
+    }
+}

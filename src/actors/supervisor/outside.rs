@@ -1,0 +1,115 @@
+//! What the supervisor tells the rest of the house: facts, records, and who can take work.
+//!
+//! All of it is optional, so that a library user supervises a hundred thousand actors without a
+//! journal or a database. No call blocks.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+
+use crate::actors::work::WorkSink;
+use crate::clock;
+use crate::domain::agent::{Desired, InstanceId};
+use crate::domain::event::NewEvent;
+use crate::domain::name::Name;
+use crate::domain::record::{Crash, RestartBudget};
+use crate::persistence::StoreError;
+
+/// Takes facts; the journal does. Never blocks.
+pub trait Facts: Send + Sync + Debug {
+    /// Something has happened.
+    fn record(&self, event: NewEvent);
+}
+
+/// Something of the supervisor's that is kept over restarts of the daemon.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Kept {
+    /// The highest generation of an agent, and its restarts; the latest replaces earlier ones.
+    Generation {
+        /// The agent.
+        agent: Name,
+        /// The highest generation of any of its lives.
+        generation: u64,
+        /// Restarts so far.
+        restarts_total: u64,
+    },
+    /// A budget; the latest replaces earlier ones of its owner.
+    Budget(RestartBudget),
+    /// The black box of an abnormal end.
+    Crash(Box<Crash>),
+    /// A life's process exists.
+    Spawned {
+        /// The replica.
+        instance: InstanceId,
+        /// Which life.
+        generation: u64,
+        /// The process.
+        pid: u32,
+        /// Its start time in clock ticks since boot.
+        start_ticks: u64,
+    },
+    /// A life that had a process has ended.
+    Ended {
+        /// The replica.
+        instance: InstanceId,
+        /// Which life.
+        generation: u64,
+    },
+}
+
+/// Keeps what the next daemon has to know.
+pub trait SupervisorRecords: Send + Sync + Debug {
+    /// Keeps a record soon. Never blocks.
+    fn keep(&self, record: Kept);
+    /// Keeps what an operator asked an agent to be; resolves when it is safe.
+    fn keep_desired(
+        &self,
+        agent: Name,
+        desired: Option<Desired>,
+    ) -> BoxFuture<'static, Result<(), StoreError>>;
+    /// Keeps how many replicas an operator asked for; resolves when it is safe.
+    fn keep_replicas(
+        &self,
+        agent: Name,
+        replicas: Option<u32>,
+    ) -> BoxFuture<'static, Result<(), StoreError>>;
+}
+
+/// Whom the supervisor tells; nobody unless set.
+#[derive(Debug, Clone, Default)]
+pub struct Outside {
+    /// Takes facts.
+    pub facts: Option<Arc<dyn Facts>>,
+    /// Keeps records.
+    pub records: Option<Arc<dyn SupervisorRecords>>,
+    /// Hears who can take work.
+    pub work: Option<Arc<dyn WorkSink>>,
+}
+
+impl Outside {
+    /// Records a fact; `data` is made only if somebody listens.
+    pub(super) fn fact(
+        &self,
+        kind: &'static str,
+        subject: impl ToString,
+        data: impl FnOnce() -> Value,
+    ) {
+        if let Some(facts) = &self.facts {
+            facts.record(NewEvent {
+                kind,
+                subject: subject.to_string(),
+                at: clock::now(),
+                data: data(),
+            });
+        }
+    }
+
+    /// Keeps a record; `record` is made only if somebody keeps it.
+    pub(super) fn keep(&self, record: impl FnOnce() -> Kept) {
+        if let Some(records) = &self.records {
+            records.keep(record());
+        }
+    }
+}

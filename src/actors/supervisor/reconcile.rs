@@ -1,0 +1,219 @@
+//! Desired against actual: the only place that starts a life or decides that one is not wanted.
+
+use std::sync::Arc;
+
+use rand::Rng;
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::Supervisor;
+use super::outside::Kept;
+use super::replica::{Hold, Replica, Running, Then};
+use super::timers::Due;
+use super::tree::{Slot, Unit};
+use crate::actors::life::{Life, Start};
+use crate::actors::runner::Grant;
+use crate::domain::agent::{AgentState, Desired};
+use crate::domain::restart::{Rules, Strategy};
+
+impl Supervisor {
+    /// Whether a replica should have a life, now or when its rest is over.
+    fn is_wanted(&self, slot: Slot) -> bool {
+        let agent = &self.tree.agents[slot.agent];
+        let held = agent.replicas.get(slot.index).map(|replica| replica.hold);
+        self.shutdown.is_none()
+            && slot.index < agent.wanted
+            && agent.desired != Desired::Stopped
+            && matches!(held, Some(Hold::None | Hold::Group))
+    }
+
+    /// Brings every replica of an agent closer to what is wanted.
+    pub(super) fn reconcile_agent(&mut self, agent: usize) {
+        for slot in self.tree.slots(agent) {
+            self.reconcile(slot);
+        }
+        self.drop_surplus(agent);
+    }
+
+    /// Brings one replica closer to what is wanted.
+    pub(super) fn reconcile(&mut self, slot: Slot) {
+        let wanted = self.is_wanted(slot);
+        let may_start = wanted && self.tree.may_start(slot.agent);
+        let Some(replica) = self.tree.replica_mut(slot) else {
+            return;
+        };
+        let resting = matches!(
+            replica.state,
+            AgentState::Backoff | AgentState::Quarantined | AgentState::Failed
+        );
+        match (wanted, replica.life.is_some()) {
+            (true, false) if !resting => {
+                replica.state = AgentState::Pending;
+                if may_start && replica.hold == Hold::None {
+                    self.start(slot);
+                }
+            }
+            (false, true) if !replica.is_ending() => self.begin_ending(slot, Then::AsWanted),
+            (false, false) => self.rest_stopped(slot),
+            _ => {}
+        }
+    }
+
+    /// A replica without a life that is not wanted: it stands still, and callers are told.
+    fn rest_stopped(&mut self, slot: Slot) {
+        let Some(replica) = self.tree.replica_mut(slot) else {
+            return;
+        };
+        replica.due = None;
+        let failed = replica.hold == Hold::Failed;
+        let state = if failed {
+            AgentState::Failed
+        } else {
+            AgentState::Stopped
+        };
+        if replica.state == state {
+            return;
+        }
+        replica.state = state;
+        self.close(slot);
+        self.outside
+            .fact("agent.stopped", self.tree.instance(slot), || json!({}));
+    }
+
+    /// Tells those who wait for a replica that no life is coming.
+    pub(super) fn close(&mut self, slot: Slot) {
+        let instance = self.tree.instance(slot);
+        self.tree.agents[slot.agent].factory.close(&instance);
+        if let Some(replica) = self.tree.replica_mut(slot) {
+            replica.keep_mail = false;
+        }
+    }
+
+    /// Removes replicas beyond those wanted, when they have ended.
+    fn drop_surplus(&mut self, agent: usize) {
+        let agent = &mut self.tree.agents[agent];
+        while agent.replicas.len() > agent.wanted
+            && agent
+                .replicas
+                .last()
+                .is_some_and(|last| last.life.is_none())
+        {
+            if let Some(gone) = agent.replicas.pop() {
+                agent.old_restarts += gone.restarts;
+                agent.old_generation = agent.old_generation.max(gone.generation);
+            }
+        }
+    }
+
+    /// Starts a runner with a first life.
+    pub(super) fn start(&mut self, slot: Slot) {
+        let restarts = self.leave(slot);
+        let instance = self.tree.instance(slot);
+        let agent = &mut self.tree.agents[slot.agent];
+        let replica = &mut agent.replicas[slot.index];
+        let generation = replica.generation + 1;
+        let grant = Grant::new(agent.rule.clone(), generation, restarts);
+        let place = self.places.pick();
+        let life = Life {
+            instance: instance.clone(),
+            generation,
+            sink: self.sink.clone(),
+        };
+        let keep_mail = std::mem::replace(&mut replica.keep_mail, true);
+        replica.generation = generation;
+        replica.state = AgentState::Starting;
+        replica.due = None;
+        // Whatever goes wrong from here on comes as a message, never before this has returned.
+        let control = agent.factory.start(Start {
+            life,
+            grant: grant.clone(),
+            place: place.clone(),
+            keep_mail,
+        });
+        replica.life = Some(Box::new(Running::new(control, grant, place)));
+        self.life_began(slot);
+        self.wake_dependents(slot.agent);
+    }
+
+    /// A life has begun, in a new runner or in place.
+    pub(super) fn life_began(&mut self, slot: Slot) {
+        let agent = &self.tree.agents[slot.agent];
+        let generation = agent.replicas[slot.index].generation;
+        let (name, highest, restarts) = (
+            agent.spec.name.clone(),
+            agent.generation(),
+            agent.restarts(),
+        );
+        let timeout = Instant::now() + agent.spec.start_timeout;
+        self.timers
+            .set(timeout, Due::StartTimeout(slot, generation));
+        self.outside.fact(
+            "agent.starting",
+            self.tree.instance(slot),
+            || json!({"generation": generation}),
+        );
+        self.outside.keep(|| Kept::Generation {
+            agent: name,
+            generation: highest,
+            restarts_total: restarts,
+        });
+    }
+
+    /// Those who wait for an agent may be able to start now.
+    pub(super) fn wake_dependents(&mut self, agent: usize) {
+        for dependent in self.tree.agents[agent].dependents.clone() {
+            for slot in self.tree.slots(dependent) {
+                let pending = |replica: &Replica| replica.state == AgentState::Pending;
+                if self.tree.replica(slot).is_some_and(pending) {
+                    self.reconcile(slot);
+                }
+            }
+        }
+    }
+
+    /// Restarts in place that a replica may make without asking.
+    pub(super) fn leave(&self, slot: Slot) -> u32 {
+        let agent = &self.tree.agents[slot.agent];
+        if agent.rules.strategy != Strategy::OneForOne {
+            return 0;
+        }
+        let rules = Rules {
+            rule: &agent.rule,
+            policy: &agent.spec.restart,
+            group: &agent.rules,
+        };
+        agent.replicas[slot.index].ledger.leave(self.span(), &rules)
+    }
+
+    /// A backoff is over, or a quarantine: the replica gets its next life.
+    pub(super) fn rest_is_over(&mut self, slot: Slot, at: Instant) {
+        let Some(replica) = self.tree.replica_mut(slot) else {
+            return;
+        };
+        if replica.due != Some(at) || replica.life.is_some() {
+            return;
+        }
+        replica.due = None;
+        if replica.state == AgentState::Quarantined {
+            replica.ledger.begin_trial();
+        }
+        replica.state = AgentState::Pending;
+        self.start_again(slot);
+    }
+
+    /// A draw from 0 to 1.
+    pub(super) fn draw(&mut self) -> f64 {
+        self.chance.random()
+    }
+
+    /// The innermost group of an agent whose members share restarts, and the unit in it.
+    pub(super) fn sharing_group(&self, agent: usize) -> Option<(usize, usize)> {
+        let group = self.tree.agents[agent].group?;
+        let spec: &Arc<_> = &self.tree.groups[group].spec;
+        if spec.strategy == Strategy::OneForOne {
+            return None;
+        }
+        let mut units = self.tree.groups[group].units.iter();
+        Some((group, units.position(|unit| *unit == Unit::Agent(agent))?))
+    }
+}

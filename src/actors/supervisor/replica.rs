@@ -1,0 +1,179 @@
+//! One replica: where it stands, its present life, and what its deaths add up to.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::actors::life::{Evidence, LifeControl, Ready};
+use crate::actors::pool::Place;
+use crate::actors::runner::Grant;
+use crate::domain::agent::{AgentState, Verdict};
+use crate::domain::exit::ExitReason;
+use crate::domain::liveness::MissedSigns;
+use crate::domain::restart::{GiveUp, Ledger};
+use crate::domain::timestamp::Timestamp;
+
+/// Why a replica that is wanted is not started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// Nothing holds it.
+    None,
+    /// An operator stopped this replica.
+    Operator,
+    /// It has ended as its restart type allows; `true` if with success.
+    Done(bool),
+    /// It gave up for good.
+    Failed,
+    /// Its group is being restarted.
+    Group,
+}
+
+/// What follows the end of a life that was told to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Then {
+    /// Whatever is wanted by then.
+    AsWanted,
+    /// It gave up in place: what that means for it or its group.
+    GivesUp(GiveUp),
+    /// Its group goes on with its restart.
+    Rejoin,
+}
+
+/// How far the end of a life has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    Draining,
+    Stopping,
+    Killing,
+}
+
+/// A life that was told to end.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ending {
+    pub(super) stage: Stage,
+    pub(super) then: Then,
+}
+
+/// A runner and the life it runs now.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) control: Arc<dyn LifeControl>,
+    pub(super) grant: Grant,
+    pub(super) place: Place,
+    pub(super) begun: Instant,
+    pub(super) begun_at: Timestamp,
+    pub(super) ready: Option<(Instant, Ready)>,
+    pub(super) ending: Option<Ending>,
+    /// Why the supervisor ends this life by force; its end is then reported with this reason.
+    pub(super) cause: Option<ExitReason>,
+    pub(super) pid: Option<u32>,
+    pub(super) evidence: Option<Box<Evidence>>,
+    pub(super) verdict: Verdict,
+    pub(super) missed: MissedSigns,
+    pub(super) errors: u64,
+}
+
+impl Running {
+    pub(super) fn new(control: Arc<dyn LifeControl>, grant: Grant, place: Place) -> Self {
+        Self {
+            control,
+            grant,
+            place,
+            begun: Instant::now(),
+            begun_at: crate::clock::now(),
+            ready: None,
+            ending: None,
+            cause: None,
+            pid: None,
+            evidence: None,
+            verdict: Verdict::Idle,
+            missed: MissedSigns::default(),
+            errors: 0,
+        }
+    }
+
+    /// Another life has begun in the same runner.
+    pub(super) fn next_life(&mut self) {
+        self.begun = Instant::now();
+        self.begun_at = crate::clock::now();
+        self.ready = None;
+        self.cause = None;
+        self.pid = None;
+        self.evidence = None;
+        self.verdict = Verdict::Idle;
+        self.missed = MissedSigns::default();
+        self.errors = 0;
+    }
+
+    /// Tasks that it held when it last showed a sign.
+    pub(super) fn has_open_task(&self) -> bool {
+        let shown = self.evidence.as_deref();
+        shown.is_some_and(|evidence| !evidence.open_tasks.is_empty())
+    }
+}
+
+/// How the last life ended.
+#[derive(Debug, Clone)]
+pub(super) struct LastEnd {
+    pub(super) reason: ExitReason,
+    pub(super) at: Timestamp,
+}
+
+/// One replica.
+#[derive(Debug)]
+pub(super) struct Replica {
+    pub(super) state: AgentState,
+    pub(super) hold: Hold,
+    pub(super) generation: u64,
+    pub(super) restarts: u64,
+    pub(super) life: Option<Box<Running>>,
+    pub(super) ledger: Ledger,
+    /// When its backoff or quarantine is over.
+    pub(super) due: Option<Instant>,
+    /// Whether what waits in its mailbox stays for its next runner.
+    pub(super) keep_mail: bool,
+    pub(super) last: Option<Box<LastEnd>>,
+}
+
+impl Replica {
+    pub(super) fn new(generation: u64) -> Self {
+        Self {
+            state: AgentState::Pending,
+            hold: Hold::None,
+            generation,
+            restarts: 0,
+            life: None,
+            ledger: Ledger::default(),
+            due: None,
+            keep_mail: true,
+            last: None,
+        }
+    }
+
+    /// Whether its life, if any, is in this generation.
+    pub(super) fn is_in(&self, generation: u64) -> bool {
+        self.life.is_some() && self.generation == generation
+    }
+
+    /// Whether its life is told to end.
+    pub(super) fn is_ending(&self) -> bool {
+        self.life.as_ref().is_some_and(|life| life.ending.is_some())
+    }
+
+    /// Whether it has given up, for now or for good.
+    pub(super) fn has_given_up(&self) -> bool {
+        matches!(self.state, AgentState::Quarantined | AgentState::Failed)
+    }
+
+    /// Forgets what went wrong: an operator takes over.
+    pub(super) fn pardon(&mut self) {
+        self.ledger = Ledger::default();
+        self.due = None;
+        if self.hold != Hold::Group {
+            self.hold = Hold::None;
+        }
+        if self.life.is_none() {
+            self.state = AgentState::Pending;
+        }
+    }
+}

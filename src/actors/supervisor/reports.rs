@@ -1,0 +1,121 @@
+//! What lives and the watchdog report. Their number is bounded by the number of lives, so none is
+//! ever refused.
+
+use actix::prelude::*;
+
+use super::Supervisor;
+use crate::actors::life::{LifeNote, LifeSink, Ready};
+use crate::actors::pool::Blocked;
+use crate::actors::runner::{Address, AgentContext};
+use crate::domain::agent::InstanceId;
+use crate::domain::exit::ExitReason;
+
+/// A life can take work.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct AgentReady {
+    instance: InstanceId,
+    generation: u64,
+    ready: Ready,
+}
+
+/// A life says something on the way.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct AgentNoted {
+    instance: InstanceId,
+    generation: u64,
+    note: LifeNote,
+}
+
+/// A life has ended.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct AgentExited {
+    instance: InstanceId,
+    generation: u64,
+    reason: ExitReason,
+}
+
+/// An arbiter makes no step.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct ArbiterBlocked(pub(super) Blocked);
+
+/// Where lives report to.
+#[derive(Debug)]
+pub(super) struct Reports(pub(super) Address<Supervisor>);
+
+// A report is refused only when the supervisor has ended; then nobody wants to know.
+impl LifeSink for Reports {
+    fn ready(&self, instance: &InstanceId, generation: u64, ready: Ready) {
+        let instance = instance.clone();
+        let report = AgentReady {
+            instance,
+            generation,
+            ready,
+        };
+        self.0.report(report).ok();
+    }
+
+    fn noted(&self, instance: &InstanceId, generation: u64, note: LifeNote) {
+        let instance = instance.clone();
+        let report = AgentNoted {
+            instance,
+            generation,
+            note,
+        };
+        self.0.report(report).ok();
+    }
+
+    fn exited(&self, instance: &InstanceId, generation: u64, reason: ExitReason) {
+        let instance = instance.clone();
+        let report = AgentExited {
+            instance,
+            generation,
+            reason,
+        };
+        self.0.report(report).ok();
+    }
+}
+
+impl Handler<AgentReady> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, report: AgentReady, ctx: &mut AgentContext<Self>) {
+        if let Some(slot) = self.tree.slot(&report.instance) {
+            self.on_ready(slot, report.generation, report.ready);
+        }
+        self.arm(ctx);
+    }
+}
+
+impl Handler<AgentNoted> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, report: AgentNoted, _: &mut AgentContext<Self>) {
+        if let Some(slot) = self.tree.slot(&report.instance) {
+            self.on_noted(slot, report.generation, report.note);
+        }
+    }
+}
+
+impl Handler<AgentExited> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, report: AgentExited, ctx: &mut AgentContext<Self>) {
+        if let Some(slot) = self.tree.slot(&report.instance) {
+            self.on_exited(slot, report.generation, report.reason);
+        }
+        self.arm(ctx);
+    }
+}
+
+impl Handler<ArbiterBlocked> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, ArbiterBlocked(blocked): ArbiterBlocked, ctx: &mut AgentContext<Self>) {
+        self.on_blocked(blocked);
+        self.arm(ctx);
+    }
+}

@@ -1,0 +1,10 @@
+//! Claims about the tree, tried with scripted children under paused time.
+
+mod budgets;
+mod chaos;
+mod groups;
+mod library;
+mod operator;
+mod order;
+mod script;
+mod watching;

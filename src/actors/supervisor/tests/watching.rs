@@ -1,0 +1,82 @@
+//! Signs of life and verdicts.
+
+use super::script::{Manners, SECOND, Script, paused};
+use crate::actors::life::Evidence;
+use crate::domain::agent::{AgentState, OnStall, Verdict};
+use crate::domain::exit::ExitReason;
+use crate::domain::ids::TaskId;
+
+fn at_work(silent: u32) -> Evidence {
+    Evidence {
+        open_tasks: vec![TaskId::from_bytes([7; 16])],
+        since_progress: Some(SECOND * silent),
+        log: (0..5).map(|line| line.to_string()).collect(),
+        ..Evidence::default()
+    }
+}
+
+#[test]
+fn an_idle_agent_is_healthy_for_days() {
+    paused(async {
+        let world = Script::default().agent("echo").begin().await;
+        world.pass(SECOND * 86_400 * 3).await;
+        let status = world.status("echo").await;
+        assert_eq!((status.state, status.generation), (AgentState::Ready, 1));
+        assert_eq!(status.instances[0].verdict, Verdict::Idle);
+    });
+}
+
+#[test]
+fn an_agent_that_gives_no_sign_while_idle_is_restarted_as_stuck() {
+    paused(async {
+        let mute = Manners {
+            mute: true,
+            ..Manners::default()
+        };
+        let world = Script::default().agent("echo").manners(mute).begin().await;
+        world.pass(SECOND * 40).await;
+        let crashes = world.shelf.crashes.lock().clone();
+        assert!(
+            matches!(crashes[..], [(1, ExitReason::Stuck { .. })]),
+            "{crashes:?}"
+        );
+        assert_eq!(world.status("echo").await.generation, 2);
+    });
+}
+
+#[test]
+fn a_stall_is_a_verdict_and_an_event_and_a_restart_only_where_asked_for() {
+    for (on_stall, generation) in [(OnStall::Report, 1), (OnStall::Restart, 2)] {
+        paused(async move {
+            let script = Script::default()
+                .agent("echo")
+                .with(|spec| spec.on_stall = on_stall);
+            let world = script.begin().await;
+            *world.actor("echo").evidence.lock() = at_work(1);
+            world.pass(SECOND * 10).await;
+            assert_eq!(
+                world.status("echo").await.instances[0].verdict,
+                Verdict::Working
+            );
+            *world.actor("echo").evidence.lock() = at_work(120);
+            world.pass(SECOND * 10).await;
+            let status = world.status("echo").await;
+            assert_eq!(status.generation, generation);
+            let facts = world.log.take(&["fact agent.busy", "fact agent.stalled"]);
+            assert_eq!(
+                facts,
+                ["fact agent.busy echo#0", "fact agent.stalled echo#0"]
+            );
+        });
+    }
+}
+
+#[test]
+fn logs_are_the_last_lines_that_were_asked_for() {
+    paused(async {
+        let world = Script::default().agent("echo").begin().await;
+        *world.actor("echo").evidence.lock() = at_work(1);
+        let target = super::script::World::target("echo");
+        assert_eq!(world.handle.logs(&target, 2).await.unwrap(), ["3", "4"]);
+    });
+}

@@ -1,0 +1,80 @@
+//! Every instant the supervisor waits for, in one heap behind one timer.
+//!
+//! Timers are never cancelled: each carries what it was set for, and one that no longer fits
+//! changes nothing.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use tokio::time::Instant;
+
+use super::tree::Slot;
+
+/// What is due. `u64` is the generation it was set for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Due {
+    /// A backoff or quarantine is over.
+    Rest(Slot),
+    /// A life should be ready by now.
+    StartTimeout(Slot, u64),
+    /// A drain should be over.
+    DrainOver(Slot, u64),
+    /// A told life should have ended.
+    StopOver(Slot, u64),
+    /// A killed life should have ended.
+    KillOver(Slot, u64),
+    /// A life has been ready for as long as a stable one.
+    Stable(Slot, u64),
+    /// A life is to show a sign.
+    Probe(Slot, u64),
+    /// A group's restart goes on, or its quarantine is over.
+    Group(usize),
+    /// A critical agent has been down for its grace.
+    Critical(usize),
+    /// The daemon stops: nothing may drain any longer.
+    LastDrain,
+    /// The daemon stops: nothing may live any longer.
+    LastStop,
+}
+
+/// The heap.
+#[derive(Debug, Default)]
+pub(super) struct Timers(BinaryHeap<Reverse<(Instant, Due)>>);
+
+impl Timers {
+    pub(super) fn set(&mut self, at: Instant, due: Due) {
+        self.0.push(Reverse((at, due)));
+    }
+
+    /// The earliest instant.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.0.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// The earliest that is due.
+    pub(super) fn pop(&mut self, now: Instant) -> Option<(Instant, Due)> {
+        if self.next()? > now {
+            return None;
+        }
+        self.0.pop().map(|Reverse(timer)| timer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn timers_come_in_order_and_never_early() {
+        let now = Instant::now();
+        let mut timers = Timers::default();
+        let later = now + Duration::from_secs(1);
+        timers.set(later, Due::LastStop);
+        timers.set(now, Due::LastDrain);
+        assert_eq!(timers.pop(now), Some((now, Due::LastDrain)));
+        assert_eq!(timers.pop(now), None);
+        assert_eq!(timers.pop(later), Some((later, Due::LastStop)));
+        assert_eq!(timers.next(), None);
+    }
+}

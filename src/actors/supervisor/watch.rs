@@ -1,0 +1,292 @@
+//! Watching the living: ready, signs of life, verdicts, blocked arbiters.
+
+use std::time::Duration;
+
+use actix::prelude::*;
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::outside::Kept;
+use super::timers::Due;
+use super::tree::Slot;
+use super::{Escalation, Supervisor};
+use crate::actors::life::{Evidence, LifeNote, Ready};
+use crate::actors::pool::{Abandoned, Blocked};
+use crate::actors::runner::AgentContext;
+use crate::actors::work::ReadyAgent;
+use crate::domain::agent::{AgentState, Desired, OnStall, Verdict};
+use crate::domain::exit::ExitReason;
+use crate::domain::liveness::{Signs, verdict};
+
+/// The answer to a probe, or that none came in time.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct ProbeEnded {
+    slot: Slot,
+    generation: u64,
+    answer: Option<Evidence>,
+}
+
+impl Handler<ProbeEnded> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, ended: ProbeEnded, ctx: &mut AgentContext<Self>) {
+        let current = self
+            .tree
+            .replica(ended.slot)
+            .is_some_and(|r| r.is_in(ended.generation));
+        if current {
+            self.probe_ended(ended.slot, ended.answer);
+        }
+        self.arm(ctx);
+    }
+}
+
+impl Supervisor {
+    /// A life can take work.
+    pub(super) fn on_ready(&mut self, slot: Slot, generation: u64, ready: Ready) {
+        let Some(replica) = self.tree.replica_mut(slot) else {
+            return;
+        };
+        if !replica.is_in(generation) || replica.state != AgentState::Starting {
+            return;
+        }
+        replica.state = AgentState::Ready;
+        let backing_off = replica.ledger.in_a_row > 0 || replica.ledger.on_trial;
+        let now = Instant::now();
+        if let Some(life) = self.life_mut(slot) {
+            life.ready = Some((now, ready));
+        }
+        let spec = self.tree.agents[slot.agent].spec.clone();
+        if backing_off || self.sharing_group(slot.agent).is_some() {
+            let stable = now + spec.restart.stable_after;
+            self.timers.set(stable, Due::Stable(slot, generation));
+        }
+        if spec.liveness.enabled {
+            self.timers
+                .set(now + spec.liveness.period, Due::Probe(slot, generation));
+        }
+        self.outside.fact(
+            "agent.ready",
+            self.tree.instance(slot),
+            || json!({"generation": generation}),
+        );
+        self.offer(slot);
+        self.wake_dependents(slot.agent);
+    }
+
+    /// Offers a ready life's slots, unless its agent is paused.
+    pub(super) fn offer(&mut self, slot: Slot) {
+        let agent = &mut self.tree.agents[slot.agent];
+        let replica = &mut agent.replicas[slot.index];
+        let Some((_, ready)) = replica.life.as_ref().and_then(|life| life.ready.clone()) else {
+            return;
+        };
+        if agent.desired == Desired::Paused {
+            replica.state = AgentState::Paused;
+            return;
+        }
+        replica.state = AgentState::Ready;
+        let (Some(work), Some(port)) = (&self.outside.work, ready.port) else {
+            return;
+        };
+        let (spec, generation) = (agent.spec.clone(), replica.generation);
+        work.agent_ready(ReadyAgent {
+            instance: self.tree.instance(slot),
+            generation,
+            role: spec.role.clone(),
+            queue: spec.queue.clone(),
+            concurrency: ready.concurrency.unwrap_or(spec.concurrency),
+            port,
+        });
+    }
+
+    /// A life says something on the way.
+    pub(super) fn on_noted(&mut self, slot: Slot, generation: u64, note: LifeNote) {
+        let current = self
+            .tree
+            .replica(slot)
+            .is_some_and(|replica| replica.is_in(generation));
+        let Some(life) = self.life_mut(slot).filter(|_| current) else {
+            return;
+        };
+        match note {
+            LifeNote::Spawned { pid, start_ticks } => {
+                life.pid = Some(pid);
+                let instance = self.tree.instance(slot);
+                self.outside.keep(|| Kept::Spawned {
+                    instance,
+                    generation,
+                    pid,
+                    start_ticks,
+                });
+            }
+            LifeNote::Error => life.errors += 1,
+            LifeNote::Evidence(evidence) => life.evidence = Some(evidence),
+        }
+    }
+
+    /// A life was not ready in time.
+    pub(super) fn start_is_due(&mut self, slot: Slot, generation: u64) {
+        let late = |replica: &super::replica::Replica| {
+            replica.is_in(generation)
+                && replica.state == AgentState::Starting
+                && !replica.is_ending()
+        };
+        if self.tree.replica(slot).is_some_and(late) {
+            self.condemn(slot, ExitReason::StartTimeout);
+        }
+    }
+
+    /// A life has been ready for as long as a stable one.
+    pub(super) fn stable_is_due(&mut self, slot: Slot, generation: u64) {
+        let stable = self
+            .tree
+            .replica(slot)
+            .is_some_and(|replica| replica.is_in(generation) && replica.is_ready());
+        if !stable {
+            return;
+        }
+        if let Some((group, _)) = self.sharing_group(slot.agent) {
+            return self.tree.groups[group].ledger.stood_firm();
+        }
+        self.tree.agents[slot.agent].replicas[slot.index]
+            .ledger
+            .stood_firm();
+        let leave = self.leave(slot);
+        if let Some(life) = self.life_mut(slot) {
+            life.grant.refill(leave);
+        }
+        self.keep_budget(slot);
+    }
+
+    /// Asks a life for a sign. The next question follows the answer, so none is ever doubled.
+    pub(super) fn probe_is_due(&mut self, slot: Slot, generation: u64) {
+        let timeout = self.tree.agents[slot.agent].spec.liveness.timeout;
+        let probed = self
+            .tree
+            .replica(slot)
+            .filter(|r| r.is_in(generation) && r.is_ready());
+        let Some(life) = probed.and_then(|replica| replica.life.as_ref()) else {
+            return;
+        };
+        let (answer, me) = (life.control.probe(), self.me.clone());
+        actix_rt::spawn(async move {
+            let answer = tokio::time::timeout(timeout, answer).await;
+            let ended = ProbeEnded {
+                slot,
+                generation,
+                answer: answer.ok().and_then(Result::ok),
+            };
+            // Refused only when the supervisor has ended, and then nobody wants to know.
+            me.report(ended).ok();
+        });
+    }
+
+    fn probe_ended(&mut self, slot: Slot, answer: Option<Evidence>) {
+        let spec = self.tree.agents[slot.agent].spec.clone();
+        let generation = self.generation(slot);
+        let again = Instant::now() + spec.liveness.period;
+        self.timers.set(again, Due::Probe(slot, generation));
+        let Some(life) = self.life_mut(slot) else {
+            return;
+        };
+        let answered = answer.is_some();
+        let dead = life
+            .missed
+            .record(answered, life.has_open_task(), &spec.liveness);
+        if let Some(evidence) = answer {
+            self.weigh(slot, evidence);
+        } else if dead {
+            let span = spec.liveness.period * spec.liveness.failure_threshold.max(1);
+            self.condemn(slot, ExitReason::stuck(span));
+        }
+    }
+
+    /// Draws the verdict from the evidence and says so where it changes.
+    fn weigh(&mut self, slot: Slot, evidence: Evidence) {
+        let spec = self.tree.agents[slot.agent].spec.clone();
+        let signs = Signs {
+            open_tasks: evidence.open_tasks.len(),
+            since_progress: evidence.since_progress,
+            busy_for: evidence.busy_for,
+        };
+        let silent = evidence.since_progress.unwrap_or_default();
+        let Some(life) = self.life_mut(slot) else {
+            return;
+        };
+        life.evidence = Some(Box::new(evidence));
+        let now = verdict(signs, spec.stall_timeout);
+        let before = std::mem::replace(&mut life.verdict, now);
+        if before != now {
+            self.verdict_changed(slot, before, now, silent);
+        }
+    }
+
+    fn verdict_changed(&mut self, slot: Slot, before: Verdict, now: Verdict, silent: Duration) {
+        let kind = match (before, now) {
+            (_, Verdict::Stalled) => "agent.stalled",
+            (Verdict::Idle, _) => "agent.busy",
+            (_, Verdict::Idle) => "agent.idle",
+            _ => return,
+        };
+        let instance = self.tree.instance(slot);
+        self.outside.fact(
+            kind,
+            &instance,
+            || json!({"verdict": now, "silent_ms": super::ends::millis(silent)}),
+        );
+        if now == Verdict::Stalled {
+            tracing::warn!(agent = %instance, "agent stalled: a task is open and nothing moves");
+            if self.tree.agents[slot.agent].spec.on_stall == OnStall::Restart {
+                self.condemn(slot, ExitReason::stuck(silent));
+            }
+        }
+    }
+
+    /// An arbiter makes no step: it is written off, and its children start elsewhere.
+    pub(super) fn on_blocked(&mut self, blocked: Blocked) {
+        let verdict = self.places.abandon(blocked.arbiter);
+        if verdict == Abandoned::Unknown {
+            return;
+        }
+        tracing::error!(
+            arbiter = blocked.arbiter,
+            span_ms = super::ends::millis(blocked.span),
+            "arbiter blocked by a handler and replaced"
+        );
+        for slot in self.tree.all_slots() {
+            self.lost_arbiter(slot, blocked);
+        }
+        if verdict == Abandoned::TooMany {
+            self.end_daemon(
+                Escalation::ARBITERS,
+                "too many threads are blocked by handlers",
+            );
+        }
+    }
+
+    fn lost_arbiter(&mut self, slot: Slot, blocked: Blocked) {
+        let Some(replica) = self.tree.replica_mut(slot) else {
+            return;
+        };
+        let Some(life) = &replica.life else {
+            return;
+        };
+        if life.place.arbiter() != Some(blocked.arbiter) {
+            return;
+        }
+        life.grant.revoke();
+        life.control.kill();
+        let guilty = blocked.runner == Some(life.grant.runner());
+        // Its last restart in place may not have been reported yet; that report is stale now.
+        replica.generation = life.grant.generation();
+        let generation = replica.generation;
+        let reason = if guilty {
+            ExitReason::stuck(blocked.span)
+        } else {
+            ExitReason::ArbiterGone
+        };
+        self.on_exited(slot, generation, reason);
+    }
+}
