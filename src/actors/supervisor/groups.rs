@@ -320,7 +320,7 @@ impl Replica {
             self.hold = Hold::Group;
             self.due = None;
             self.keep_mail = false;
-            if self.life.is_none() {
+            if self.life.is_none() && self.state != AgentState::Stopped {
                 self.state = AgentState::Pending;
             }
         }
