@@ -262,6 +262,9 @@ impl Supervisor {
         if desired == Some(Desired::Stopped) {
             self.set_desired(&target.agent, Desired::Running);
         }
+        if let Some(slot) = slots.first() {
+            self.end_rest_of_groups(slot.agent);
+        }
         for slot in slots {
             let replica = &mut self.tree.agents[slot.agent].replicas[slot.index];
             if replica.life.is_none() || replica.hold != Hold::None {

@@ -96,7 +96,7 @@ impl Supervisor {
             let alive: Vec<Slot> = self
                 .tree
                 .slots(agent)
-                .filter(|slot| self.lives(*slot))
+                .filter(|slot| self.is_to_end(*slot))
                 .collect();
             for slot in &alive {
                 if !self.tree.agents[slot.agent].replicas[slot.index].is_ending() {
@@ -122,6 +122,13 @@ impl Supervisor {
             .copied()
     }
 
+    /// Whether a replica takes part in a plan and still has a life. One that an operator started
+    /// meanwhile takes no part.
+    fn is_to_end(&self, slot: Slot) -> bool {
+        let member = |replica: &Replica| replica.life.is_some() && replica.is_in_plan();
+        self.tree.replica(slot).is_some_and(member)
+    }
+
     fn lives(&self, slot: Slot) -> bool {
         self.tree
             .replica(slot)
@@ -139,9 +146,18 @@ impl Supervisor {
             Goal::Fail => {
                 self.tree.groups[group].plan = None;
                 for slot in self.members(&plan) {
-                    self.failed(slot, "its group was stopped");
+                    self.fail_member(slot);
                 }
             }
+        }
+    }
+
+    /// A member whose group stops; one that an operator stopped stays just that.
+    fn fail_member(&mut self, slot: Slot) {
+        let replica = &mut self.tree.agents[slot.agent].replicas[slot.index];
+        replica.leave_plan();
+        if replica.state != AgentState::Stopped {
+            self.failed(slot, "its group was stopped");
         }
     }
 
@@ -155,8 +171,9 @@ impl Supervisor {
     fn rest_group(&mut self, group: usize, plan: &Plan, why: GiveUp, rest: Duration) {
         for slot in self.members(plan) {
             let replica = &mut self.tree.agents[slot.agent].replicas[slot.index];
-            if replica.state != AgentState::Quarantined {
+            if replica.state == AgentState::Pending {
                 replica.state = AgentState::Quarantined;
+                replica.due = Some(Instant::now() + rest);
                 self.close(slot);
                 self.quarantined(slot, why, rest);
             }
@@ -173,6 +190,18 @@ impl Supervisor {
         let plan = self.tree.groups[group].plan.as_ref();
         if plan.is_some_and(|plan| plan.resume == at && plan.ending.is_empty()) {
             self.resume(group);
+        }
+    }
+
+    /// An operator does not wait for a rest that a group takes.
+    pub(super) fn end_rest_of_groups(&mut self, agent: usize) {
+        let groups: Vec<usize> = self.tree.ancestors(self.tree.agents[agent].group).collect();
+        for group in groups {
+            let plan = self.tree.groups[group].plan.as_ref();
+            if plan.is_some_and(|plan| plan.ending.is_empty()) {
+                self.resume(group);
+                self.tree.groups[group].ledger = Ledger::default();
+            }
         }
     }
 
@@ -333,6 +362,7 @@ impl Replica {
     fn leave_plan(&mut self) {
         if self.hold == Hold::Group {
             self.hold = Hold::None;
+            self.due = None;
             if self.state != AgentState::Stopped {
                 self.state = AgentState::Pending;
             }
