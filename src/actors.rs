@@ -9,7 +9,7 @@ pub mod life;
 pub mod persistence;
 pub mod pool;
 pub mod runner;
+pub mod supervisor;
 #[cfg(test)]
 mod testing;
-pub mod supervisor;
 pub mod work;
