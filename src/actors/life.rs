@@ -52,8 +52,6 @@ pub enum LifeNote {
     Error,
     /// What it held and said last; comes once, right before its end, where the kind can tell.
     LastWords(Evidence),
-    /// What it shows now, unasked; kept for the crash record if it is the last.
-    Evidence(Box<Evidence>),
 }
 
 /// Where a life reports to. Calls never block.

@@ -122,7 +122,7 @@ impl Supervisor {
                 });
             }
             LifeNote::Error => life.errors += 1,
-            LifeNote::Evidence(evidence) => life.evidence = Some(evidence),
+            LifeNote::LastWords(words) => life.evidence = Some(Box::new(words)),
         }
     }
 
