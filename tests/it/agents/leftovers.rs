@@ -1,5 +1,6 @@
 //! Claims about what an earlier life of the daemon left behind.
 
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 
@@ -78,4 +79,50 @@ async fn what_carries_the_mark_is_ended_although_nobody_recorded_it() {
     assert!(anothers.try_wait().unwrap().is_none());
     anothers.kill().unwrap();
     anothers.wait().unwrap();
+}
+
+#[actix_rt::test]
+async fn an_agent_dies_with_its_daemon_however_that_dies() {
+    let program = env!("CARGO_BIN_EXE_agent-system");
+    let mut daemon = Command::new("sh");
+    let exec = format!(
+        "{program} exec-agent --parent $$ --owner test-parent -- sleep 1000 & echo $!; wait"
+    );
+    daemon.args(["-c", &exec]).stdout(Stdio::piped());
+    let mut daemon = daemon.spawn().unwrap();
+    let mut line = String::new();
+    let mut output = BufReader::new(daemon.stdout.take().unwrap());
+    output.read_line(&mut line).unwrap();
+    let agent: u32 = line.trim().parse().unwrap();
+    let runs = || std::fs::read_to_string(format!("/proc/{agent}/comm")).ok();
+    eventually("it runs", async || (runs()? == "sleep\n").then_some(())).await;
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+    // Whoever inherits the dead may be slow to bury them.
+    let state = || {
+        let stat = std::fs::read_to_string(format!("/proc/{agent}/stat")).unwrap_or_default();
+        stat.rsplit_once(") ")
+            .map(|(_, rest)| rest.starts_with('Z'))
+    };
+    eventually("it is dead", async || {
+        (state() != Some(false)).then_some(())
+    })
+    .await;
+}
+
+#[actix_rt::test]
+async fn an_agent_whose_daemon_is_gone_already_does_not_begin() {
+    let mut agent = Command::new(env!("CARGO_BIN_EXE_agent-system"));
+    agent.args([
+        "exec-agent",
+        "--parent",
+        "1000000000",
+        "--",
+        "sleep",
+        "1000",
+    ]);
+    let output = agent.stderr(Stdio::piped()).output().unwrap();
+    assert_eq!(output.status.code(), Some(125));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(said, "agent-system exec-agent failed: the daemon is gone\n");
 }
