@@ -9,6 +9,14 @@
 //! allowed. The environment is an argument; only
 //! [`LoadRequest::of_process`] reads the process's own.
 //!
+//! ```
+//! use agent_system::config::{Config, LoadRequest};
+//!
+//! let config = Config::load(LoadRequest::default())?;
+//! assert_eq!(config.server().port, 5000);
+//! # Ok::<(), agent_system::config::InvalidConfig>(())
+//! ```
+//!
 //! Not here: what the values do. Each section is handed to whom it concerns.
 
 mod build;

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::build::json as to_json;
 use super::keys::ROOT;
 use super::kind::{Key, Kind};
-use super::scalar::LEVELS;
+use super::scalar::{LEVELS, LOCALHOST};
 use super::units::{SIZE_PATTERN, SPAN_PATTERN};
 
 /// The pattern of a name.
@@ -54,7 +54,7 @@ fn of(kind: &Kind) -> Value {
         Kind::Name => json!({ "type": "string", "pattern": NAME_PATTERN }),
         Kind::Variable => json!({ "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" }),
         Kind::Address => {
-            json!({ "type": "string", "anyOf": [{ "format": "ipv4" }, { "format": "ipv6" }] })
+            json!({ "type": "string", "anyOf": [{ "const": LOCALHOST }, { "format": "ipv4" }, { "format": "ipv6" }] })
         }
         Kind::Span { .. } => json!({ "type": "string", "pattern": SPAN_PATTERN }),
         Kind::Size { .. } => json!({ "type": "string", "pattern": SIZE_PATTERN }),

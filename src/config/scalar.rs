@@ -9,6 +9,8 @@ use super::kind::Kind;
 use super::units::{show_size, show_span, size, span};
 use crate::domain::name::{Name, nearest};
 
+/// The one host name that stands for an address.
+pub(super) const LOCALHOST: &str = "localhost";
 /// The levels of the log.
 pub(super) const LEVELS: [&str; 5] = ["TRACE", "DEBUG", "INFO", "WARNING", "ERROR"];
 
@@ -62,7 +64,7 @@ fn fits_text(kind: &Kind, text: &str) -> bool {
         Kind::SecretUrl => text.contains("://") && !text.contains(char::is_whitespace),
         Kind::Name => text.parse::<Name>().is_ok(),
         Kind::Variable => is_variable(text),
-        Kind::Address => text.parse::<IpAddr>().is_ok(),
+        Kind::Address => text == LOCALHOST || text.parse::<IpAddr>().is_ok(),
         Kind::Span { min, max } => span(text).is_some_and(|span| {
             Duration::from_millis(*min) <= span && span <= Duration::from_millis(*max)
         }),
@@ -100,7 +102,7 @@ pub(super) fn allowed(kind: &Kind) -> String {
         Kind::SecretUrl => "a URL such as scheme://host/path".to_owned(),
         Kind::Name => "a name: a lower-case letter, then up to 62 of a-z, 0-9 and '-'".to_owned(),
         Kind::Variable => "a variable's name: letters, digits and '_'".to_owned(),
-        Kind::Address => "an IP address such as 127.0.0.1 or ::1".to_owned(),
+        Kind::Address => "localhost, or an IP address such as 127.0.0.1 or ::1".to_owned(),
         Kind::Span { min, max } => format!(
             "a duration such as \"30s\" or \"5m\", from {} to {}",
             show_span(*min),

@@ -106,12 +106,13 @@ fn keeps(node: &mut Node, kind: &'static Kind, path: &str, findings: &mut Findin
 
 /// One writing for what may be written in several.
 fn canonical(kind: &Kind, value: &mut toml::Value) {
-    let level = match (kind, &*value) {
-        (Kind::Level, toml::Value::String(text)) => scalar::level(text),
+    let one = match (kind, value.as_str()) {
+        (Kind::Level, Some(text)) => scalar::level(text),
+        (Kind::Address, Some(scalar::LOCALHOST)) => Some("127.0.0.1"),
         _ => None,
     };
-    if let Some(level) = level {
-        *value = toml::Value::String(level.to_owned());
+    if let Some(one) = one {
+        *value = toml::Value::String(one.to_owned());
     }
 }
 

@@ -55,6 +55,7 @@ fn conventional_aliases_rank_above_files_and_below_our_own_variables() {
     let mut request = request(&[
         ("PORT", "2"),
         ("LOG_LEVEL", "warn"),
+        ("AGENT_SYSTEM__SERVER__HOST", "localhost"),
         ("DATABASE_URL", "sqlite://one.db"),
         ("AGENT_SYSTEM__DATABASE__URL", "sqlite://two.db"),
         ("REDIS_URL", ""),
@@ -62,6 +63,7 @@ fn conventional_aliases_rank_above_files_and_below_our_own_variables() {
     request.files = vec![file];
     let config = Config::load(request).unwrap();
     assert_eq!(config.server().port, 2);
+    assert_eq!(config.server().host.to_string(), "127.0.0.1");
     assert_eq!(config.logging().level, LogLevel::Warning);
     assert_eq!(config.database().path, Path::new("two.db"));
 }
