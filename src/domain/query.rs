@@ -123,6 +123,15 @@ pub struct ClaimedTask {
     pub alone: bool,
 }
 
+/// What a claim did.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Claims {
+    /// The tasks handed out.
+    pub tasks: Vec<ClaimedTask>,
+    /// The replicas for which no task is left.
+    pub dry: Vec<InstanceId>,
+}
+
 /// The end of one execution, as reported to the store.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settlement {

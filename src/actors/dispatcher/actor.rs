@@ -20,7 +20,7 @@ use crate::actors::life::Hosted;
 use crate::actors::runner::AgentContext;
 use crate::actors::work::TaskFrame;
 use crate::domain::ids::{LeaseId, TaskId};
-use crate::domain::query::{ClaimedTask, Settled, Settlement, Submitted};
+use crate::domain::query::{ClaimedTask, Claims, Settled, Settlement, Submitted};
 use crate::domain::task::NewTask;
 use crate::domain::transition::backoff;
 use crate::persistence::{Store, StoreError};
@@ -68,7 +68,7 @@ impl Actor for Dispatcher {
             let mut memory = self.memory.lock();
             // What was on its way answers this life; a claim that does not is made again.
             memory.claiming = false;
-            memory.desk.news();
+            memory.desk.news_for_all();
             memory
                 .deadlines
                 .add(Instant::now() + RESCUE_PERIOD, Due::Upkeep);
@@ -115,7 +115,7 @@ pub(super) struct LookForDue;
 #[rtype(result = "()")]
 struct TasksClaimed {
     reserved: Vec<Reserved>,
-    claimed: std::result::Result<Vec<ClaimedTask>, StoreError>,
+    claimed: std::result::Result<Claims, StoreError>,
 }
 
 /// What was due has been queued.
@@ -166,7 +166,7 @@ impl Handler<TaskStored> for Dispatcher {
 
     fn handle(&mut self, done: TaskStored, ctx: &mut Ctx) {
         if let Some(reserved) = &done.reserved {
-            self.memory.lock().desk.release(reserved, 0);
+            self.memory.lock().desk.release(reserved, false);
         }
         let claimed = done
             .stored
@@ -189,8 +189,8 @@ impl Handler<Wake> for Dispatcher {
     type Result = ();
 
     fn handle(&mut self, _: Wake, ctx: &mut Ctx) {
-        self.handle.feed().heard_wake();
-        self.memory.lock().desk.news();
+        let news = self.handle.feed().take_news();
+        self.memory.lock().desk.news(news);
         self.claim(ctx);
     }
 }
@@ -216,17 +216,11 @@ impl Handler<TasksClaimed> for Dispatcher {
             let mut memory = self.memory.lock();
             memory.claiming = false;
             for slot in &reserved {
-                let got = claimed
-                    .iter()
-                    .filter(|task| task.instance == slot.offer.instance)
-                    .count();
-                let got = u32::try_from(got).unwrap_or(u32::MAX);
-                memory
-                    .desk
-                    .release(slot, slot.offer.free.saturating_sub(got));
+                let dry = claimed.dry.contains(&slot.offer.instance);
+                memory.desk.release(slot, dry);
             }
         }
-        for task in claimed {
+        for task in claimed.tasks {
             self.place(task, ctx);
         }
         self.claim(ctx);
@@ -313,7 +307,7 @@ impl Dispatcher {
             memory.claims_rest = true;
             reserved
                 .iter()
-                .for_each(|slot| memory.desk.release(slot, 0));
+                .for_each(|slot| memory.desk.release(slot, false));
             memory
                 .deadlines
                 .add(Instant::now() + CLAIM_BACKOFF, Due::Claim);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::{DispatchError, QUEUE_CAPACITY, Result};
+use super::{DispatchError, Result};
 use crate::domain::task::Target;
 use crate::persistence::Store;
 
@@ -17,8 +17,11 @@ use crate::persistence::Store;
 const LOOK_PERIOD: Duration = Duration::from_millis(250);
 
 /// How many tasks wait for whom.
-#[derive(Debug, Default)]
-pub(super) struct Depths(Mutex<Counts>);
+#[derive(Debug)]
+pub(super) struct Depths {
+    capacity: u64,
+    counts: Mutex<Counts>,
+}
 
 #[derive(Debug, Default)]
 struct Counts {
@@ -28,6 +31,14 @@ struct Counts {
 }
 
 impl Depths {
+    /// Lets `capacity` tasks wait for each agent, role and queue.
+    pub(super) fn new(capacity: u64) -> Self {
+        Self {
+            capacity,
+            counts: Mutex::default(),
+        }
+    }
+
     /// Lets one more task wait, or says that too many do.
     pub(super) async fn admit(&self, store: &Store, target: &Target) -> Result<()> {
         if self.count(target) {
@@ -36,27 +47,27 @@ impl Depths {
         let now = Instant::now();
         if self.may_look(now) {
             let waiting = store.queue_depths().await?;
-            self.0.lock().at_most = waiting.into_iter().collect();
+            self.counts.lock().at_most = waiting.into_iter().collect();
             if self.count(target) {
                 return Ok(());
             }
         }
         Err(DispatchError::QueueFull {
             target: describe(target),
-            capacity: QUEUE_CAPACITY,
+            capacity: self.capacity,
         })
     }
 
     fn count(&self, target: &Target) -> bool {
-        let mut counts = self.0.lock();
+        let mut counts = self.counts.lock();
         let count = counts.at_most.entry(target.clone()).or_default();
-        let fits = *count < QUEUE_CAPACITY;
+        let fits = *count < self.capacity;
         *count += u64::from(fits);
         fits
     }
 
     fn may_look(&self, now: Instant) -> bool {
-        let mut counts = self.0.lock();
+        let mut counts = self.counts.lock();
         let may = counts
             .looked_at
             .is_none_or(|at| now.duration_since(at) >= LOOK_PERIOD);

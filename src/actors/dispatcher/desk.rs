@@ -73,8 +73,10 @@ pub(super) struct Desk {
     early_cancels: HashSet<LeaseId>,
     /// Results on their way into the database.
     pub(super) settling: HashSet<LeaseId>,
-    /// Grows when tasks may have been queued; a worker found dry is not offered before that.
-    news: u64,
+    /// Grows when tasks may have been queued for someone; a worker that found nothing is not
+    /// offered before that.
+    news: HashMap<Target, u64>,
+    news_for_all: u64,
     /// Nothing new is handed out.
     pub(super) draining: bool,
 }
@@ -148,9 +150,16 @@ impl Desk {
         ended
     }
 
-    /// Tasks may have been queued.
-    pub(super) fn news(&mut self) {
-        self.news += 1;
+    /// Tasks may have been queued for these.
+    pub(super) fn news(&mut self, targets: impl IntoIterator<Item = Target>) {
+        for target in targets {
+            *self.news.entry(target).or_default() += 1;
+        }
+    }
+
+    /// Tasks may have been queued for anyone.
+    pub(super) fn news_for_all(&mut self) {
+        self.news_for_all += 1;
     }
 
     /// Holds a slot for a task that is being submitted, if one is free: the least loaded replica.
@@ -178,9 +187,14 @@ impl Desk {
         let mut all = Vec::new();
         for (instance, worker) in &mut self.workers {
             let free = worker.free();
-            if free > 0 && worker.dry_at != Some(self.news) {
+            if free == 0 {
+                continue;
+            }
+            let heard = |target: Target| self.news.get(&target).copied().unwrap_or(0);
+            let news = worker.sources(instance).map(heard).sum::<u64>() + self.news_for_all;
+            if worker.dry_at != Some(news) {
                 worker.reserved += free;
-                worker.asked_at = self.news;
+                worker.asked_at = news;
                 let offer = worker.offer(instance, free);
                 all.push(Reserved {
                     offer,
@@ -191,12 +205,12 @@ impl Desk {
         all
     }
 
-    /// Lets held slots go; `unused` of them found no task, which is remembered until there is news.
-    pub(super) fn release(&mut self, reserved: &Reserved, unused: u32) {
+    /// Lets held slots go; that no task is left is remembered until there is news.
+    pub(super) fn release(&mut self, reserved: &Reserved, dry: bool) {
         let instance = &reserved.offer.instance;
         if let Some(worker) = self.worker(instance, reserved.generation) {
             worker.reserved = worker.reserved.saturating_sub(reserved.offer.free);
-            if unused > 0 {
+            if dry {
                 worker.dry_at = Some(worker.asked_at);
             }
         }

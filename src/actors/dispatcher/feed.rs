@@ -4,7 +4,7 @@
 //! here blocks. Callers that wait for a task or workflow are woken directly, the dispatcher gets
 //! one message however many tasks were queued.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use super::actor::{Dispatcher, LookForDue, Wake};
 use crate::actors::runner::Address;
 use crate::domain::event::Event;
+use crate::domain::task::Target;
 use crate::telemetry::metrics::record;
 
 /// From commits to those who wait for them. One a store; made before it.
@@ -22,7 +23,7 @@ use crate::telemetry::metrics::record;
 pub struct CommitFeed {
     waiting: Mutex<HashMap<String, watch::Sender<()>>>,
     dispatcher: OnceLock<Address<Dispatcher>>,
-    woken: AtomicBool,
+    news: Mutex<HashSet<Target>>,
     due: AtomicBool,
 }
 
@@ -32,8 +33,8 @@ impl CommitFeed {
         for event in events {
             count(event);
             match event.kind.as_str() {
-                "task.queued" | "task.interrupted" => self.wake(),
-                "task.created" if event.data["state"] == "queued" => self.wake(),
+                "task.queued" | "task.interrupted" => self.wake(event),
+                "task.created" if event.data["state"] == "queued" => self.wake(event),
                 "task.created" if event.data["state"] == "scheduled" => self.look_for_due(),
                 "task.retrying" => self.look_for_due(),
                 "task.succeeded" | "task.failed" | "task.timed_out" | "task.dead"
@@ -62,9 +63,9 @@ impl CommitFeed {
         }
     }
 
-    /// The dispatcher has heard that it was woken.
-    pub(super) fn heard_wake(&self) {
-        self.woken.store(false, Ordering::Release);
+    /// Who got tasks queued since the last call.
+    pub(super) fn take_news(&self) -> HashSet<Target> {
+        std::mem::take(&mut self.news.lock())
     }
 
     /// The dispatcher has heard that something may be due.
@@ -72,10 +73,17 @@ impl CommitFeed {
         self.due.store(false, Ordering::Release);
     }
 
-    fn wake(&self) {
-        if !self.woken.swap(true, Ordering::AcqRel)
-            && let Some(dispatcher) = self.dispatcher.get()
-        {
+    fn wake(&self, event: &Event) {
+        let Some(target) = target_of(event) else {
+            return;
+        };
+        let first = {
+            let mut news = self.news.lock();
+            let first = news.is_empty();
+            news.insert(target);
+            first
+        };
+        if first && let Some(dispatcher) = self.dispatcher.get() {
             // A dispatcher that has ended looks by itself when it begins again.
             dispatcher.report(Wake).ok();
         }
@@ -93,6 +101,18 @@ impl CommitFeed {
         // Dropping the sender wakes everyone who waits.
         self.waiting.lock().remove(subject);
     }
+}
+
+/// Who a task is for, as its events say.
+fn target_of(event: &Event) -> Option<Target> {
+    let word = |key: &str| event.data[key].as_str();
+    if let Some(agent) = word("agent") {
+        return agent.parse().ok().map(Target::Agent);
+    }
+    if let Some(role) = word("role") {
+        return role.parse().ok().map(Target::Role);
+    }
+    word("queue")?.parse().ok().map(Target::Queue)
 }
 
 /// Someone who waits; forgotten when dropped.

@@ -37,6 +37,9 @@ pub struct DispatcherParts {
     pub session: SessionId,
     /// The feed that the store's event sink calls.
     pub feed: Arc<CommitFeed>,
+    /// Tasks that may wait for one agent, role or queue
+    /// ([`QUEUE_CAPACITY`](super::QUEUE_CAPACITY) unless configured).
+    pub queue_capacity: u64,
     /// Draws evenly from 0 to 1, for jitter.
     pub chance: fn() -> f64,
 }
@@ -68,10 +71,10 @@ impl Dispatcher {
     pub fn new(parts: DispatcherParts) -> (DispatcherHandle, Arc<HostedChild<Self>>) {
         let feed = parts.feed.clone();
         let handle = DispatcherHandle(Arc::new(Shared {
-            parts,
             memory: Arc::default(),
             known: Known::default(),
-            depths: Depths::default(),
+            depths: Depths::new(parts.queue_capacity),
+            parts,
             control: OnceLock::new(),
             address: OnceLock::new(),
             runtime: tokio::runtime::Handle::current(),

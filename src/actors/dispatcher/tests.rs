@@ -1,1 +1,8 @@
-//! Claims about the dispatcher.
+//! Claims about the dispatcher: a real store, scripted agents, a clock that moves when told.
+
+mod agents;
+mod commands;
+mod deaths;
+mod faults;
+mod scene;
+mod work;

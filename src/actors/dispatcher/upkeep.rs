@@ -66,7 +66,7 @@ impl Dispatcher {
             .lock()
             .deadlines
             .add(Instant::now() + RESCUE_PERIOD, Due::Upkeep);
-        self.memory.lock().desk.news();
+        self.memory.lock().desk.news_for_all();
         self.claim(ctx);
         self.look_for_due(ctx);
         let (store, session) = (self.store(), self.handle.session());

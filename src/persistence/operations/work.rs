@@ -8,8 +8,8 @@ use super::sqlite::{tasks, workflows};
 use super::{Result, Store};
 use crate::domain::ids::{LeaseId, SessionId, TaskId, WorkflowId};
 use crate::domain::query::{
-    Cancelled, ClaimedTask, Page, PageRequest, QueueStats, Settled, Settlement, SlotOffer,
-    Submitted, TaskFilter, WorkflowFilter,
+    Cancelled, Claims, Page, PageRequest, QueueStats, Settled, Settlement, SlotOffer, Submitted,
+    TaskFilter, WorkflowFilter,
 };
 use crate::domain::task::{NewTask, Progress, Target, Task, TaskAttempt, TaskState};
 use crate::domain::workflow::{NewWorkflow, Workflow, WorkflowDefinition, WorkflowState};
@@ -25,12 +25,8 @@ impl Store {
         tasks::create_task(self.sqlite(), session, task, offer).await
     }
 
-    /// Hands out queued tasks up to the free slots, best rank first.
-    pub async fn claim(
-        &self,
-        session: SessionId,
-        offers: Vec<SlotOffer>,
-    ) -> Result<Vec<ClaimedTask>> {
+    /// Hands out queued tasks up to the free slots, best rank first; says for whom none is left.
+    pub async fn claim(&self, session: SessionId, offers: Vec<SlotOffer>) -> Result<Claims> {
         tasks::claim(self.sqlite(), session, offers).await
     }
 

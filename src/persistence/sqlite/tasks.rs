@@ -25,8 +25,8 @@ pub(super) use self::row::{TaskRow, rows_of_workflow};
 use super::{SqlResult, Sqlite, WriteTx};
 use crate::domain::ids::{LeaseId, SessionId, TaskId};
 use crate::domain::query::{
-    Cancelled, ClaimedTask, Page, PageRequest, QueueStats, Settled, Settlement, SlotOffer,
-    Submitted, TaskFilter,
+    Cancelled, Claims, Page, PageRequest, QueueStats, Settled, Settlement, SlotOffer, Submitted,
+    TaskFilter,
 };
 use crate::domain::task::{NewTask, Progress, Target, Task, TaskAttempt, TaskState};
 use crate::persistence::Result;
@@ -61,7 +61,7 @@ pub(crate) async fn claim(
     db: &Sqlite,
     session: SessionId,
     offers: Vec<SlotOffer>,
-) -> Result<Vec<ClaimedTask>> {
+) -> Result<Claims> {
     db.write("claim tasks", move |tx| claim::claim(tx, session, &offers))
         .await
 }

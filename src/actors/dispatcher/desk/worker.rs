@@ -44,9 +44,9 @@ pub(super) struct Worker {
     pub(super) held: HashMap<LeaseId, Held>,
     /// Claimed tasks that wait until they, or others, can run alone.
     pub(super) parked: VecDeque<ClaimedTask>,
-    /// The news that its open claim knows.
+    /// The count of news that its open claim knows.
     pub(super) asked_at: u64,
-    /// The news at which no task was left for it.
+    /// The count of news at which no task was left for it.
     pub(super) dry_at: Option<u64>,
 }
 
@@ -84,6 +84,19 @@ impl Worker {
             Target::Role(role) => *role == instance.agent || self.role.as_ref() == Some(role),
             Target::Queue(queue) => *queue == self.queue,
         }
+    }
+
+    /// Who it takes tasks of.
+    pub(super) fn sources(&self, instance: &InstanceId) -> impl Iterator<Item = Target> {
+        let own = &instance.agent;
+        let role = self.role.clone().filter(|role| role != own);
+        [
+            Target::Agent(own.clone()),
+            Target::Role(own.clone()),
+            Target::Queue(self.queue.clone()),
+        ]
+        .into_iter()
+        .chain(role.map(Target::Role))
     }
 
     /// Slots that may be offered now: none while something must run alone.

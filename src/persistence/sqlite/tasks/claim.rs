@@ -14,7 +14,7 @@ use crate::clock;
 use crate::domain::agent::InstanceId;
 use crate::domain::event::NewEvent;
 use crate::domain::ids::{LeaseId, SessionId};
-use crate::domain::query::{ClaimedTask, SlotOffer};
+use crate::domain::query::{ClaimedTask, Claims, SlotOffer};
 use crate::domain::transition::Command;
 use crate::persistence::StoreError;
 use crate::persistence::sqlite::{Fault, Sealed, SqlResult, WriteTx};
@@ -39,7 +39,7 @@ pub(super) fn claim(
     tx: &mut WriteTx<'_>,
     session: SessionId,
     offers: &[SlotOffer],
-) -> SqlResult<Vec<ClaimedTask>> {
+) -> SqlResult<Claims> {
     require_open(tx, session)?;
     let mut waiting = candidates(tx, offers)?;
     let mut free: Vec<u32> = offers.iter().map(|offer| offer.free).collect();
@@ -67,7 +67,16 @@ pub(super) fn claim(
             progress = true;
         }
     }
-    Ok(claimed)
+    let left = |source| waiting.get(&source).is_some_and(|tasks| !tasks.is_empty());
+    let dry = offers
+        .iter()
+        .filter(|offer| !sources(offer).into_iter().any(left))
+        .map(|offer| offer.instance.clone())
+        .collect();
+    Ok(Claims {
+        tasks: claimed,
+        dry,
+    })
 }
 
 /// Gives a queued task to a replica: a new lease, a new attempt.
@@ -166,7 +175,8 @@ fn payload_of(tx: &WriteTx<'_>, key: i64) -> SqlResult<(Value, Duration)> {
     found.ok_or(Fault::Sql(rusqlite::Error::QueryReturnedNoRows))
 }
 
-/// The best-ranked tasks of each source, as many as could be taken from it.
+/// The best-ranked tasks of each source: as many as could be taken from it, and one more, which
+/// tells whether any is left.
 fn candidates(
     tx: &WriteTx<'_>,
     offers: &[SlotOffer],
@@ -197,7 +207,9 @@ fn candidates(
                 word,
             ),
         };
-        let found = tx.all(sql, (word, most), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let found = tx.all(sql, (word, most.saturating_add(1)), |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
         waiting.insert(source, VecDeque::from(found));
     }
     Ok(waiting)

@@ -147,14 +147,13 @@ pub(in crate::persistence::sqlite) fn insert(
         rank,
         run_at: new.run_at,
         lease_id: None,
+        agent: agent.map(str::to_owned),
+        role: role.map(str::to_owned),
         queue: queue.to_owned(),
         started_at: None,
         standing: new.standing,
     };
-    let data = json!({
-        "name": new.name, "state": new.standing.state.as_str(), "queue": queue,
-        "agent": agent, "role": role,
-    });
+    let data = json!({"name": new.name, "state": new.standing.state.as_str()});
     super::journal(tx, &row, "task.created", data)?;
     Ok(row)
 }

@@ -88,6 +88,11 @@ pub(in crate::persistence::sqlite) fn journal(
     mut data: Value,
 ) -> SqlResult<()> {
     data["queue"] = task.queue.as_str().into();
+    for (key, word) in [("agent", &task.agent), ("role", &task.role)] {
+        if let Some(word) = word {
+            data[key] = word.as_str().into();
+        }
+    }
     if let Some(workflow) = task.workflow_id {
         data["workflow_id"] = workflow.to_string().into();
     }

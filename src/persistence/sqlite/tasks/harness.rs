@@ -91,7 +91,9 @@ impl Db {
         offers: &[SlotOffer],
     ) -> Vec<ClaimedTask> {
         let session = self.session;
-        self.write(|tx| claim::claim(tx, session, offers)).unwrap()
+        self.write(|tx| claim::claim(tx, session, offers))
+            .unwrap()
+            .tasks
     }
 
     pub(in crate::persistence::sqlite) fn settle(

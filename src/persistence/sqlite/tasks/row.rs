@@ -22,6 +22,8 @@ pub(in crate::persistence::sqlite) struct TaskRow {
     pub(in crate::persistence::sqlite) priority: u8,
     pub(in crate::persistence::sqlite) rank: i64,
     pub(in crate::persistence::sqlite) run_at: Timestamp,
+    pub(in crate::persistence::sqlite) agent: Option<String>,
+    pub(in crate::persistence::sqlite) role: Option<String>,
     pub(in crate::persistence::sqlite) queue: String,
     pub(in crate::persistence::sqlite) started_at: Option<Timestamp>,
     pub(in crate::persistence::sqlite) lease_id: Option<LeaseId>,
@@ -34,7 +36,8 @@ macro_rules! select {
             "SELECT key, id, name, workflow_key, \
              (SELECT w.id FROM workflows w WHERE w.key = tasks.workflow_key), \
              step, item, priority, rank, run_at, lease_id, state, attempt, max_attempts, \
-             crash_attempts, interruptions, alone, cancel_requested, reason, queue, started_at FROM tasks "
+             crash_attempts, interruptions, alone, cancel_requested, reason, queue, started_at, \
+             agent, role FROM tasks "
             $(, $rest)*
         )
     };
@@ -85,6 +88,8 @@ impl TaskRow {
             rank: row.get(8)?,
             run_at: row.get(9)?,
             lease_id: row.get(10)?,
+            agent: row.get(21)?,
+            role: row.get(22)?,
             queue: row.get(19)?,
             started_at: row.get(20)?,
             standing: Standing {

@@ -66,6 +66,23 @@ fn claims_take_the_best_rank_first_and_spread_over_replicas() {
 }
 
 #[test]
+fn a_claim_says_for_whom_nothing_is_left() {
+    let mut db = Db::new();
+    for _ in 0..3 {
+        db.submit(&for_agent("echo"));
+    }
+    let session = db.session;
+    let offers = [slots("echo", 0, 2), slots("sum", 0, 1)];
+    let mut claim = || {
+        let done = db.write(|tx| claim::claim(tx, session, &offers)).unwrap();
+        let dry: Vec<_> = done.dry.iter().map(ToString::to_string).collect();
+        (done.tasks.len(), dry)
+    };
+    assert_eq!(claim(), (2, vec!["sum#0".to_owned()]));
+    assert_eq!(claim(), (1, vec!["echo#0".to_owned(), "sum#0".to_owned()]));
+}
+
+#[test]
 fn an_agent_takes_what_is_for_itself_its_role_its_name_as_a_role_and_its_queue() {
     let mut db = Db::new();
     let targets = [
