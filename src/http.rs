@@ -49,6 +49,7 @@ pub use handles::{
     VersionInfo, Work,
 };
 pub use problem::{Fault, Problem};
+pub use rooms::Fleet;
 pub use serve::{
     Close, Closing, HEADER_TIMEOUT, MAX_CONNECTIONS, Routes, Scrape, Server, closing,
     metrics_routes,
@@ -155,4 +156,4 @@ fn pieces<B: Buf + 'static>(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -16,28 +16,28 @@ use crate::config::{Environment, LoadRequest};
 #[derive(Debug, Clone, Default, ClapArgs)]
 pub struct ConfigArgs {
     /// development, testing, staging or production
-    #[arg(long, value_name = "ENVIRONMENT")]
+    #[arg(long, global = true, value_name = "ENVIRONMENT")]
     pub env: Option<Environment>,
     /// A file of settings; may repeat, later wins
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub config: Vec<PathBuf>,
     /// The directory that holds all that the daemon writes
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// One setting, by dotted key: server.port=0; may repeat
-    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = pair)]
     pub set: Vec<(String, String)>,
     /// The address the API listens on
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub host: Option<String>,
     /// The API's port; 0 for any free one
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub port: Option<u16>,
     /// The port of /metrics; 0 for any free one
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub metrics_port: Option<u16>,
     /// The least severe level that is logged
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub log_level: Option<String>,
 }
 

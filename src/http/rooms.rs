@@ -3,6 +3,7 @@
 //! Each error is mapped here, in one place a room. What may pass says when to come back; what may
 //! have been done all the same is 504.
 
+mod agents;
 mod health;
 mod work;
 
@@ -15,6 +16,8 @@ use super::problem::Problem;
 use crate::actors::journal::JournalHandle;
 use crate::actors::runner::AskError;
 use crate::domain::event::Event;
+
+pub use agents::Fleet;
 
 impl Facts for JournalHandle {
     fn subscribe(&self) -> broadcast::Receiver<Arc<Event>> {

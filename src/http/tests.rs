@@ -1,6 +1,6 @@
 //! Claims about the routes: over real sockets, with a real database, and scripted rooms behind.
 
 mod bad_input;
-mod house;
+pub(crate) mod house;
 mod shapes;
 mod streams;

@@ -31,10 +31,10 @@ use crate::persistence::artifacts::Artifacts;
 use crate::persistence::{SqliteOptions, Store};
 
 /// When everything in this house happens.
-pub(super) const NOW: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
+pub(crate) const NOW: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
 
 /// One agent, `echo`.
-pub(super) fn echo() -> AgentView {
+pub(crate) fn echo() -> AgentView {
     AgentView {
         name: "echo".parse().unwrap(),
         kind: AgentKind::Process,
@@ -79,12 +79,12 @@ pub(super) fn echo() -> AgentView {
 }
 
 /// The rooms behind the routes, scripted.
-pub(super) struct Rooms {
+pub(crate) struct Rooms {
     store: Store,
     session: SessionId,
-    pub(super) agent: parking_lot::Mutex<AgentView>,
-    pub(super) status: parking_lot::Mutex<HealthStatus>,
-    pub(super) facts: broadcast::Sender<Arc<Event>>,
+    pub(crate) agent: parking_lot::Mutex<AgentView>,
+    pub(crate) status: parking_lot::Mutex<HealthStatus>,
+    pub(crate) facts: broadcast::Sender<Arc<Event>>,
 }
 
 fn done<T: Send + 'static>(answer: Result<T, Problem>) -> Answer<'static, T> {
@@ -229,29 +229,29 @@ impl Facts for Rooms {
 }
 
 /// The house, served.
-pub(super) struct House {
-    pub(super) rooms: Arc<Rooms>,
-    pub(super) store: Store,
-    pub(super) readiness: watch::Sender<Readiness>,
-    pub(super) close: Close,
-    pub(super) server: Server,
+pub(crate) struct House {
+    pub(crate) rooms: Arc<Rooms>,
+    pub(crate) store: Store,
+    pub(crate) readiness: watch::Sender<Readiness>,
+    pub(crate) close: Close,
+    pub(crate) server: Server,
     client: Client<HttpConnector, Full<Bytes>>,
     _scratch: tempfile::TempDir,
 }
 
 /// What was answered.
 #[derive(Debug)]
-pub(super) struct Heard {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) bytes: Bytes,
+pub(crate) struct Heard {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) bytes: Bytes,
 }
 
 impl Heard {
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.bytes).unwrap_or(Value::Null)
     }
-    pub(super) fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers
             .get(name)
             .map_or("", |value| value.to_str().unwrap())
@@ -259,7 +259,7 @@ impl Heard {
 }
 
 impl House {
-    pub(super) async fn open() -> Self {
+    pub(crate) async fn open() -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let (facts, _) = broadcast::channel(4);
         let sink = facts.clone();
@@ -326,11 +326,11 @@ impl House {
         }
     }
 
-    pub(super) fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.server.address())
     }
 
-    pub(super) async fn send(&self, request: Request<Full<Bytes>>) -> Heard {
+    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Heard {
         let response = self.client.request(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
@@ -341,12 +341,12 @@ impl House {
         }
     }
 
-    pub(super) async fn get(&self, path: &str) -> Heard {
+    pub(crate) async fn get(&self, path: &str) -> Heard {
         self.ask(Method::GET, path, &[("accept", "application/json")], "")
             .await
     }
 
-    pub(super) async fn post(&self, path: &str, body: &str) -> Heard {
+    pub(crate) async fn post(&self, path: &str, body: &str) -> Heard {
         self.ask(
             Method::POST,
             path,
@@ -356,7 +356,7 @@ impl House {
         .await
     }
 
-    pub(super) async fn ask(
+    pub(crate) async fn ask(
         &self,
         method: Method,
         path: &str,

@@ -1,0 +1,209 @@
+//! The supervisor; what it says of an agent, joined with the agent's health and work.
+
+use futures_util::FutureExt;
+use serde_json::Value;
+
+use crate::actors::dispatcher::{AgentLoad, DispatcherHandle};
+use crate::actors::health::HealthHandle;
+use crate::actors::supervisor::{AgentStatus, InstanceStatus, SupervisorError, SupervisorHandle};
+use crate::domain::agent::{AgentTarget, Verdict};
+use crate::domain::health::HealthStatus;
+use crate::domain::name::Name;
+use crate::http::agents::view::{
+    AgentHealth, AgentView, InstanceView, QueueView, Replicas, Restarts, Usage,
+};
+use crate::http::handles::{AgentCommand, Agents, Answer};
+use crate::http::problem::Problem;
+
+/// Log lines that are asked of an agent.
+const LOG_LINES: usize = 500;
+
+/// The agents, as supervisor, dispatcher and health monitor see them.
+#[derive(Debug, Clone)]
+pub struct Fleet {
+    /// Where they stand.
+    pub supervisor: SupervisorHandle,
+    /// What they carry.
+    pub dispatcher: DispatcherHandle,
+    /// How they are doing.
+    pub health: HealthHandle,
+}
+
+impl Fleet {
+    async fn view(&self, status: AgentStatus) -> AgentView {
+        self.views(vec![status]).await.remove(0)
+    }
+
+    /// With the depth of queues; without it while the database is away.
+    async fn views(&self, all: Vec<AgentStatus>) -> Vec<AgentView> {
+        let loads = match self.dispatcher.loads().await {
+            Ok(loads) => loads,
+            Err(error) => {
+                tracing::debug!(%error, "agents are shown without what waits for them");
+                self.dispatcher.loads_without_depth()
+            }
+        };
+        let view = |status: AgentStatus| {
+            let load = loads.iter().find(|load| load.agent == status.name);
+            let health = self.health_of(&status);
+            view(status, load, health)
+        };
+        all.into_iter().map(view).collect()
+    }
+
+    fn health_of(&self, status: &AgentStatus) -> AgentHealth {
+        let name = format!("agent.{}", status.name);
+        let report = self.health.report();
+        let checks = report.iter().flat_map(|report| &report.checks);
+        let own = checks.clone().find(|check| check.name == name);
+        AgentHealth {
+            status: own.map_or(HealthStatus::Unknown, |check| check.status),
+            verdict: verdict(&status.instances),
+            checks: own.map(|check| check.name.clone()).into_iter().collect(),
+        }
+    }
+}
+
+/// Of several replicas, the one worth the most attention.
+fn verdict(instances: &[InstanceStatus]) -> Verdict {
+    const BY_ATTENTION: [Verdict; 5] = [
+        Verdict::Stalled,
+        Verdict::Dead,
+        Verdict::Working,
+        Verdict::Waiting,
+        Verdict::Idle,
+    ];
+    let has = |wanted: &Verdict| instances.iter().any(|instance| instance.verdict == *wanted);
+    BY_ATTENTION.into_iter().find(has).unwrap_or(Verdict::Dead)
+}
+
+fn view(status: AgentStatus, load: Option<&AgentLoad>, health: AgentHealth) -> AgentView {
+    let restarts = status.restarts;
+    AgentView {
+        usage: usage(
+            status.usage.cpu_seconds,
+            status.usage.memory_bytes,
+            &status.instances,
+        ),
+        name: status.name,
+        kind: status.kind,
+        role: status.role,
+        group: status.group,
+        critical: status.critical,
+        desired: status.desired,
+        state: status.state,
+        replicas: Replicas {
+            desired: status.replicas.desired,
+            ready: status.replicas.ready,
+        },
+        instances: status.instances.into_iter().map(instance).collect(),
+        health,
+        generation: status.generation,
+        pid: status.pid,
+        started_at: status.started_at,
+        uptime_ms: status.started_at.map(|_| status.uptime_ms),
+        restarts: Restarts {
+            total: restarts.total,
+            window: restarts.window.into(),
+            last_reason: restarts.last_reason,
+            next_at: restarts.next_at,
+            breaker: restarts.breaker.to_owned(),
+        },
+        queue: QueueView {
+            depth: load.map_or(0, |load| load.depth),
+            running: load.map_or(0, |load| load.running),
+            capacity: load.map_or(0, |load| load.capacity),
+        },
+        labels: status.labels,
+    }
+}
+
+/// Processor share as `ps` shows it: over the whole life.
+fn usage(cpu_seconds: f64, memory_bytes: u64, instances: &[InstanceStatus]) -> Usage {
+    let processes = instances.iter().any(|instance| instance.pid.is_some());
+    let lived = instances
+        .iter()
+        .map(|instance| instance.uptime_ms)
+        .max()
+        .unwrap_or(0);
+    #[expect(clippy::cast_precision_loss, reason = "a share to be read by people")]
+    let seconds = lived as f64 / 1000.0;
+    Usage {
+        cpu_percent: (processes && seconds > 0.0).then(|| 100.0 * cpu_seconds / seconds),
+        cpu_seconds: processes.then_some(cpu_seconds),
+        memory_bytes: processes.then_some(memory_bytes),
+    }
+}
+
+fn instance(status: InstanceStatus) -> InstanceView {
+    InstanceView {
+        index: status.index,
+        pid: status.pid,
+        generation: status.generation,
+        state: status.state,
+        verdict: status.verdict,
+        started_at: status.started_at,
+        uptime_ms: status.started_at.map(|_| status.uptime_ms),
+        restarts: status.restarts,
+        errors: status.errors,
+        running: status.running,
+        next_at: status.next_at,
+        last_reason: status.last_exit.map(|exit| exit.message),
+    }
+}
+
+impl Agents for Fleet {
+    fn agents(&self) -> Answer<'_, Vec<AgentView>> {
+        async move { Ok(self.views(self.supervisor.agents().await?).await) }.boxed()
+    }
+
+    fn agent<'a>(&'a self, name: &'a Name) -> Answer<'a, AgentView> {
+        async move { Ok(self.view(self.supervisor.agent(name).await?).await) }.boxed()
+    }
+
+    fn tree(&self) -> Answer<'_, Value> {
+        async move {
+            let tree = self.supervisor.tree().await?;
+            serde_json::to_value(tree).map_err(|error| Problem::internal(error.to_string()))
+        }
+        .boxed()
+    }
+
+    fn command(&self, target: AgentTarget, command: AgentCommand) -> Answer<'_, AgentView> {
+        let supervisor = &self.supervisor;
+        async move {
+            let status = match command {
+                AgentCommand::Start => supervisor.start(target).await?,
+                AgentCommand::Stop => supervisor.stop(target).await?,
+                AgentCommand::Restart => supervisor.restart(target).await?,
+                AgentCommand::Pause => supervisor.pause(&target.agent).await?,
+                AgentCommand::Resume => supervisor.resume(&target.agent).await?,
+                AgentCommand::Scale(replicas) => supervisor.scale(&target.agent, replicas).await?,
+            };
+            Ok(self.view(status).await)
+        }
+        .boxed()
+    }
+
+    fn logs(&self, target: AgentTarget) -> Answer<'_, Vec<String>> {
+        async move { Ok(self.supervisor.logs(&target, LOG_LINES).await?) }.boxed()
+    }
+}
+
+impl From<SupervisorError> for Problem {
+    fn from(error: SupervisorError) -> Self {
+        let detail = error.to_string();
+        match error {
+            SupervisorError::NotFound { name, nearest } => {
+                Self::not_found("agent", &name, nearest.as_deref())
+            }
+            SupervisorError::NotRunning { .. } | SupervisorError::Conflict(_) => {
+                Self::conflict(detail)
+            }
+            SupervisorError::Invalid(_) => Self::validation(detail),
+            SupervisorError::Busy | SupervisorError::Unavailable => Self::unavailable(detail),
+            SupervisorError::Timeout => Self::deadline_exceeded(detail),
+            SupervisorError::NotKept(_) => Self::database_unavailable(detail),
+        }
+    }
+}
