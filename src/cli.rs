@@ -34,7 +34,9 @@ use context::{Context, Global};
 use exit::Failure;
 
 /// What `serve` is given.
-pub type Serve = fn(ConfigArgs) -> ExitCode;
+pub trait Serve: FnOnce(ConfigArgs) -> ExitCode {}
+
+impl<F: FnOnce(ConfigArgs) -> ExitCode> Serve for F {}
 
 /// Supervises fleets of agents as Erlang/OTP supervises processes, and gives them durable work.
 #[derive(Debug, Parser)]
@@ -89,7 +91,7 @@ enum Command {
 
 /// Runs one command; `serve` runs the daemon.
 #[must_use]
-pub fn main(args: impl IntoIterator<Item = OsString>, serve: Serve) -> ExitCode {
+pub fn main(args: impl IntoIterator<Item = OsString>, serve: impl Serve) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),

@@ -1,7 +1,9 @@
-//! Entry point.
+//! The daemon and its command line, with the built-in agents.
 
 use std::process::ExitCode;
 
+use agent_system::Registry;
+
 fn main() -> ExitCode {
-    agent_system::actors::agent::answer_early().unwrap_or(ExitCode::SUCCESS)
+    agent_system::run(Registry::built_in())
 }

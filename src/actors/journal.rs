@@ -61,6 +61,12 @@ impl fmt::Debug for JournalHandle {
     }
 }
 
+impl crate::actors::supervisor::Facts for JournalHandle {
+    fn record(&self, event: NewEvent) {
+        Self::record(self, event);
+    }
+}
+
 impl Default for JournalHandle {
     fn default() -> Self {
         Self::new()

@@ -37,6 +37,12 @@ pub fn verdict(signs: Signs, stall_timeout: Duration) -> Verdict {
 pub struct MissedSigns(u32);
 
 impl MissedSigns {
+    /// Probes in a row that stayed unanswered.
+    #[must_use]
+    pub const fn count(&self) -> u32 {
+        self.0
+    }
+
     /// Counts one probe; true if the life now counts as dead. A probe that stays unanswered while
     /// a task is open says nothing: a simple agent that computes cannot answer.
     pub fn record(&mut self, answered: bool, has_open_task: bool, policy: &ProbePolicy) -> bool {

@@ -10,12 +10,13 @@ use super::commands::{
     StopAgent,
 };
 use super::outside::SupervisorRecords;
+use super::reports::EndLife;
 use super::shutdown::{ShutDown, ShutdownReport, ShutdownSpans};
 use super::status::{AgentStatus, TreeNode};
 use super::{Escalated, KILL_GRACE, Supervisor};
 use crate::actors::life::Evidence;
 use crate::actors::runner::{Address, AskError};
-use crate::domain::agent::{AgentTarget, Desired};
+use crate::domain::agent::{AgentTarget, Desired, InstanceId};
 use crate::domain::name::Name;
 use crate::persistence::StoreError;
 
@@ -242,6 +243,18 @@ impl SupervisorHandle {
             Ok(Err(_)) => Err(SupervisorError::NotRunning { agent }),
             Err(_) => Err(SupervisorError::Timeout),
         }
+    }
+
+    /// Ends a life by force, if it is still the present one of its replica; what follows is as
+    /// after any other end. Never blocks.
+    pub fn end_life(&self, instance: InstanceId, generation: u64) {
+        // Refused only when the supervisor has ended, and every life with it.
+        self.address
+            .report(EndLife {
+                instance,
+                generation,
+            })
+            .ok();
     }
 
     /// Ends every agent, within the given spans.

@@ -70,6 +70,8 @@ pub(super) struct Running {
     pub(super) evidence: Option<Box<Evidence>>,
     pub(super) verdict: Verdict,
     pub(super) missed: MissedSigns,
+    /// How long its last answer to a probe took.
+    pub(super) response: Option<std::time::Duration>,
     pub(super) errors: u64,
 }
 
@@ -88,6 +90,7 @@ impl Running {
             evidence: None,
             verdict: Verdict::Idle,
             missed: MissedSigns::default(),
+            response: None,
             errors: 0,
         }
     }
@@ -102,6 +105,7 @@ impl Running {
         self.evidence = None;
         self.verdict = Verdict::Idle;
         self.missed = MissedSigns::default();
+        self.response = None;
         self.errors = 0;
     }
 

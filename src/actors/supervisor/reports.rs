@@ -42,6 +42,31 @@ struct AgentExited {
 #[rtype(result = "()")]
 pub(super) struct ArbiterBlocked(pub(super) Blocked);
 
+/// A life does not obey and is to be ended by force.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct EndLife {
+    pub(super) instance: InstanceId,
+    pub(super) generation: u64,
+}
+
+impl Handler<EndLife> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, end: EndLife, ctx: &mut AgentContext<Self>) {
+        let slot = self.tree.slot(&end.instance);
+        let current = slot.filter(|slot| {
+            self.tree
+                .replica(*slot)
+                .is_some_and(|replica| replica.is_in(end.generation))
+        });
+        if let Some(slot) = current {
+            self.condemn(slot, ExitReason::Killed);
+        }
+        self.arm(ctx);
+    }
+}
+
 /// Where lives report to.
 #[derive(Debug)]
 pub(super) struct Reports(pub(super) Address<Supervisor>);

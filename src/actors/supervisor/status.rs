@@ -87,6 +87,14 @@ pub struct InstanceStatus {
     pub mailbox_depth: u64,
     /// Tasks it held when it last showed a sign.
     pub running: u64,
+    /// How long its last answer to a probe took.
+    #[serde(skip)]
+    pub response: Option<Duration>,
+    /// Probes in a row that stayed unanswered.
+    pub missed_probes: u32,
+    /// Missed probes that count as dead.
+    #[serde(skip)]
+    pub failure_threshold: u32,
     /// When its next life begins, if it waits for that.
     pub next_at: Option<Timestamp>,
     /// How its last life ended.
@@ -177,7 +185,7 @@ impl Supervisor {
         let agent = &self.tree.agents[agent];
         let instances: Vec<InstanceStatus> = (0_u32..)
             .zip(&agent.replicas)
-            .map(|(index, replica)| instance(index, replica))
+            .map(|(index, replica)| instance(index, replica, agent.spec.liveness.failure_threshold))
             .collect();
         let ready = agent
             .replicas
@@ -293,7 +301,7 @@ impl Agent {
     }
 }
 
-fn instance(index: u32, replica: &Replica) -> InstanceStatus {
+fn instance(index: u32, replica: &Replica, failure_threshold: u32) -> InstanceStatus {
     let life = replica.life.as_deref();
     let shown = life.and_then(|life| life.evidence.as_deref());
     InstanceStatus {
@@ -310,6 +318,9 @@ fn instance(index: u32, replica: &Replica) -> InstanceStatus {
         }),
         mailbox_depth: life.map_or(0, |life| life.control.mailbox_depth() as u64),
         running: shown.map_or(0, |shown| shown.open_tasks.len() as u64),
+        response: life.and_then(|life| life.response),
+        missed_probes: life.map_or(0, |life| life.missed.count()),
+        failure_threshold,
         next_at: wall(replica.due),
         last_exit: replica.last.as_deref().map(|last| LastExit {
             reason: last.reason.clone(),

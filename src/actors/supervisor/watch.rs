@@ -25,6 +25,7 @@ pub(super) struct ProbeEnded {
     slot: Slot,
     generation: u64,
     answer: Option<Evidence>,
+    took: Duration,
 }
 
 impl Handler<ProbeEnded> for Supervisor {
@@ -36,7 +37,7 @@ impl Handler<ProbeEnded> for Supervisor {
             .replica(ended.slot)
             .is_some_and(|r| r.is_in(ended.generation));
         if current {
-            self.probe_ended(ended.slot, ended.answer);
+            self.probe_ended(ended);
         }
         self.arm(ctx);
     }
@@ -171,19 +172,24 @@ impl Supervisor {
             return;
         };
         let (answer, me) = (life.control.probe(), self.me.clone());
+        let asked = Instant::now();
         actix_rt::spawn(async move {
             let answer = tokio::time::timeout(timeout, answer).await;
             let ended = ProbeEnded {
                 slot,
                 generation,
                 answer: answer.ok().and_then(Result::ok),
+                took: asked.elapsed(),
             };
             // Refused only when the supervisor has ended, and then nobody wants to know.
             me.report(ended).ok();
         });
     }
 
-    fn probe_ended(&mut self, slot: Slot, answer: Option<Evidence>) {
+    fn probe_ended(&mut self, ended: ProbeEnded) {
+        let ProbeEnded {
+            slot, answer, took, ..
+        } = ended;
         let spec = self.tree.agents[slot.agent].spec.clone();
         let generation = self.generation(slot);
         let again = Instant::now() + spec.liveness.period;
@@ -192,6 +198,7 @@ impl Supervisor {
             return;
         };
         let answered = answer.is_some();
+        life.response = answered.then_some(took).or(life.response);
         let dead = life
             .missed
             .record(answered, life.has_open_task(), &spec.liveness);

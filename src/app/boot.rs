@@ -1,0 +1,130 @@
+//! Puts the house together, from the ground up. Whatever cannot be had ends the start with an error
+//! that names it; nothing is served before everything below it stands.
+
+mod fleet;
+mod ground;
+mod inner;
+mod serving;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::watch;
+
+use super::StartError;
+use super::ports::{About, Listeners};
+use super::upkeep;
+use super::view::View;
+use crate::actors::agent::Registry;
+use crate::actors::dispatcher::DispatcherHandle;
+use crate::actors::health::HealthHandle;
+use crate::actors::journal::JournalHandle;
+use crate::actors::pool::Pool;
+use crate::actors::supervisor::SupervisorHandle;
+use crate::config::{Config, StopBudget};
+use crate::domain::ids::SessionId;
+use crate::http::{Close, Readiness, Server};
+use crate::persistence::Store;
+use crate::persistence::artifacts::Artifacts;
+use crate::telemetry::metrics::Metrics;
+
+/// A daemon that stands.
+pub(super) struct House {
+    pub(super) store: Store,
+    pub(super) session: SessionId,
+    pub(super) journal: JournalHandle,
+    pub(super) dispatcher: DispatcherHandle,
+    /// The agents' tree.
+    pub(super) agents: SupervisorHandle,
+    /// The tree of the daemon's own actors.
+    pub(super) inner: SupervisorHandle,
+    pub(super) health: HealthHandle,
+    pub(super) readiness: watch::Sender<Readiness>,
+    pub(super) close: Close,
+    pub(super) servers: [Server; 2],
+    pub(super) pools: [Arc<Pool>; 2],
+    pub(super) budget: StopBudget,
+    pub(super) about: About,
+    pub(super) begun: Instant,
+}
+
+/// Puts the house together. Runs on the system arbiter.
+pub(super) async fn boot(
+    config: Config,
+    shown: serde_json::Value,
+    registry: Registry,
+    metrics: Metrics,
+    begun: Instant,
+) -> Result<House, StartError> {
+    let listeners = Listeners::bind(&config).await?;
+    let artifacts = open_artifacts(&config)?;
+    let ground = ground::lay(&config).await?;
+    let dispatcher = ground.dispatcher(&config);
+    let pools = [Pool::start(arbiters(&config)), Pool::start(1)];
+    let agents = fleet::start(
+        &config,
+        &ground,
+        &dispatcher.handle,
+        registry,
+        artifacts.clone(),
+        pools[0].clone(),
+    )
+    .await?;
+    let view = Arc::new(View {
+        supervisor: agents.clone(),
+        dispatcher: dispatcher.handle.clone(),
+    });
+    let inner = inner::start(
+        &config,
+        &ground,
+        dispatcher,
+        agents.clone(),
+        view.clone(),
+        pools[1].clone(),
+    )?;
+    tokio::spawn(metrics.clone().upkeep());
+    tokio::spawn(upkeep::keep(ground.store.clone(), artifacts.clone()));
+    let answering = serving::Answering {
+        config: &config,
+        shown,
+        ground: &ground,
+        inner: &inner,
+        agents: agents.clone(),
+        view,
+        artifacts,
+        metrics,
+    };
+    let served = answering.start(listeners)?;
+    Ok(House {
+        store: ground.store,
+        session: ground.session.id,
+        journal: ground.journal,
+        dispatcher: inner.dispatcher,
+        agents,
+        inner: inner.tree,
+        health: inner.health,
+        readiness: served.readiness,
+        close: served.close,
+        servers: served.servers,
+        pools,
+        budget: config.stop_budget(),
+        about: served.about,
+        begun,
+    })
+}
+
+fn open_artifacts(config: &Config) -> Result<Artifacts, StartError> {
+    Artifacts::open(config.data_dir()).map_err(|source| StartError::System {
+        what: "open the artifacts",
+        source,
+    })
+}
+
+/// Threads for agents: what is configured, else one a processor.
+fn arbiters(config: &Config) -> usize {
+    let processors = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    let configured = config.supervisor().arbiters;
+    configured.map_or(processors, |arbiters| {
+        usize::try_from(arbiters).unwrap_or(processors)
+    })
+}

@@ -1,0 +1,92 @@
+//! The agents of the configuration, with what earlier lives of the daemon left of them.
+
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+
+use super::ground::Ground;
+use crate::actors::agent::{AgentEnvironment, Launcher, Registry, child_factory};
+use crate::actors::dispatcher::DispatcherHandle;
+use crate::actors::pool::Pool;
+use crate::actors::supervisor::{self, Child, Outside, Plan, SupervisorHandle};
+use crate::app::StartError;
+use crate::app::control::Control;
+use crate::app::records::Records;
+use crate::clock;
+use crate::config::Config;
+use crate::domain::agent::AgentSpec;
+use crate::domain::record::AgentRecord;
+use crate::persistence::artifacts::Artifacts;
+
+/// Starts the tree of agents.
+pub(super) async fn start(
+    config: &Config,
+    ground: &Ground,
+    dispatcher: &DispatcherHandle,
+    registry: Registry,
+    artifacts: Artifacts,
+    pool: Arc<Pool>,
+) -> Result<SupervisorHandle, StartError> {
+    let environment = AgentEnvironment {
+        work: Arc::new(dispatcher.clone()),
+        launcher: launcher(&ground.owner)?,
+        artifacts,
+        registry,
+        log_dir: config.data_dir().join("logs"),
+    };
+    let mut children = Vec::new();
+    for spec in config.agents().values() {
+        let factory = child_factory(spec, &environment)?;
+        let record = ground.store.register_agent(record_of(spec)).await?;
+        children.push(Child {
+            spec: spec.clone(),
+            factory,
+            record: Some(record),
+        });
+    }
+    let agents = supervisor::start(Plan {
+        groups: config.groups().values().cloned().collect(),
+        children,
+        budgets: ground.store.restart_budgets().await?,
+        outside: Outside {
+            facts: Some(Arc::new(ground.journal.clone())),
+            records: Some(Records::start(ground.store.clone())),
+            work: Some(Arc::new(dispatcher.clone())),
+        },
+        pool: Some(pool),
+        seed: None,
+    })?;
+    dispatcher.set_control(Arc::new(Control::new(agents.clone())));
+    Ok(agents)
+}
+
+fn launcher(owner: &str) -> Result<Launcher, StartError> {
+    let started = Launcher::start(tokio::runtime::Handle::current(), owner);
+    started.map_err(|source| StartError::System {
+        what: "start the launcher of processes",
+        source,
+    })
+}
+
+fn record_of(spec: &AgentSpec) -> AgentRecord {
+    let now = clock::now();
+    let kind = serde_json::to_value(spec.runs.kind()).unwrap_or_default();
+    AgentRecord {
+        name: spec.name.clone(),
+        kind: kind.as_str().unwrap_or_default().to_owned(),
+        desired: None,
+        replicas: None,
+        config_hash: hash_of(spec),
+        generation: 0,
+        restarts_total: 0,
+        created_at: now,
+        updated_at: now,
+    }
+}
+
+/// What an operator's overrides depend on: the number of replicas in the file. A change there
+/// takes effect, everything else leaves the override as it is.
+fn hash_of(spec: &AgentSpec) -> String {
+    let digest = Sha256::digest(spec.replicas.to_le_bytes());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}

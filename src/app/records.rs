@@ -1,0 +1,162 @@
+//! Keeps what the supervisor wants kept, without ever making it wait.
+//!
+//! Records go onto a bounded queue; one task writes them in order. Of generations and budgets only
+//! the latest counts, and each is written once a second at most; deaths and processes are written
+//! at once. When the database is away longer than the queue lasts, the oldest news is lost, and
+//! counted: supervision goes on.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::actors::agent::boot_id;
+use crate::actors::supervisor::{Kept, SupervisorRecords};
+use crate::domain::agent::Desired;
+use crate::domain::name::Name;
+use crate::domain::record::SpawnedProcess;
+use crate::persistence::{Store, StoreError};
+
+/// Records that may wait.
+const MAX_WAITING: usize = 4_096;
+/// How often the latest generation or budget of one owner is written.
+const AT_MOST_EVERY: Duration = Duration::from_secs(1);
+
+/// The supervisor's records, kept in the store.
+#[derive(Debug)]
+pub(super) struct Records {
+    store: Store,
+    waiting: mpsc::Sender<Kept>,
+    lost: AtomicU64,
+}
+
+impl Records {
+    /// Starts the task that writes. Needs a running runtime.
+    pub(super) fn start(store: Store) -> Arc<Self> {
+        let (waiting, records) = mpsc::channel(MAX_WAITING);
+        tokio::spawn(write(store.clone(), records));
+        Arc::new(Self {
+            store,
+            waiting,
+            lost: AtomicU64::new(0),
+        })
+    }
+}
+
+impl SupervisorRecords for Records {
+    fn keep(&self, record: Kept) {
+        if self.waiting.try_send(record).is_err() {
+            let lost = self.lost.fetch_add(1, Ordering::Relaxed) + 1;
+            // Every power of two, so that a long outage fills no log.
+            if lost.is_power_of_two() {
+                tracing::warn!(
+                    lost,
+                    "the database is too slow: records of agents are not kept"
+                );
+            }
+        }
+    }
+
+    fn keep_desired(
+        &self,
+        agent: Name,
+        desired: Option<Desired>,
+    ) -> BoxFuture<'static, Result<(), StoreError>> {
+        let store = self.store.clone();
+        async move { store.set_desired(&agent, desired).await }.boxed()
+    }
+
+    fn keep_replicas(
+        &self,
+        agent: Name,
+        replicas: Option<u32>,
+    ) -> BoxFuture<'static, Result<(), StoreError>> {
+        let store = self.store.clone();
+        async move { store.set_replicas(&agent, replicas).await }.boxed()
+    }
+}
+
+/// What one owner's latest record is filed under.
+type Owner = String;
+
+/// Writes until nobody can send any more; then what still waits.
+async fn write(store: Store, mut records: mpsc::Receiver<Kept>) {
+    let boot = boot_id();
+    let mut latest: BTreeMap<Owner, Kept> = BTreeMap::new();
+    let mut next = Instant::now();
+    loop {
+        let due = !latest.is_empty();
+        tokio::select! {
+            biased;
+            () = tokio::time::sleep_until(next), if due => {
+                for (_, record) in std::mem::take(&mut latest) {
+                    keep(&store, record, &boot).await;
+                }
+                next = Instant::now() + AT_MOST_EVERY;
+            }
+            record = records.recv() => match record {
+                None => break,
+                Some(record) => match owner(&record) {
+                    Some(owner) => { latest.insert(owner, record); }
+                    None => keep(&store, record, &boot).await,
+                },
+            },
+        }
+    }
+    for (_, record) in latest {
+        keep(&store, record, &boot).await;
+    }
+}
+
+/// Whose latest record it is; `None` for one that must not be skipped.
+fn owner(record: &Kept) -> Option<Owner> {
+    match record {
+        Kept::Generation { agent, .. } => Some(format!("generation {agent}")),
+        Kept::Budget(budget) => Some(format!("budget {}", budget.owner)),
+        Kept::Crash(_) | Kept::Spawned { .. } | Kept::Ended { .. } => None,
+    }
+}
+
+async fn keep(store: &Store, record: Kept, boot: &str) {
+    let kept = match record {
+        Kept::Generation {
+            agent,
+            generation,
+            restarts_total,
+        } => {
+            store
+                .save_generation(&agent, generation, restarts_total)
+                .await
+        }
+        Kept::Budget(budget) => store.save_restart_budget(budget).await,
+        Kept::Crash(crash) => store.log_crash(*crash).await,
+        Kept::Spawned {
+            instance,
+            generation,
+            pid,
+            start_ticks,
+        } => {
+            let process = SpawnedProcess {
+                agent: instance.agent,
+                index: instance.index,
+                generation,
+                pid,
+                start_ticks,
+                boot_id: boot.to_owned(),
+            };
+            store.process_spawned(process).await
+        }
+        Kept::Ended {
+            instance,
+            generation,
+        } => store.process_ended(&instance, generation).await,
+    };
+    if let Err(error) = kept {
+        tracing::warn!(%error, "a record of an agent was not kept");
+    }
+}

@@ -1,0 +1,175 @@
+//! The daemon's life once it stands, and its end: signals, drain, the order of closing.
+//!
+//! ```text
+//! first signal ─▶ not ready ─▶ agents drain, stop, are killed ─▶ connections ─▶ own actors ─▶ store
+//! second signal, at any point ─▶ the process ends at once
+//! ```
+
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::Ending;
+use super::boot::House;
+use crate::actors::supervisor::{Escalated, ShutdownSpans};
+
+/// How long the daemon's own actors may take to end.
+const INNER_SPANS: ShutdownSpans = ShutdownSpans {
+    drain: Duration::from_millis(500),
+    stop: Duration::from_millis(500),
+};
+
+/// How long the agents' threads may take to end.
+const THREADS_END: Duration = Duration::from_millis(500);
+
+/// Why a daemon comes to its end.
+enum Cause {
+    Told(&'static str),
+    GaveUp(Escalated),
+}
+
+/// Lives until told to end, or until it gives up; then closes everything.
+pub(super) async fn live(house: House) -> Ending {
+    let Ok(mut signals) = Signals::listen() else {
+        tracing::error!("signals cannot be heard; ending");
+        return close(house).await;
+    };
+    let cause = tokio::select! {
+        biased;
+        name = signals.next() => Cause::Told(name),
+        gave_up = house.agents.escalated() => Cause::GaveUp(gave_up),
+        gave_up = house.inner.escalated() => Cause::GaveUp(gave_up),
+        () = ready(&house) => unreachable!("readiness is reported for as long as the daemon lives"),
+    };
+    match &cause {
+        Cause::Told(name) => {
+            tracing::info!(signal = name, "draining; a second signal ends at once")
+        }
+        Cause::GaveUp(why) => tracing::error!(subject = %why.subject, "giving up: {}", why.why),
+    }
+    let ended = tokio::select! {
+        biased;
+        _ = signals.next() => {
+            tracing::warn!("second signal: ending at once");
+            // Nothing is closed; the kernel ends the agents with this process, and the next life
+            // takes back what it held.
+            std::process::exit(Ending::AtOnce.exit_code().into());
+        }
+        ended = close(house) => ended,
+    };
+    match cause {
+        Cause::Told(_) => ended,
+        Cause::GaveUp(_) => Ending::GaveUp,
+    }
+}
+
+/// Says so when the first round of checks has ended. Never ends.
+async fn ready(house: &House) {
+    let mut reports = house.health.subscribe();
+    if reports.wait_for(Option::is_some).await.is_ok() {
+        house
+            .readiness
+            .send_modify(|readiness| readiness.started = true);
+        let took = house.begun.elapsed();
+        tracing::info!("started in {} ms", took.as_millis());
+    }
+    std::future::pending().await
+}
+
+/// Both signals that mean "end".
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// Closes everything, the last things first.
+async fn close(house: House) -> Ending {
+    house
+        .readiness
+        .send_modify(|readiness| readiness.draining = true);
+    let spans = ShutdownSpans {
+        drain: house.budget.drain,
+        stop: house.budget.term,
+    };
+    let (taken_back, ended) = tokio::join!(
+        house.dispatcher.drain(house.budget.drain),
+        house.agents.shutdown(spans)
+    );
+    match taken_back {
+        Ok(0) => {}
+        Ok(tasks) => tracing::info!(tasks, "unfinished tasks went back to their queues"),
+        Err(error) => tracing::warn!(%error, "what was held goes back at the next start"),
+    }
+    let ending = match ended {
+        Ok(report) if report.killed.is_empty() => Ending::Drained,
+        Ok(report) => {
+            tracing::warn!(killed = ?report.killed, "did not end in time and were killed");
+            Ending::Leftovers
+        }
+        Err(error) => {
+            tracing::error!(%error, "not every agent is known to have ended");
+            Ending::Leftovers
+        }
+    };
+    close_ground(house).await;
+    tracing::info!("ended");
+    ending
+}
+
+/// Connections, own actors, the store.
+async fn close_ground(house: House) {
+    let House {
+        store,
+        session,
+        journal,
+        inner,
+        close,
+        servers,
+        pools,
+        budget,
+        about,
+        ..
+    } = house;
+    drop(about);
+    close.now();
+    let [api, metrics] = servers;
+    let within = budget.close / 2;
+    let (cut, _) = tokio::join!(api.drained(within), metrics.drained(within));
+    if cut > 0 {
+        tracing::warn!(cut, "connections were cut");
+    }
+    if let Err(error) = inner.shutdown(INNER_SPANS).await {
+        tracing::warn!(%error, "a part of the daemon did not end");
+    }
+    let last = async {
+        journal.flush(&store).await?;
+        store.end_session(session).await?;
+        store.close().await
+    };
+    match tokio::time::timeout(within, last).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "the database was not closed well"),
+        Err(_) => tracing::error!("the database was not closed in time"),
+    }
+    // A handler that blocks its thread must not hold up the end.
+    let threads = tokio::task::spawn_blocking(move || pools.iter().for_each(|pool| pool.stop()));
+    if tokio::time::timeout(THREADS_END, threads).await.is_err() {
+        tracing::warn!("a thread of the agents does not end; leaving it behind");
+    }
+}
