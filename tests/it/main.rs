@@ -1,3 +1,13 @@
-//! Tests from outside: real processes, files and sockets.
+//! The one integration test program: the daemon as its users meet it, and the shape of the house.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on ends"
+)]
 
 mod agents;
+mod architecture;
+mod daemon;
+mod serve;
+mod work;

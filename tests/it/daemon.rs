@@ -1,0 +1,325 @@
+//! A daemon of a test's own: the real binary, free ports, a data directory that is thrown away.
+//!
+//! Everything waits on a condition with a bound. Whatever a test leaves running is ended by pid.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// How long anything may take before a test gives up.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How often a condition is looked at.
+const GLANCE: Duration = Duration::from_millis(10);
+
+/// The binary under test.
+pub fn binary() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_agent-system"))
+}
+
+/// A command of the binary that sees nothing of the caller's environment but `PATH` and `HOME`.
+pub fn agent_system() -> Command {
+    let mut command = Command::new(binary());
+    command.env_clear();
+    for key in ["PATH", "HOME"] {
+        if let Some(value) = std::env::var_os(key) {
+            command.env(key, value);
+        }
+    }
+    command.current_dir(env!("CARGO_MANIFEST_DIR"));
+    command
+}
+
+/// Waits until `condition` gives a value.
+pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    let pause = (std::sync::Mutex::new(()), std::sync::Condvar::new());
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(start.elapsed() < PATIENCE, "not in time: {what}");
+        let held = pause.0.lock().unwrap();
+        drop(pause.1.wait_timeout(held, GLANCE).unwrap());
+    }
+}
+
+/// A running daemon.
+pub struct Daemon {
+    child: Option<Child>,
+    config: Option<PathBuf>,
+    data: tempfile::TempDir,
+    /// `127.0.0.1:PORT` of the API.
+    pub api: String,
+    /// `127.0.0.1:PORT` of the metrics.
+    pub metrics: String,
+}
+
+impl Daemon {
+    /// Starts the development environment with its sample agents; returns when it is ready.
+    pub fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// Starts with a configuration of the test's own.
+    pub fn configured(toml: &str) -> Self {
+        Self::start_with(Some(toml))
+    }
+
+    fn start_with(toml: Option<&str>) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let config = toml.map(|text| {
+            let path = data.path().join("test.toml");
+            std::fs::write(&path, text).unwrap();
+            path
+        });
+        let mut daemon = Self {
+            child: None,
+            config,
+            data,
+            api: String::new(),
+            metrics: String::new(),
+        };
+        daemon.start_again();
+        daemon
+    }
+
+    /// The data directory.
+    pub fn data_dir(&self) -> PathBuf {
+        self.data.path().join("store")
+    }
+
+    /// What the daemon has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.data.path().join("log")).unwrap_or_default()
+    }
+
+    /// Starts the next life on the same data directory; returns when it is ready.
+    pub fn start_again(&mut self) {
+        assert!(self.child.is_none(), "the daemon still runs");
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.data.path().join("log"))
+            .unwrap();
+        let mut command = agent_system();
+        command.arg("serve").arg("--data-dir").arg(self.data_dir());
+        if let Some(config) = &self.config {
+            command.arg("--config").arg(config);
+        }
+        command
+            .env("AGENT_SYSTEM__SERVER__PORT", "0")
+            .env("AGENT_SYSTEM__MONITORING__METRICS_PORT", "0")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log);
+        let child = command.spawn().unwrap();
+        let pid = child.id();
+        self.child = Some(child);
+        self.learn_addresses(pid);
+        eventually("the daemon is ready", || {
+            self.assert_alive();
+            (self.get("/readyz").0 == 200).then_some(())
+        });
+    }
+
+    fn learn_addresses(&mut self, pid: u32) {
+        let path = self.data_dir().join("daemon.json");
+        let about = eventually("the daemon says where it listens", || {
+            self.assert_alive();
+            let text = std::fs::read_to_string(&path).ok()?;
+            serde_json::from_str::<Value>(&text)
+                .ok()
+                .filter(|about| about["pid"] == pid)
+        });
+        self.api = about["api"].as_str().unwrap().to_owned();
+        self.metrics = about["metrics"].as_str().unwrap().to_owned();
+    }
+
+    fn assert_alive(&mut self) {
+        let status = self.child.as_mut().unwrap().try_wait().unwrap();
+        assert!(
+            status.is_none(),
+            "the daemon ended with {status:?}:\n{}",
+            self.log()
+        );
+    }
+
+    /// The daemon's process.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
+    /// Sends a signal by name: `TERM`, `INT`, `KILL`.
+    pub fn signal(&self, name: &str) {
+        signal(self.pid(), name);
+    }
+
+    /// Waits for its end; gives the exit code, or `None` after a signal.
+    pub fn wait(&mut self) -> Option<i32> {
+        let mut child = self.child.take().unwrap();
+        let status = eventually("the daemon ends", || child.try_wait().unwrap());
+        status.code()
+    }
+
+    /// `kill -9`, and the next life.
+    pub fn crash_and_start_again(&mut self) {
+        self.signal("KILL");
+        self.wait();
+        self.start_again();
+    }
+
+    /// Runs the command line against this daemon.
+    pub fn cli(&self, arguments: &[&str]) -> Output {
+        agent_system()
+            .env("AGENT_SYSTEM_URL", format!("http://{}", self.api))
+            .args(arguments)
+            .output()
+            .unwrap()
+    }
+
+    /// Runs the command line, which must succeed; gives what it printed.
+    pub fn ok(&self, arguments: &[&str]) -> Vec<u8> {
+        let output = self.cli(arguments);
+        assert!(
+            output.status.success(),
+            "{arguments:?} ended with {}: {}\n{}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr),
+            self.log()
+        );
+        output.stdout
+    }
+
+    /// Runs the command line with `-o json`, which must succeed.
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        let mut all = arguments.to_vec();
+        all.extend(["-o", "json"]);
+        serde_json::from_slice(&self.ok(&all)).unwrap()
+    }
+
+    /// `GET`; the status and the body.
+    pub fn get(&self, path: &str) -> (u16, String) {
+        http(&self.api, "GET", path, &[], "")
+    }
+
+    /// `POST` of a JSON text; the status and the body.
+    pub fn post(&self, path: &str, body: &str) -> (u16, String) {
+        http(
+            &self.api,
+            "POST",
+            path,
+            &[("Content-Type", "application/json")],
+            body,
+        )
+    }
+
+    /// The page of metrics.
+    pub fn metrics_page(&self) -> String {
+        http(&self.metrics, "GET", "/metrics", &[], "").1
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            if std::thread::panicking() {
+                eprintln!("{}", self.log());
+            }
+            drop(child.kill());
+            drop(child.wait());
+        }
+    }
+}
+
+/// Sends a signal to a process by pid.
+pub fn signal(pid: u32, name: &str) {
+    let status = Command::new("kill")
+        .arg(format!("-{name}"))
+        .arg(pid.to_string())
+        .status();
+    assert!(status.unwrap().success(), "kill -{name} {pid}");
+}
+
+/// Whether a process exists and is no zombie.
+pub fn is_running(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
+        !stat
+            .rsplit(')')
+            .next()
+            .unwrap_or("")
+            .trim_start()
+            .starts_with('Z')
+    })
+}
+
+/// One HTTP request on a connection of its own; status 0 if there is no answer.
+pub fn http(
+    address: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> (u16, String) {
+    let request = || -> std::io::Result<Vec<u8>> {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n"
+        )?;
+        for (name, value) in headers {
+            write!(stream, "{name}: {value}\r\n")?;
+        }
+        write!(stream, "Content-Length: {}\r\n\r\n{body}", body.len())?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        Ok(answer)
+    };
+    let Ok(answer) = request() else {
+        return (0, String::new());
+    };
+    let text = String::from_utf8_lossy(&answer);
+    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        return (0, String::new());
+    };
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|word| word.parse().ok())
+        .unwrap_or(0);
+    let chunked = head
+        .to_ascii_lowercase()
+        .contains("transfer-encoding: chunked");
+    (
+        status,
+        if chunked {
+            unchunk(body)
+        } else {
+            body.to_owned()
+        },
+    )
+}
+
+fn unchunk(mut body: &str) -> String {
+    let mut whole = String::new();
+    while let Some((size, rest)) = body.split_once("\r\n") {
+        let size = usize::from_str_radix(size.trim(), 16).unwrap_or(0);
+        if size == 0 || rest.len() < size {
+            break;
+        }
+        whole.push_str(&rest[..size]);
+        body = rest[size..].trim_start_matches("\r\n");
+    }
+    whole
+}
+
+/// A file made by the test, below the daemon's own temporary directory.
+pub fn write_file(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
+    let path = folder.join(name);
+    std::fs::write(&path, bytes).unwrap();
+    path
+}

@@ -1,0 +1,194 @@
+//! The daemon as a process: how it starts, refuses to start, answers and ends.
+
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::daemon::{Daemon, agent_system, http, is_running, write_file};
+
+/// Runs `serve` to its end, which must come by itself; gives the exit code and what it said.
+fn refused(arguments: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String) {
+    let output = agent_system()
+        .arg("serve")
+        .args(arguments)
+        .envs([
+            ("AGENT_SYSTEM__SERVER__PORT", "0"),
+            ("AGENT_SYSTEM__MONITORING__METRICS_PORT", "0"),
+        ])
+        .envs(variables.iter().copied())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&said).into_owned(),
+    )
+}
+
+#[test]
+fn sigterm_and_sigint_drain_and_end_with_success_and_leave_no_process() {
+    for name in ["TERM", "INT"] {
+        let mut daemon = Daemon::start();
+        let agents = daemon.json(&["agents", "list"]);
+        let pids: Vec<u32> = agents["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|agent| agent["pid"].as_u64())
+            .map(|pid| u32::try_from(pid).unwrap())
+            .collect();
+        assert!(!pids.is_empty());
+        daemon.signal(name);
+        assert_eq!(daemon.wait(), Some(0), "{name}: {}", daemon.log());
+        assert!(pids.iter().all(|pid| !is_running(*pid)), "{name}");
+    }
+}
+
+#[test]
+fn a_second_daemon_on_the_same_data_directory_is_refused_and_names_the_first() {
+    let daemon = Daemon::start();
+    let data = daemon.data_dir();
+    let (code, said) = refused(&["--data-dir", data.to_str().unwrap()], &[]);
+    assert_eq!(code, Some(75), "{said}");
+    assert!(said.contains(&daemon.pid().to_string()), "{said}");
+}
+
+#[test]
+fn a_port_in_use_a_bad_database_and_bad_settings_are_refused_with_a_clear_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = holder.local_addr().unwrap().port().to_string();
+    let (code, said) = refused(
+        &["--data-dir", data],
+        &[("AGENT_SYSTEM__SERVER__PORT", port.as_str())],
+    );
+    assert_ne!(code, Some(0));
+    assert!(said.contains(&port), "{said}");
+
+    let not_a_database = write_file(folder.path(), "text.db", b"this is no database, but a text");
+    let url = format!("sqlite://{}", not_a_database.display());
+    let (code, said) = refused(&["--data-dir", data], &[("DATABASE_URL", url.as_str())]);
+    assert_ne!(code, Some(0));
+    assert!(said.contains("text.db"), "{said}");
+
+    let config = write_file(
+        folder.path(),
+        "bad.toml",
+        b"[server]\nprot = 5000\n[database]\npool_size = 0\n",
+    );
+    let (code, said) = refused(
+        &["--data-dir", data, "--config", config.to_str().unwrap()],
+        &[],
+    );
+    assert_eq!(code, Some(78), "{said}");
+    assert!(
+        said.contains("server.prot") && said.contains("port"),
+        "{said}"
+    );
+    assert!(said.contains("database.pool_size"), "{said}");
+    assert!(said.contains("bad.toml:2"), "{said}");
+}
+
+#[test]
+fn bad_requests_get_a_problem_and_the_daemon_goes_on() {
+    let daemon = Daemon::start();
+    let cases = [
+        ("GET", "/nowhere", "", 404),
+        ("PUT", "/api/v1/tasks", "", 405),
+        ("GET", "/api/v1/agents/ehco", "", 404),
+        ("GET", "/api/v1/tasks/tsk_nonsense", "", 400),
+        ("POST", "/api/v1/tasks", "{", 400),
+        (
+            "POST",
+            "/api/v1/tasks",
+            r#"{"agent":"echo","paylaod":1}"#,
+            422,
+        ),
+        (
+            "POST",
+            "/api/v1/tasks",
+            r#"{"agent":"nobody","payload":1}"#,
+            422,
+        ),
+    ];
+    for (method, path, body, expected) in cases {
+        let headers = [("Content-Type", "application/json")];
+        let (status, answer) = http(&daemon.api, method, path, &headers, body);
+        assert_eq!(status, expected, "{method} {path} {body}: {answer}");
+        let problem: Value = serde_json::from_str(&answer).unwrap();
+        for field in [
+            "type",
+            "title",
+            "status",
+            "code",
+            "detail",
+            "instance",
+            "request_id",
+        ] {
+            assert!(
+                problem.get(field).is_some(),
+                "{method} {path}: no {field} in {answer}"
+            );
+        }
+    }
+    assert_eq!(daemon.get("/readyz").0, 200);
+}
+
+#[test]
+fn health_over_http_on_the_command_line_and_in_the_records_agrees() {
+    let daemon = Daemon::start();
+    let (status, body) = daemon.get("/health");
+    assert_eq!(status, 200, "{body}");
+    let report: Value = serde_json::from_str(&body).unwrap();
+    let names = |report: &Value| -> Vec<String> {
+        let mut names: Vec<String> = report["checks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|check| format!("{}={}", check["name"], check["status"]))
+            .collect();
+        names.sort();
+        names
+    };
+    let checked = names(&report);
+    for wanted in ["\"system\"", "\"database\"", "\"agent.echo\""] {
+        assert!(
+            checked.iter().any(|check| check.starts_with(wanted)),
+            "{wanted} in {checked:?}"
+        );
+    }
+    assert_eq!(names(&daemon.json(&["health"])), checked);
+    let history = daemon.get("/api/v1/health/checks/agent.echo/history");
+    assert_eq!(history.0, 200, "{}", history.1);
+    let history: Value = serde_json::from_str(&history.1).unwrap();
+    assert_eq!(history["items"][0]["status"], "healthy", "{history}");
+}
+
+#[test]
+fn the_metrics_page_has_the_families_of_agents_tasks_health_database_and_process() {
+    let daemon = Daemon::start();
+    daemon.ok(&[
+        "tasks",
+        "submit",
+        "--agent",
+        "echo",
+        "--payload",
+        "1",
+        "--wait",
+    ]);
+    let page = daemon.metrics_page();
+    for family in [
+        "agent_system_agents{",
+        "agent_system_agent_up{",
+        "agent_system_tasks_submitted_total",
+        "agent_system_tasks_finished_total{",
+        "agent_system_health_status{",
+        "agent_system_database_size_bytes",
+        "agent_system_build_info{",
+        "process_resident_memory_bytes",
+    ] {
+        assert!(page.contains(family), "no {family} in\n{page}");
+    }
+}

@@ -1,0 +1,186 @@
+//! The main job: work is done, and stays right when agents and the daemon itself are killed.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::daemon::{Daemon, eventually, is_running, signal, write_file};
+
+/// The twenty most frequent words, counted the plain way.
+fn expected_counts(text: &[u8]) -> Vec<u8> {
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | 0x0b | 0x0c | b'\r');
+    let mut counts: BTreeMap<&[u8], u64> = BTreeMap::new();
+    for word in text.split(is_space).filter(|word| !word.is_empty()) {
+        *counts.entry(word).or_default() += 1;
+    }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
+    let mut lines = Vec::new();
+    for (word, count) in counts.into_iter().take(20) {
+        lines.extend_from_slice(format!("{count}\t").as_bytes());
+        lines.extend_from_slice(word);
+        lines.push(b'\n');
+    }
+    lines
+}
+
+/// A text with frequent and rare words, some of them neither ASCII nor UTF-8.
+fn sample_text(bytes: usize) -> Vec<u8> {
+    let mut text = Vec::with_capacity(bytes + 32);
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    while text.len() < bytes {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        let draw = (state >> 33) % 1000;
+        let word = if draw < 600 { draw % 23 } else { draw * draw };
+        text.extend_from_slice(format!("w{word}").as_bytes());
+        match draw % 7 {
+            0 => text.extend_from_slice("é\n".as_bytes()),
+            1 => text.extend_from_slice(b"\xff\xfe\t"),
+            2 => text.extend_from_slice(b"\x0b"),
+            3 => text.extend_from_slice(b"\r\n"),
+            _ => text.push(b' '),
+        }
+    }
+    text
+}
+
+fn pid_of(daemon: &Daemon, agent: &str) -> u32 {
+    daemon.json(&["agents", "get", agent])["pid"]
+        .as_u64()
+        .unwrap_or(0)
+        .try_into()
+        .unwrap()
+}
+
+const WORD_COUNT: &str = "examples/workflows/word-count.toml";
+
+#[test]
+fn a_task_is_answered_by_a_process_agent() {
+    let daemon = Daemon::start();
+    let output = daemon.ok(&[
+        "tasks",
+        "submit",
+        "--agent",
+        "echo",
+        "--payload",
+        r#"{"a":1}"#,
+        "--wait",
+    ]);
+    assert_eq!(
+        serde_json::from_slice::<Value>(&output).unwrap(),
+        json!({"a": 1})
+    );
+}
+
+#[test]
+fn words_are_counted_right_in_files_of_any_bytes_and_size() {
+    let daemon = Daemon::start();
+    let folder = tempfile::tempdir().unwrap();
+    let one_word = vec![b'x'; 200_000];
+    for (name, text) in [
+        ("empty", Vec::new()),
+        ("small", sample_text(1_000)),
+        ("one-word", one_word),
+        ("large", sample_text(3_000_000)),
+    ] {
+        let path = write_file(folder.path(), name, &text);
+        let input = format!("file={}", path.display());
+        let output = daemon.ok(&["workflows", "run", WORD_COUNT, "--input", &input, "--wait"]);
+        assert_eq!(
+            String::from_utf8_lossy(&output),
+            String::from_utf8_lossy(&expected_counts(&text)),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_workflow_survives_the_daemon_s_sudden_death() {
+    let mut daemon = Daemon::start();
+    let folder = tempfile::tempdir().unwrap();
+    let text = sample_text(8_000_000);
+    let path = write_file(folder.path(), "text", &text);
+    let input = format!("file={}", path.display());
+    let workflow = daemon.json(&["workflows", "run", WORD_COUNT, "--input", &input]);
+    let id = workflow["id"].as_str().unwrap().to_owned();
+    let child = pid_of(&daemon, "echo");
+
+    for _ in 0..3 {
+        daemon.crash_and_start_again();
+    }
+
+    eventually("the killed daemon's agents are gone", || {
+        (!is_running(child)).then_some(())
+    });
+    let done = eventually("the workflow ends", || {
+        let workflow = daemon.json(&["workflows", "get", &id]);
+        ["completed", "failed", "cancelled"]
+            .contains(&workflow["state"].as_str().unwrap())
+            .then_some(workflow)
+    });
+    assert_eq!(done["state"], "completed", "{done}");
+    let again = daemon.ok(&["workflows", "get", &id, "--wait"]);
+    assert_eq!(
+        String::from_utf8_lossy(&again),
+        String::from_utf8_lossy(&expected_counts(&text))
+    );
+}
+
+#[test]
+fn a_killed_process_agent_is_back_with_a_new_process_and_its_death_is_recorded() {
+    let daemon = Daemon::start();
+    let before = pid_of(&daemon, "echo");
+    signal(before, "KILL");
+    let after = eventually("echo has a new process", || {
+        Some(pid_of(&daemon, "echo")).filter(|pid| *pid != 0 && *pid != before)
+    });
+    assert!(is_running(after));
+    let crashes = eventually("the crash is stored", || {
+        let crashes = daemon.json(&["agents", "crashes", "echo"]);
+        crashes["items"]
+            .as_array()
+            .is_some_and(|items| !items.is_empty())
+            .then_some(crashes)
+    });
+    assert_eq!(crashes["items"][0]["reason"]["kind"], "signal");
+    assert_eq!(crashes["items"][0]["reason"]["signal"], 9);
+}
+
+#[test]
+fn a_task_whose_agent_is_killed_runs_again_and_is_answered_once() {
+    let daemon = Daemon::start();
+    let task = daemon.json(&[
+        "tasks",
+        "submit",
+        "--agent",
+        "flaky",
+        "--payload",
+        r#"{"sleep_ms":1500,"value":7}"#,
+    ]);
+    let id = task["id"].as_str().unwrap().to_owned();
+    eventually("the task runs", || {
+        (daemon.json(&["tasks", "get", &id])["state"] == "running").then_some(())
+    });
+    signal(pid_of(&daemon, "flaky"), "KILL");
+    let done = daemon.json(&["tasks", "wait", &id]);
+    assert_eq!(done["state"], "succeeded", "{done}");
+    assert_eq!(done["attempt"], 2, "{done}");
+    assert_eq!(done["crash_attempts"], 1, "{done}");
+}
+
+#[test]
+fn a_stopped_agent_stays_stopped_over_a_restart_of_the_daemon() {
+    let mut daemon = Daemon::start();
+    daemon.ok(&["agents", "stop", "sum"]);
+    eventually("sum is stopped", || {
+        (daemon.json(&["agents", "get", "sum"])["state"] == "stopped").then_some(())
+    });
+    daemon.crash_and_start_again();
+    let agent = daemon.json(&["agents", "get", "sum"]);
+    assert_eq!(
+        (&agent["desired"], &agent["state"]),
+        (&json!("stopped"), &json!("stopped"))
+    );
+}
