@@ -155,12 +155,12 @@ impl Metrics {
         Ok(Self { handle })
     }
 
-    /// A recorder that nobody records to: for tests of who renders.
+    /// A recorder of a test's own, and the way to what it recorded.
     #[cfg(test)]
-    pub(crate) fn detached() -> Result<Self, BuildError> {
-        Ok(Self {
-            handle: recorder()?.handle(),
-        })
+    pub(crate) fn for_test() -> (PrometheusRecorder, Self) {
+        let recorder = recorder().expect("buckets");
+        let handle = recorder.handle();
+        (recorder, Self { handle })
     }
 
     /// All metrics as Prometheus text, the process's own figures read now.

@@ -5,13 +5,12 @@ use std::collections::BTreeSet;
 
 /// Records with a recorder of this test's own.
 fn rendered(recording: impl FnOnce()) -> String {
-    let recorder = recorder().expect("buckets");
-    let handle = recorder.handle();
+    let (recorder, recorded) = Metrics::for_test();
     ::metrics::with_local_recorder(&recorder, || {
         describe();
         recording();
     });
-    Metrics { handle }.render()
+    recorded.render()
 }
 
 #[test]

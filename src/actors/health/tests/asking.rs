@@ -78,7 +78,7 @@ fn a_scrape_answers_though_the_agents_do_not() {
     paused(async {
         let world = World::of(&["echo"]);
         let deps = world.deps();
-        let metrics = crate::telemetry::metrics::Metrics::detached().expect("buckets");
+        let (_recorder, metrics) = crate::telemetry::metrics::Metrics::for_test();
         let sampler = MetricsSampler::new(metrics, deps.store, deps.agents);
         world.set(|w| w.view = super::world::Answers::Never);
         let text = tokio::time::timeout(Duration::from_secs(3), sampler.scrape()).await;
