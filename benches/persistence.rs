@@ -7,6 +7,11 @@
 //!
 //! `cargo bench --bench persistence`
 
+#![expect(
+    clippy::expect_used,
+    reason = "a measurement ends where its ground does"
+)]
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -85,6 +85,109 @@ async fn a_refused_write_fails_alone_even_after_it_changed_something() {
     assert_eq!(published.lock().len(), 3);
 }
 
+/// Takes the writer down with it when it is dropped.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("on purpose");
+    }
+}
+
+#[tokio::test]
+async fn the_queue_outlives_a_writer_that_panics() {
+    let dir = tempfile::tempdir().unwrap();
+    let (db, _) = open(&dir).await;
+    let mut keeper = db.keeper().unwrap();
+    let bomb = Bomb;
+    let bombed = db.write("bomb", move |_| {
+        let _held = &bomb;
+        Ok(())
+    });
+    bombed.await.unwrap();
+    assert_eq!(keeper.ended().await, WriterExit::Panicked);
+    let parked = tokio::spawn({
+        let db = db.clone();
+        async move { db.write("parked", |tx| tx.event(fact("parked"))).await }
+    });
+    while db.status().writes_queued == 0 {
+        tokio::task::yield_now().await;
+    }
+    keeper.restart().await.unwrap();
+    parked.await.unwrap().unwrap();
+    assert_eq!(subjects(&db).await, ["parked"]);
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_apart_and_writing_goes_on_when_there_is_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let (db, _) = open(&dir).await;
+    let mut keeper = db.keeper().unwrap();
+    db.write("limit", |tx| {
+        let pages: i64 = tx
+            .conn()
+            .pragma_query_value(None, "page_count", |row| row.get(0))?;
+        Ok(tx.conn().pragma_update(None, "max_page_count", pages + 2)?)
+    })
+    .await
+    .unwrap();
+    let large = NewEvent {
+        data: json!("x".repeat(100_000)),
+        ..fact("large")
+    };
+    let event = large.clone();
+    let full = db
+        .write("large", move |tx| tx.event(event.clone()))
+        .await
+        .unwrap_err();
+    assert!(matches!(full, StoreError::StorageFull { .. }), "{full}");
+    let WriterExit::Lost { message } = keeper.ended().await else {
+        panic!("it ends as lost")
+    };
+    assert!(message.contains("full"), "{message}");
+    keeper.refuse();
+    let refused = db
+        .write("small", |tx| tx.event(fact("small")))
+        .await
+        .unwrap_err();
+    assert!(refused.is_temporary(), "{refused}");
+    assert!(!db.status().writable);
+    keeper.restart().await.unwrap();
+    db.write("large", move |tx| tx.event(large.clone()))
+        .await
+        .unwrap();
+    assert_eq!(subjects(&db).await, ["large"]);
+    assert!(db.status().writable);
+}
+
+#[tokio::test]
+async fn without_a_keeper_the_end_of_the_writer_is_told_to_everybody() {
+    let dir = tempfile::tempdir().unwrap();
+    let (db, _) = open(&dir).await;
+    std::fs::rename(dir.path().join("test.db"), dir.path().join("aside.db")).unwrap();
+    for _ in 0..2 {
+        let refused = db
+            .write("write", |tx| tx.event(fact("a")))
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(refused, StoreError::Unavailable { .. }),
+            "{refused}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_there_when_the_store_is_opened_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (db, _) = open(&dir).await;
+    let writes = (0..50).map(|n| db.write("write", move |tx| tx.event(fact(&n.to_string()))));
+    futures_util::future::try_join_all(writes).await.unwrap();
+    db.close().await.unwrap();
+    let (db, _) = open(&dir).await;
+    assert_eq!(subjects(&db).await.len(), 50);
+}
+
 async fn fresh(dir: &tempfile::TempDir) -> Store {
     Store::open(SqliteOptions::new(dir.path().join("store.db")))
         .await
@@ -102,6 +205,7 @@ macro_rules! conformance {
 }
 
 conformance!(
+    a_session_ends_the_one_before_and_is_renewed_until_it_ends,
     an_agents_overrides_last_until_its_part_of_the_file_changes,
     generations_and_restarts_never_fall,
     an_unknown_agent_is_named,
@@ -115,5 +219,6 @@ conformance!(
     events_are_found_by_position_type_family_and_subject,
     a_ping_goes_there_and_back,
     retention_spares_what_is_young,
+    samples_older_than_a_day_become_means_of_minutes,
     after_close_writes_and_reads_are_refused,
 );

@@ -1,0 +1,165 @@
+//! Sessions, agents, processes, crashes, budgets.
+
+use std::time::Duration;
+
+use super::{at, name};
+use crate::clock;
+use crate::domain::agent::{Desired, InstanceId};
+use crate::domain::exit::ExitReason;
+use crate::domain::ids::{CrashId, SessionId, TaskId};
+use crate::domain::record::{AgentRecord, Crash, RestartBudget, SpawnedProcess};
+use crate::persistence::{Store, StoreError};
+
+pub(crate) async fn a_session_ends_the_one_before_and_is_renewed_until_it_ends(store: Store) {
+    let lease = Duration::from_secs(30);
+    let first = store.begin_session("node", 1, lease).await.unwrap();
+    assert_eq!((first.lost_sessions, first.rescued, first.dead), (0, 0, 0));
+    store.renew_session(first.session.id, lease).await.unwrap();
+    let second = store.begin_session("node", 2, lease).await.unwrap();
+    assert_eq!(second.lost_sessions, 1);
+    assert_eq!(second.session.term, first.session.term + 1);
+    let ended = store.renew_session(first.session.id, lease).await;
+    assert!(
+        matches!(ended, Err(StoreError::NotFound { .. })),
+        "{ended:?}"
+    );
+    store.end_session(second.session.id).await.unwrap();
+    store.end_session(second.session.id).await.unwrap();
+    assert_eq!(
+        store
+            .begin_session("node", 3, lease)
+            .await
+            .unwrap()
+            .lost_sessions,
+        0
+    );
+    let unknown = store.end_session(SessionId::from_bytes([1; 16])).await;
+    assert!(
+        matches!(unknown, Err(StoreError::NotFound { .. })),
+        "{unknown:?}"
+    );
+}
+
+fn agent(agent: &str, hash: &str) -> AgentRecord {
+    AgentRecord {
+        name: name(agent),
+        kind: "process".into(),
+        desired: None,
+        replicas: None,
+        config_hash: hash.into(),
+        generation: 0,
+        restarts_total: 0,
+        created_at: at(0),
+        updated_at: at(0),
+    }
+}
+
+pub(crate) async fn an_agents_overrides_last_until_its_part_of_the_file_changes(store: Store) {
+    let echo = name("echo");
+    let first = store.register_agent(agent("echo", "aa")).await.unwrap();
+    assert_eq!((first.desired, first.replicas), (None, None));
+    store
+        .set_desired(&echo, Some(Desired::Stopped))
+        .await
+        .unwrap();
+    store.set_replicas(&echo, Some(3)).await.unwrap();
+    let kept = store.register_agent(agent("echo", "aa")).await.unwrap();
+    assert_eq!(
+        (kept.desired, kept.replicas),
+        (Some(Desired::Stopped), Some(3))
+    );
+    assert_eq!(kept.created_at, first.created_at);
+    let changed = store.register_agent(agent("echo", "bb")).await.unwrap();
+    assert_eq!((changed.desired, changed.replicas), (None, None));
+    store.register_agent(agent("able", "aa")).await.unwrap();
+    let names: Vec<_> = store
+        .agents()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|it| it.name)
+        .collect();
+    assert_eq!(names, [name("able"), echo]);
+}
+
+pub(crate) async fn generations_and_restarts_never_fall(store: Store) {
+    let echo = name("echo");
+    store.register_agent(agent("echo", "aa")).await.unwrap();
+    store.save_generation(&echo, 7, 3).await.unwrap();
+    store.save_generation(&echo, 5, 2).await.unwrap();
+    let stored = store.register_agent(agent("echo", "bb")).await.unwrap();
+    assert_eq!((stored.generation, stored.restarts_total), (7, 3));
+}
+
+pub(crate) async fn an_unknown_agent_is_named(store: Store) {
+    let refused = store.set_desired(&name("ghost"), None).await.unwrap_err();
+    assert!(matches!(refused, StoreError::NotFound { .. }), "{refused}");
+    assert_eq!(refused.to_string(), "agent 'ghost' does not exist");
+}
+
+pub(crate) async fn processes_are_known_from_their_spawn_to_their_end(store: Store) {
+    let process = SpawnedProcess {
+        agent: name("echo"),
+        index: 1,
+        generation: 4,
+        pid: 77,
+        start_ticks: 123_456,
+        boot_id: "b".into(),
+    };
+    store.process_spawned(process.clone()).await.unwrap();
+    assert_eq!(store.spawned_processes().await.unwrap(), [process]);
+    let instance = InstanceId {
+        agent: name("echo"),
+        index: 1,
+    };
+    store.process_ended(&instance, 3).await.unwrap();
+    assert_eq!(store.spawned_processes().await.unwrap().len(), 1);
+    store.process_ended(&instance, 4).await.unwrap();
+    assert_eq!(store.spawned_processes().await.unwrap(), []);
+}
+
+fn crash(agent: &str, n: i64) -> Crash {
+    Crash {
+        id: CrashId::from_bytes(clock::new_id()),
+        agent: name(agent),
+        index: 0,
+        generation: 9,
+        reason: ExitReason::Panic {
+            message: "oh".into(),
+            place: "a.rs:1:2".into(),
+        },
+        signature: Some("panic:a.rs:1:2".into()),
+        at: at(n),
+        uptime_ms: 12,
+        tasks: vec![TaskId::from_bytes([7; 16])],
+        log: vec!["one".into(), "two".into()],
+    }
+}
+
+pub(crate) async fn crashes_come_newest_first_and_fifty_of_each_agent_are_kept(store: Store) {
+    let crashes: Vec<_> = (0..55).map(|n| crash("echo", n)).collect();
+    for crash in crashes.clone() {
+        store.log_crash(crash).await.unwrap();
+    }
+    store.log_crash(crash("other", 0)).await.unwrap();
+    let stored = store.crashes(&name("echo"), 500).await.unwrap();
+    assert_eq!(stored.len(), 50);
+    assert_eq!(stored.first(), crashes.last());
+    assert_eq!(store.crashes(&name("echo"), 2).await.unwrap().len(), 2);
+    assert_eq!(store.crashes(&name("other"), 9).await.unwrap().len(), 1);
+}
+
+pub(crate) async fn a_restart_budget_replaces_its_predecessor(store: Store) {
+    let mut budget = RestartBudget {
+        owner: "echo#0".into(),
+        deaths: vec![at(1)],
+        quarantined_until: None,
+        quarantines: 0,
+        updated_at: at(1),
+    };
+    store.save_restart_budget(budget.clone()).await.unwrap();
+    budget.deaths.push(at(2));
+    budget.quarantined_until = Some(at(9));
+    store.save_restart_budget(budget.clone()).await.unwrap();
+    assert_eq!(store.restart_budgets().await.unwrap(), [budget]);
+}
