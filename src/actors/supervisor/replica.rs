@@ -95,20 +95,6 @@ impl Running {
         }
     }
 
-    /// Another life has begun in the same runner.
-    pub(super) fn next_life(&mut self) {
-        self.begun = Instant::now();
-        self.begun_at = crate::clock::now();
-        self.ready = None;
-        self.cause = None;
-        self.pid = None;
-        self.evidence = None;
-        self.verdict = Verdict::Idle;
-        self.missed = MissedSigns::default();
-        self.response = None;
-        self.errors = 0;
-    }
-
     /// Tasks that it held when it last showed a sign.
     pub(super) fn has_open_task(&self) -> bool {
         let shown = self.evidence.as_deref();
