@@ -21,7 +21,7 @@ pub(super) enum Command {
     /// Tasks, the newest first
     List(List),
     /// One task, whole
-    Get(Id),
+    Get(Get),
     /// Wait until it is final and print its result
     Wait {
         /// The task
@@ -42,6 +42,15 @@ pub(super) enum Command {
     Retry(Id),
     /// Its executions
     Attempts(Id),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Get {
+    /// The task
+    id: String,
+    /// Wait until it is final and print what came of it alone
+    #[arg(long)]
+    wait: bool,
 }
 
 #[derive(Debug, Args)]
@@ -172,7 +181,11 @@ pub(super) async fn run(context: &mut Context, command: Command) -> Result<ExitC
         Command::List(list) => {
             out.list(&client.list("tasks", filter(list)).await?, "id", COLUMNS)?;
         }
-        Command::Get(Id { id }) => {
+        Command::Get(Get { id, wait: true }) => {
+            let answer = wait::until_final(context, Work::Task, &id, None).await?;
+            return wait::print(context, Work::Task, &answer).await;
+        }
+        Command::Get(Get { id, wait: false }) => {
             out.object(&client.get("tasks", &id).await?, "id", all_fields)?;
         }
         Command::Attempts(Id { id }) => {

@@ -6,8 +6,6 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use rand::Rng as _;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -214,7 +212,7 @@ fn ending(work: Work, value: &Value) -> String {
     format!("{} {id} is {state}{why}", work.noun())
 }
 
-/// A result as it is: a text with a line's end, an artifact's bytes, bytes, or JSON.
+/// A result as it is: a text with a line's end, an artifact's bytes, or JSON.
 async fn result(context: &Context, value: &Value) -> Result<(), Failure> {
     if let Some(name) = value["$artifact"].as_str() {
         let mut download = context.client.artifact(name).await?;
@@ -223,16 +221,12 @@ async fn result(context: &Context, value: &Value) -> Result<(), Failure> {
         }
         return Ok(());
     }
-    if let Some(encoded) = value["$bytes"].as_str() {
-        let bytes = BASE64_STANDARD
-            .decode(encoded)
-            .map_err(|error| Failure::failed(format!("the result's bytes: {error}")))?;
-        return context.out.bytes(&bytes);
-    }
     match value {
-        Value::String(text) if text.ends_with('\n') => context.out.bytes(text.as_bytes()),
+        Value::String(text) if text.is_empty() || text.ends_with('\n') => {
+            context.out.bytes(text.as_bytes())
+        }
         Value::String(text) => context.out.line(text),
-        other => context.out.line(&other.to_string()),
+        other => context.out.line(&format!("{other:#}")),
     }
 }
 

@@ -18,7 +18,7 @@ use super::table::Column;
 use super::tasks::{now_is, read};
 use super::wait::{self, Work, new_key, pair, span};
 use crate::domain::workflow::WorkflowDefinition;
-use crate::domain::workflow::text::{DefinitionFormat, parse_definition};
+use crate::domain::workflow::text::{DefinitionFormat, parse_run};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -36,7 +36,7 @@ pub(super) enum Command {
         page: PageArgs,
     },
     /// One workflow, whole
-    Get(Id),
+    Get(Get),
     /// Wait until it is final and print its output
     Wait {
         /// The workflow
@@ -62,6 +62,15 @@ pub(super) enum Command {
         /// A file of TOML or JSON; - for stdin
         file: PathBuf,
     },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Get {
+    /// The workflow
+    id: String,
+    /// Wait until it is final and print what came of it alone
+    #[arg(long)]
+    wait: bool,
 }
 
 #[derive(Debug, Args)]
@@ -126,7 +135,11 @@ pub(super) async fn run(context: &mut Context, command: Command) -> Result<ExitC
             filter.extend(name.map(|name| ("name", name)));
             out.list(&client.list("workflows", filter).await?, "id", COLUMNS)?;
         }
-        Command::Get(Id { id }) => {
+        Command::Get(Get { id, wait: true }) => {
+            let answer = wait::until_final(context, Work::Workflow, &id, None).await?;
+            return wait::print(context, Work::Workflow, &answer).await;
+        }
+        Command::Get(Get { id, wait: false }) => {
             out.object(&client.get("workflows", &id).await?, "id", all_fields)?;
         }
         Command::Graph(Id { id }) => graph(context, &id).await?,
@@ -140,7 +153,7 @@ pub(super) async fn run(context: &mut Context, command: Command) -> Result<ExitC
             out.object(&answer, "id", now_is)?;
         }
         Command::Validate { file } => {
-            let definition = definition(&file)?;
+            let definition = definition(&file, &[])?;
             let (name, count) = (&definition.name, definition.tasks.len());
             out.line(&format!("valid: workflow '{name}', {count} tasks"))?;
         }
@@ -163,7 +176,8 @@ async fn graph(context: &Context, id: &str) -> Result<(), Failure> {
 }
 
 async fn start(context: &Context, run: Run) -> Result<ExitCode, Failure> {
-    let mut definition = definition(&run.file)?;
+    let given: Vec<&str> = run.input.iter().map(|(key, _)| key.as_str()).collect();
+    let mut definition = definition(&run.file, &given)?;
     input::fill(&context.client, &mut definition, run.input).await?;
     let body = serde_json::to_value(&definition)
         .map_err(|error| Failure::failed(format!("the definition is no JSON: {error}")))?;
@@ -179,8 +193,9 @@ async fn start(context: &Context, run: Run) -> Result<ExitCode, Failure> {
     wait::print(context, Work::Workflow, &answer).await
 }
 
-/// Reads and checks a definition; every fault is named by file and line.
-fn definition(path: &Path) -> Result<WorkflowDefinition, Failure> {
+/// Reads and checks a definition, of which some inputs are given; every fault is named by file
+/// and line.
+fn definition(path: &Path, given: &[&str]) -> Result<WorkflowDefinition, Failure> {
     let name = path.display();
     let text = read(path).map_err(|error| Failure::failed(format!("{name}: {error}")))?;
     let json = path
@@ -192,7 +207,7 @@ fn definition(path: &Path) -> Result<WorkflowDefinition, Failure> {
     } else {
         DefinitionFormat::Toml
     };
-    parse_definition(&text, format).map_err(|faults| {
+    parse_run(&text, format, given).map_err(|faults| {
         let lines: Vec<String> = faults
             .iter()
             .map(|fault| {

@@ -5,6 +5,7 @@
 //! that says so. JSON is taken as JSON, anything else as a text; a text that happens to name a
 //! file is written as JSON: `KEY="README.md"` with its quotes.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::Value;
@@ -13,6 +14,7 @@ use crate::cli::exit::Failure;
 use crate::client::Client;
 use crate::domain::name::nearest;
 use crate::domain::workflow::WorkflowDefinition;
+use crate::domain::workflow::reference::{Reference, each_reference, reference_text};
 
 /// The key that marks a value as an artifact.
 const ARTIFACT: &str = "$artifact";
@@ -23,13 +25,14 @@ pub(super) async fn fill(
     definition: &mut WorkflowDefinition,
     pairs: Vec<(String, String)>,
 ) -> Result<(), Failure> {
+    let known = known(definition);
     let mut meanings = Vec::new();
     for (key, text) in pairs {
-        let default = definition
-            .input
-            .get(&key)
-            .ok_or_else(|| unknown(definition, &key))?;
-        let meaning = Meaning::of(&text, is_artifact(default), Path::is_file);
+        if !known.contains(&key) {
+            return Err(unknown(&definition.name, &known, &key));
+        }
+        let artifact = definition.input.get(&key).is_some_and(is_artifact);
+        let meaning = Meaning::of(&text, artifact, Path::is_file);
         meanings.push((key, meaning));
     }
     for (key, meaning) in meanings {
@@ -49,15 +52,38 @@ pub(super) async fn fill(
     }
 }
 
-fn unknown(definition: &WorkflowDefinition, key: &str) -> Failure {
-    let known: Vec<&str> = definition.input.keys().map(String::as_str).collect();
-    let hint = match nearest(key, known.iter().copied()) {
+/// The inputs that have a default or that a task refers to.
+fn known(definition: &WorkflowDefinition) -> BTreeSet<String> {
+    let mut known: BTreeSet<String> = definition
+        .input
+        .iter()
+        .filter(|(_, default)| !default.is_null())
+        .map(|(key, _)| key.clone())
+        .collect();
+    let tasks = definition.tasks.iter();
+    let values = tasks.flat_map(|task| task.for_each.iter().chain([&task.payload]));
+    for value in values.chain(&definition.output) {
+        each_reference(value, "", &mut |_, found| {
+            if let Some(Ok(Reference::Input(path))) = reference_text(found).map(Reference::parse) {
+                known.extend(path.into_iter().next());
+            }
+        });
+    }
+    known
+}
+
+fn unknown(workflow: &str, known: &BTreeSet<String>, key: &str) -> Failure {
+    let hint = match nearest(key, known.iter().map(String::as_str)) {
         Some(near) => format!("did you mean '{near}'?"),
-        None if known.is_empty() => "it declares none".to_owned(),
-        None => format!("it declares {}", known.join(", ")),
+        None if known.is_empty() => "it takes none".to_owned(),
+        None => {
+            let known: Vec<&str> = known.iter().map(String::as_str).collect();
+            format!("it takes {}", known.join(", "))
+        }
     };
-    let name = &definition.name;
-    Failure::usage(format!("workflow '{name}' has no input '{key}'; {hint}"))
+    Failure::usage(format!(
+        "workflow '{workflow}' has no input '{key}'; {hint}"
+    ))
 }
 
 fn is_artifact(default: &Value) -> bool {

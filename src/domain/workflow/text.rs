@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -28,10 +28,24 @@ pub fn parse_definition(
     text: &str,
     format: DefinitionFormat,
 ) -> Result<WorkflowDefinition, Vec<DefinitionError>> {
-    let (value, offsets) = match format {
+    parse_run(text, format, &[])
+}
+
+/// As [`parse_definition`], for a run whose caller gives values of its own for some inputs: those
+/// count as declared.
+///
+/// # Errors
+/// As [`parse_definition`].
+pub fn parse_run(
+    text: &str,
+    format: DefinitionFormat,
+    given: &[&str],
+) -> Result<WorkflowDefinition, Vec<DefinitionError>> {
+    let (mut value, offsets) = match format {
         DefinitionFormat::Toml => from_toml(text)?,
         DefinitionFormat::Json => from_json(text)?,
     };
+    declare(&mut value, given);
     check(&value).map_err(|faults| {
         faults
             .into_iter()
@@ -41,6 +55,24 @@ pub fn parse_definition(
             })
             .collect()
     })
+}
+
+/// Declares inputs that the definition does not have.
+fn declare(value: &mut Value, given: &[&str]) {
+    if given.is_empty() {
+        return;
+    }
+    let Some(members) = value.as_object_mut() else {
+        return;
+    };
+    let input = members
+        .entry("input")
+        .or_insert_with(|| Value::Object(Map::new()));
+    if let Some(input) = input.as_object_mut() {
+        for key in given {
+            input.entry(*key).or_insert(Value::Null);
+        }
+    }
 }
 
 /// JSON pointer to byte offset.
