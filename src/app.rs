@@ -12,7 +12,6 @@
 mod boot;
 mod control;
 mod effects;
-mod faces;
 mod house;
 mod ports;
 mod records;

@@ -12,6 +12,7 @@
 //! Not here: reading old entries (`Store::events`), SSE (`http`).
 
 mod buffer;
+mod log;
 #[cfg(test)]
 mod tests;
 
@@ -197,6 +198,7 @@ impl Drop for Taken<'_> {
 /// Counts and hands out what was committed.
 fn publish(published: &broadcast::Sender<Arc<Event>>, events: Vec<Event>) {
     for event in events {
+        log::write(&event);
         record::fact(&event);
         // Without subscribers there is nobody to tell.
         drop(published.send(Arc::new(event)));

@@ -77,23 +77,28 @@ impl CommitFeed {
         let Some(target) = target_of(event) else {
             return;
         };
+        // Without a dispatcher nothing is kept: it looks for itself when it begins, and what were
+        // kept here would pass for news that it has been told of already.
+        let Some(dispatcher) = self.dispatcher.get() else {
+            return;
+        };
         let first = {
             let mut news = self.news.lock();
             let first = news.is_empty();
             news.insert(target);
             first
         };
-        if first && let Some(dispatcher) = self.dispatcher.get() {
-            // A dispatcher that has ended looks by itself when it begins again.
-            dispatcher.report(Wake).ok();
+        if first && dispatcher.report(Wake).is_err() {
+            self.news.lock().clear();
         }
     }
 
     fn look_for_due(&self) {
-        if !self.due.swap(true, Ordering::AcqRel)
-            && let Some(dispatcher) = self.dispatcher.get()
+        if let Some(dispatcher) = self.dispatcher.get()
+            && !self.due.swap(true, Ordering::AcqRel)
+            && dispatcher.report(LookForDue).is_err()
         {
-            dispatcher.report(LookForDue).ok();
+            self.heard_due();
         }
     }
 
@@ -168,5 +173,28 @@ fn count(event: &Event) {
         "cancelled" => record::task_finished(queue, "cancelled"),
         "interrupted" => record::tasks_rescued("interrupted", 1),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::ids::EventId;
+    use crate::domain::timestamp::Timestamp;
+
+    #[test]
+    fn what_was_committed_before_the_dispatcher_stood_does_not_pass_for_told() {
+        let feed = CommitFeed::default();
+        feed.committed(&[Event {
+            seq: 1,
+            id: EventId::from_bytes([1; 16]),
+            kind: "task.interrupted".into(),
+            subject: "tsk_1".into(),
+            at: Timestamp::default(),
+            data: json!({"role": "word-count"}),
+        }]);
+        assert!(feed.take_news().is_empty());
     }
 }

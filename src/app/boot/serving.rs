@@ -10,12 +10,12 @@ use super::inner::Inner;
 use crate::actors::health::MetricsSampler;
 use crate::actors::supervisor::SupervisorHandle;
 use crate::app::StartError;
-use crate::app::faces::AgentsFace;
 use crate::app::ports::{About, Listeners};
 use crate::app::view::View;
 use crate::config::Config;
 use crate::http::{
-    Close, Handles, Limits, Ports, Readiness, Server, VersionInfo, closing, metrics_routes, routes,
+    Close, Fleet, Handles, Limits, Ports, Readiness, Server, VersionInfo, closing, metrics_routes,
+    routes,
 };
 use crate::persistence::artifacts::Artifacts;
 use crate::telemetry::metrics::Metrics;
@@ -86,7 +86,7 @@ impl Answering<'_> {
     ) -> Handles {
         let server = self.config.server();
         Handles {
-            agents: Arc::new(AgentsFace {
+            agents: Arc::new(Fleet {
                 supervisor: self.agents,
                 dispatcher: self.inner.dispatcher.clone(),
                 health: self.inner.health.clone(),
