@@ -243,7 +243,8 @@ fn instance(instance: &Value) -> String {
 
 /// A node of the tree and what is below it, indented.
 fn branch(node: &Value, depth: usize) -> String {
-    let mut words = vec![field(node, "name")];
+    let name = node["name"].as_str().filter(|name| !name.is_empty());
+    let mut words = vec![name.unwrap_or("root").to_owned()];
     for key in ["kind", "strategy", "state", "verdict"] {
         if let Some(word) = node[key].as_str() {
             words.push(word.to_owned());

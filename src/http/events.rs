@@ -14,7 +14,7 @@ use super::reply;
 use super::router::Outcome;
 use crate::domain::event::TYPES;
 use crate::domain::name::nearest;
-use crate::domain::query::{EventFilter, Page};
+use crate::domain::query::{EventFilter, MAX_PAGE_LIMIT, Page};
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
@@ -52,12 +52,11 @@ async fn page(call: Call, filter: EventFilter) -> Outcome {
     let limit = call.query.limit()?;
     let latest = filter.after.is_none() && filter.since.is_none();
     let filter = EventFilter { latest, ..filter };
-    let mut items = call.handles.records.events(filter, limit + 1).await?;
-    let has_more = items.len() > limit as usize && !latest;
-    if latest {
-        let surplus = items.len().saturating_sub(limit as usize);
-        items.drain(..surplus);
-    }
+    let records = &call.handles.records;
+    let mut items = records.events(filter, limit + u32::from(!latest)).await?;
+    // The store gives no more than the longest page, so one item more cannot always be asked for.
+    let whole = items.len() == MAX_PAGE_LIMIT as usize;
+    let has_more = !latest && (items.len() > limit as usize || whole);
     items.truncate(limit as usize);
     let next_cursor = items
         .last()
@@ -92,8 +91,10 @@ fn filter(query: &Query) -> Result<EventFilter, Problem> {
 
 /// Refuses a type, or a family such as `task.*`, that no event has.
 fn known(kind: &str) -> Result<(), Problem> {
-    let is_known = match kind.strip_suffix('*') {
-        Some(family) => TYPES.iter().any(|known| known.starts_with(family)),
+    let is_known = match kind.strip_suffix(".*") {
+        Some(family) => TYPES
+            .iter()
+            .any(|known| known.split('.').next() == Some(family)),
         None => TYPES.contains(&kind),
     };
     if is_known {

@@ -128,8 +128,8 @@ impl Feed {
 
 /// Whether a wanted type, or family such as `task.*`, is this one.
 fn matches(wanted: &str, kind: &str) -> bool {
-    match wanted.strip_suffix('*') {
-        Some(family) => kind.starts_with(family),
+    match wanted.strip_suffix(".*") {
+        Some(family) => kind.split('.').next() == Some(family),
         None => wanted == kind,
     }
 }

@@ -48,6 +48,8 @@ async fn a_page_of_events_holds_the_latest_oldest_first() {
         house.post("/api/v1/tasks", "{\"agent\":\"echo\"}").await;
     }
     let page = house.get("/api/v1/events?limit=2").await.json();
+    let all_types = house.get("/api/v1/events?types=task.*,workflow.*").await;
+    assert_eq!(all_types.json()["items"].as_array().unwrap().len(), 3);
     let seqs: Vec<i64> = page["items"]
         .as_array()
         .unwrap()

@@ -24,16 +24,21 @@ pub(crate) async fn events(db: &Sqlite, filter: EventFilter, limit: u32) -> Resu
     db.read("list events", move |conn| {
         let (conditions, mut values) = conditions(&filter);
         values.push(limit.clamp(1, MAX_PAGE_LIMIT).into());
+        let order = if filter.latest { "DESC" } else { "ASC" };
         let list = format!(
             "SELECT seq, id, type, subject, at, data FROM events WHERE {conditions}
-             ORDER BY seq LIMIT ?"
+             ORDER BY seq {order} LIMIT ?"
         );
-        all(
+        let mut found = all(
             conn,
             &list,
             params_from_iter(values.iter().map(|v| v as &dyn ToSql)),
             event,
-        )
+        )?;
+        if filter.latest {
+            found.reverse();
+        }
+        Ok(found)
     })
     .await
 }
