@@ -1,6 +1,5 @@
 //! One run of an action: tries, each verified, each written down.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -9,7 +8,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::ledger::{FAILED, Ledger, SUCCEEDED};
 use super::{EFFECT_TIMEOUT, EffectResult, HealerDeps, RecoveryEffects};
 use crate::actors::health::HealthHandle;
-use crate::domain::health::HealthStatus;
+use crate::domain::health::{HealthCheck, HealthStatus};
 use crate::domain::name::Name;
 use crate::domain::record::RecoveryRun;
 use crate::domain::recovery::{RecoveryActionSpec, RecoveryStep, RecoveryVerify, agent_of};
@@ -100,7 +99,7 @@ fn effect(
     }
 }
 
-/// Runs the check until it is healthy twice in a row. At the deadline a warning will do: what was
+/// Runs the check until it is well twice in a row. At the deadline a warning will do: what was
 /// critical works again.
 async fn verified(
     health: &HealthHandle,
@@ -111,31 +110,52 @@ async fn verified(
     let deadline = Instant::now() + verify.within;
     let mut successes = 0;
     loop {
-        let (status, message) = look(health, check).await;
-        if status == HealthStatus::Healthy {
-            successes += 1;
-        } else {
-            successes = 0;
-        }
+        let (seen, says) = look(health, check).await;
+        successes = if seen == Seen::Well { successes + 1 } else { 0 };
         let late = Instant::now() + VERIFY_PERIOD > deadline;
-        let says = format!("{check} is {}: {message}", status.as_str());
-        match status {
-            HealthStatus::Healthy if successes >= VERIFY_SUCCESSES || late => return Ok(says),
-            HealthStatus::Warning if late => return Ok(says),
+        match seen {
+            Seen::Well if successes >= VERIFY_SUCCESSES || late => return Ok(says),
+            Seen::Better if late => return Ok(says),
             _ if late => return Err(says),
             _ => sleep(VERIFY_PERIOD).await,
         }
     }
 }
 
-async fn look(health: &HealthHandle, check: &str) -> (HealthStatus, String) {
+/// What a look at a check says about a recovery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    Well,
+    /// Works, but something is worth a look.
+    Better,
+    /// Bad, not known, or not yet there: an agent that starts has still to show that it can.
+    NotYet,
+}
+
+async fn look(health: &HealthHandle, check: &str) -> (Seen, String) {
     let report = match health.run(Some(check)).await {
         Ok(report) => report,
-        Err(error) => return (HealthStatus::Unknown, error.to_string()),
+        Err(error) => return (Seen::NotYet, error.to_string()),
     };
-    let found = Arc::as_ref(&report).check(check);
-    found.map_or_else(
-        || (HealthStatus::Unknown, "it is no longer checked".to_owned()),
-        |check| (check.status, check.message.clone()),
-    )
+    let Some(found) = report.check(check) else {
+        return (Seen::NotYet, format!("{check} is no longer checked"));
+    };
+    let seen = match found.status {
+        _ if awaits_a_replica(found) => Seen::NotYet,
+        HealthStatus::Healthy => Seen::Well,
+        HealthStatus::Warning => Seen::Better,
+        HealthStatus::Critical | HealthStatus::Unknown => Seen::NotYet,
+    };
+    let says = format!("{check} is {}: {}", found.status.as_str(), found.message);
+    (seen, says)
+}
+
+/// Whether it is an agent's check, the agent is to run, and no replica of it can work.
+fn awaits_a_replica(check: &HealthCheck) -> bool {
+    let number = |key: &str| check.details.get(key).and_then(serde_json::Value::as_u64);
+    let to_run = check
+        .details
+        .get("desired")
+        .is_some_and(|desired| desired == "running");
+    to_run && number("ready") == Some(0) && number("replicas") > Some(0)
 }

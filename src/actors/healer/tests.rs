@@ -27,6 +27,7 @@ enum Cure {
     WorksTheSecondTime,
     Fails,
     ChangesNothing,
+    StartsForEver,
 }
 
 /// Effects that change the world and remember what they were told.
@@ -53,13 +54,19 @@ impl RecoveryEffects for Doctor {
         let works = match self.cure {
             Cure::Works => true,
             Cure::WorksTheSecondTime => times >= 2,
+            Cure::StartsForEver => {
+                self.world.put(agent.as_ref(), AgentState::Starting);
+                false
+            }
             Cure::Fails | Cure::ChangesNothing => false,
         };
         if works {
             self.world.put(agent.as_ref(), AgentState::Ready);
         }
         let answer = match (works, self.cure) {
-            (false, Cure::ChangesNothing) | (true, _) => Ok(format!("restarted {agent}")),
+            (false, Cure::ChangesNothing | Cure::StartsForEver) | (true, _) => {
+                Ok(format!("restarted {agent}"))
+            }
             (false, _) => Err(EffectFailed("the supervisor refused".to_owned())),
         };
         async move { answer }.boxed()
@@ -211,6 +218,24 @@ fn a_restart_that_changes_nothing_is_no_success() {
         assert_eq!(
             run.message,
             "restarted echo, but agent.echo is critical: #0 is quarantined"
+        );
+    });
+}
+
+#[test]
+fn an_agent_that_only_starts_has_not_recovered() {
+    paused(async {
+        let clinic = Clinic::open(
+            sick(AgentState::Quarantined),
+            Cure::StartsForEver,
+            RecoverySpec::default(),
+        );
+        for_seconds(40).await;
+        let run = clinic.world.get(|w| w.runs[0].clone());
+        assert_eq!(run.outcome, "failed");
+        assert_eq!(
+            run.message,
+            "restarted echo, but agent.echo is healthy: #0 is starting"
         );
     });
 }
