@@ -21,10 +21,12 @@
 //! (`persistence`), who restarts an agent (`supervisor`).
 
 mod actor;
+mod claims;
 mod commands;
 mod deadlines;
 mod depths;
 mod desk;
+mod ends;
 mod feed;
 mod handle;
 mod known;

@@ -17,88 +17,50 @@ fn standing(state: TaskState) -> Standing {
     }
 }
 
-/// What every pair of state and command leads to; `None`: refused. Columns as in `Command::ALL`.
-fn expected(state: TaskState) -> [Option<TaskState>; 16] {
-    use TaskState::{
-        Blocked, Cancelled, Dead, Failed, Queued, Retrying, Running, Scheduled, Succeeded,
-        TimedOut, Waiting,
-    };
-    let no = None;
-    let [queue, fail, out, stop] = [Queued, Failed, TimedOut, Cancelled].map(Some);
-    let stay = Some(state);
-    match state {
-        // unblock due claim succeed retryable final unresolvable attempt total interrupt alone several
-        // give-up cancel upstream retry
-        Blocked => [
-            queue, no, no, no, no, no, fail, no, out, no, no, no, no, stop, stop, stay,
-        ],
-        Scheduled | Retrying => [
-            no, queue, no, no, no, no, no, no, out, no, no, no, no, stop, stop, stay,
-        ],
-        Queued => [
-            no,
-            stay,
-            Some(Running),
-            no,
-            no,
-            no,
-            no,
-            no,
-            out,
-            no,
-            no,
-            no,
-            no,
-            stop,
-            stop,
-            stay,
-        ],
-        Running => [
-            no,
-            no,
-            no,
-            Some(Succeeded),
-            Some(Retrying),
-            fail,
-            no,
-            Some(Retrying),
-            out,
-            queue,
-            queue,
-            queue,
-            queue,
-            stay,
-            stay,
-            stay,
-        ],
-        Waiting => [
-            no, no, no, no, no, no, no, no, out, no, no, no, no, stop, stop, stay,
-        ],
-        Succeeded => [None; 16],
-        Failed | TimedOut | Dead => {
-            let mut row = [None; 16];
-            row[15] = queue;
-            row
-        }
-        Cancelled => {
-            let mut row = [None; 16];
-            row[13] = stay;
-            row[14] = stay;
-            row[15] = queue;
-            row
-        }
-    }
-}
+/// What every pair of state and command leads to, for a first attempt of three: the commands in the
+/// order of `Command::ALL`, the states in that of `TaskState::ALL`; `=` stays, `-` is refused.
+const TABLE: &str = "
+               blocked   scheduled queued    running   waiting   retrying  succeeded failed  cancelled timed_out dead
+unblock        queued    -         -         -         -         -         -         -       -         -         -
+due            -         queued    =         -         -         queued    -         -       -         -         -
+claim          -         -         running   -         -         -         -         -       -         -         -
+succeed        -         -         -         succeeded -         -         -         -       -         -         -
+fail_retryable -         -         -         retrying  -         -         -         -       -         -         -
+fail_final     -         -         -         failed    -         -         -         -       -         -         -
+unresolvable   failed    -         -         -         -         -         -         -       -         -         -
+attempt_late   -         -         -         retrying  -         -         -         -       -         -         -
+total_late     timed_out timed_out timed_out timed_out timed_out timed_out -         -       -         -         -
+interrupt      -         -         -         queued    -         -         -         -       -         -         -
+died_alone     -         -         -         queued    -         -         -         -       -         -         -
+died_with_some -         -         -         queued    -         -         -         -       -         -         -
+give_up        -         -         -         queued    -         -         -         -       -         -         -
+cancel         cancelled cancelled cancelled =         cancelled cancelled -         -       =         -         -
+upstream       cancelled cancelled cancelled =         cancelled cancelled -         -       =         -         -
+retry          =         =         =         =         =         =         -         queued  queued    queued    queued
+";
 
 #[test]
 fn every_pair_of_state_and_command_has_its_answer() {
-    for state in TaskState::ALL {
-        for (command, wanted) in Command::ALL.into_iter().zip(expected(state)) {
+    let mut rows = TABLE.lines().filter(|line| !line.is_empty());
+    let states: Vec<_> = rows.next().unwrap().split_whitespace().collect();
+    assert_eq!(states, TaskState::ALL.map(TaskState::as_str));
+    let mut pairs = 0;
+    for (command, row) in Command::ALL.into_iter().zip(rows) {
+        for (state, cell) in TaskState::ALL
+            .into_iter()
+            .zip(row.split_whitespace().skip(1))
+        {
             let got = transition(standing(state), command).map(|next| next.state);
-            let refused = IllegalTransition { state, command };
-            assert_eq!(got, wanted.ok_or(refused), "{state:?} {command:?}");
+            let wanted = match cell {
+                "-" => Err(IllegalTransition { state, command }),
+                "=" => Ok(state),
+                word => Ok(TaskState::from_word(word).unwrap()),
+            };
+            assert_eq!(got, wanted, "{state:?} {command:?}");
+            pairs += 1;
         }
     }
+    assert_eq!(pairs, Command::ALL.len() * TaskState::ALL.len());
 }
 
 #[test]

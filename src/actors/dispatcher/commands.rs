@@ -99,12 +99,13 @@ impl Handler<Drain> for Dispatcher {
     type Result = ();
 
     fn handle(&mut self, Drain { within, answer }: Drain, ctx: &mut Ctx) {
-        {
+        let parked = {
             let mut memory = self.memory.lock();
-            memory.desk.draining = true;
             memory.drains.push(answer);
             memory.deadlines.add(Instant::now() + within, Due::Drain);
-        }
+            memory.desk.drain("the daemon is stopping")
+        };
+        parked.into_iter().for_each(|ended| self.end(ended, ctx));
         self.arm(ctx);
         self.answer_drains();
     }
@@ -134,8 +135,7 @@ impl Dispatcher {
                 Some((_, _, port, held)) if !held.cancelling && !held.ended => {
                     held.cancelling = true;
                     let due = Instant::now() + CANCEL_GRACE;
-                    let attempt = std::mem::replace(&mut held.due, due);
-                    deadlines.remove(attempt, Due::Attempt(lease));
+                    deadlines.remove(Due::Attempt(lease));
                     deadlines.add(due, Due::Grace(lease));
                     port.cancel(task, reason);
                     None
@@ -160,8 +160,7 @@ impl Dispatcher {
                 return;
             };
             held.ended = true;
-            held.due = Instant::now() + CANCEL_GRACE;
-            deadlines.add(held.due, Due::Grace(lease));
+            deadlines.add(Instant::now() + CANCEL_GRACE, Due::Grace(lease));
             port.cancel(held.task, "the attempt took longer than its timeout");
             let (task, attempt) = (held.task, held.attempt);
             Ended {

@@ -14,20 +14,17 @@ use crate::domain::task::Target;
 use crate::persistence::Store;
 
 /// The least time between two looks at the database.
-const LOOK_PERIOD: Duration = Duration::from_millis(250);
+const LOOK_PERIOD: Duration = Duration::from_millis(50);
 
 /// How many tasks wait for whom.
 #[derive(Debug)]
 pub(super) struct Depths {
     capacity: u64,
-    counts: Mutex<Counts>,
-}
-
-#[derive(Debug, Default)]
-struct Counts {
-    /// An upper bound of what waits.
-    at_most: HashMap<Target, u64>,
-    looked_at: Option<Instant>,
+    /// Upper bounds of what waits.
+    at_most: Mutex<HashMap<Target, u64>>,
+    /// When the database was looked at last; held while somebody looks, so that others wait for
+    /// what is found instead of being refused.
+    looked_at: tokio::sync::Mutex<Option<Instant>>,
 }
 
 impl Depths {
@@ -35,7 +32,8 @@ impl Depths {
     pub(super) fn new(capacity: u64) -> Self {
         Self {
             capacity,
-            counts: Mutex::default(),
+            at_most: Mutex::default(),
+            looked_at: tokio::sync::Mutex::default(),
         }
     }
 
@@ -44,10 +42,15 @@ impl Depths {
         if self.count(target) {
             return Ok(());
         }
+        let mut looked_at = self.looked_at.lock().await;
+        if self.count(target) {
+            return Ok(());
+        }
         let now = Instant::now();
-        if self.may_look(now) {
+        if looked_at.is_none_or(|at| now.duration_since(at) >= LOOK_PERIOD) {
             let waiting = store.queue_depths().await?;
-            self.counts.lock().at_most = waiting.into_iter().collect();
+            *looked_at = Some(now);
+            *self.at_most.lock() = waiting.into_iter().collect();
             if self.count(target) {
                 return Ok(());
             }
@@ -58,23 +61,19 @@ impl Depths {
         })
     }
 
+    /// A task that was let in does not wait after all.
+    pub(super) fn forget(&self, target: &Target) {
+        if let Some(count) = self.at_most.lock().get_mut(target) {
+            *count = count.saturating_sub(1);
+        }
+    }
+
     fn count(&self, target: &Target) -> bool {
-        let mut counts = self.counts.lock();
-        let count = counts.at_most.entry(target.clone()).or_default();
+        let mut at_most = self.at_most.lock();
+        let count = at_most.entry(target.clone()).or_default();
         let fits = *count < self.capacity;
         *count += u64::from(fits);
         fits
-    }
-
-    fn may_look(&self, now: Instant) -> bool {
-        let mut counts = self.counts.lock();
-        let may = counts
-            .looked_at
-            .is_none_or(|at| now.duration_since(at) >= LOOK_PERIOD);
-        if may {
-            counts.looked_at = Some(now);
-        }
-        may
     }
 }
 

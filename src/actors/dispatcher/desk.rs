@@ -3,14 +3,15 @@
 //! Plain state without clock, store or actor; every change is one short call. An instant that
 //! matters is an argument.
 
+mod giving_back;
 mod worker;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::Serialize;
-use tokio::time::Instant;
 
+use self::giving_back::{ended, interrupted};
 pub(super) use self::worker::Held;
 use self::worker::Worker;
 use crate::actors::work::{ReadyAgent, TaskPort};
@@ -103,53 +104,6 @@ impl Desk {
         left
     }
 
-    /// A life takes nothing new. Gives back what it had not begun.
-    pub(super) fn drain_worker(&mut self, instance: &InstanceId, generation: u64) -> Vec<Ended> {
-        let Some(worker) = self.worker(instance, generation) else {
-            return Vec::new();
-        };
-        worker.taking = false;
-        let parked: Vec<_> = worker.parked.drain(..).collect();
-        parked
-            .into_iter()
-            .map(|task| interrupted(&task, "its agent is draining"))
-            .collect()
-    }
-
-    /// A life has ended: what becomes of what it held.
-    pub(super) fn gone(
-        &mut self,
-        instance: &InstanceId,
-        generation: u64,
-        reason: &ExitReason,
-    ) -> Vec<Ended> {
-        if self.worker(instance, generation).is_none() {
-            return Vec::new();
-        }
-        let Some(worker) = self.workers.remove(instance) else {
-            return Vec::new();
-        };
-        let alone = worker.held.len() == 1;
-        let parked = worker
-            .parked
-            .iter()
-            .map(|task| interrupted(task, &reason.to_string()));
-        let mut ended: Vec<_> = parked.collect();
-        for (lease, held) in worker.held {
-            self.holders.remove(&lease);
-            if !held.ended {
-                let outcome = death(reason, alone);
-                ended.push(Ended {
-                    task: held.task,
-                    lease,
-                    attempt: held.attempt,
-                    outcome,
-                });
-            }
-        }
-        ended
-    }
-
     /// Tasks may have been queued for these.
     pub(super) fn news(&mut self, targets: impl IntoIterator<Item = Target>) {
         for target in targets {
@@ -217,9 +171,12 @@ impl Desk {
     }
 
     /// Takes a claimed task in.
-    pub(super) fn place(&mut self, task: &ClaimedTask, now: Instant) -> Placed {
+    pub(super) fn place(&mut self, task: &ClaimedTask) -> Placed {
         if self.early_cancels.remove(&task.lease_id) {
             return Placed::Ended(ended(task, Outcome::Cancelled));
+        }
+        if self.draining {
+            return Placed::Ended(interrupted(task, "the daemon is stopping"));
         }
         let Some(worker) = self
             .workers
@@ -232,16 +189,16 @@ impl Desk {
             worker.parked.push_back(task.clone());
             return Placed::Parked;
         }
-        self.begin(task, now)
+        self.begin(task)
     }
 
     /// Gives a task to its worker, whatever waits beside.
-    pub(super) fn begin(&mut self, task: &ClaimedTask, now: Instant) -> Placed {
+    pub(super) fn begin(&mut self, task: &ClaimedTask) -> Placed {
         let Some(worker) = self.workers.get_mut(&task.instance) else {
             return Placed::Ended(interrupted(task, "its agent has gone"));
         };
         self.holders.insert(task.lease_id, task.instance.clone());
-        worker.hold(task, now);
+        worker.hold(task);
         Placed::Begun(worker.port.clone())
     }
 
@@ -254,16 +211,6 @@ impl Desk {
         } else {
             None
         }
-    }
-
-    /// The agent refused a task: it was not begun, and the life takes nothing more.
-    pub(super) fn refused(&mut self, task: &ClaimedTask) -> Ended {
-        self.holders.remove(&task.lease_id);
-        if let Some(worker) = self.workers.get_mut(&task.instance) {
-            worker.held.remove(&task.lease_id);
-            worker.taking = false;
-        }
-        interrupted(task, "its agent takes no task")
     }
 
     /// An agent has let a task go.
@@ -287,25 +234,6 @@ impl Desk {
         let (generation, port) = (worker.generation, worker.port.clone());
         let held = worker.held.get_mut(&lease)?;
         Some((instance, generation, port, held))
-    }
-
-    /// A cancel for a lease that nobody holds yet: it takes effect at the hand-over, or at once on
-    /// a task that was put beside.
-    pub(super) fn cancel_early(&mut self, lease: LeaseId) -> Option<Ended> {
-        if self.settling.contains(&lease) {
-            return None;
-        }
-        for worker in self.workers.values_mut() {
-            if let Some(place) = worker.parked.iter().position(|task| task.lease_id == lease) {
-                return worker
-                    .parked
-                    .remove(place)
-                    .map(|task| ended(&task, Outcome::Cancelled));
-            }
-        }
-        // What never comes is forgotten at the next sweep.
-        self.early_cancels.insert(lease);
-        None
     }
 
     /// A way to any life of an agent.
@@ -340,32 +268,6 @@ impl Desk {
         self.settling.is_empty() && self.workers.values().all(idle)
     }
 
-    /// Takes everything back: nobody waits for it any more.
-    pub(super) fn take_back(&mut self, reason: &str) -> Vec<Ended> {
-        let mut all = Vec::new();
-        for worker in self.workers.values_mut() {
-            all.extend(
-                worker
-                    .parked
-                    .drain(..)
-                    .map(|task| interrupted(&task, reason)),
-            );
-            for (lease, held) in worker.held.iter_mut().filter(|(_, held)| !held.ended) {
-                held.ended = true;
-                let outcome = Outcome::Interrupted {
-                    reason: reason.to_owned(),
-                };
-                all.push(Ended {
-                    task: held.task,
-                    lease: *lease,
-                    attempt: held.attempt,
-                    outcome,
-                });
-            }
-        }
-        all
-    }
-
     /// What each agent carries; `depth` is the caller's to fill in.
     pub(super) fn loads(&self, known: impl Iterator<Item = Name>) -> Vec<AgentLoad> {
         let none = |agent: Name| AgentLoad {
@@ -398,38 +300,4 @@ impl Desk {
             .get_mut(instance)
             .filter(|worker| worker.generation == generation)
     }
-}
-
-/// What the end of a life means for what it held: a wanted end, a kill by the supervisor and a
-/// neighbour's fault are no fault of the task.
-fn death(reason: &ExitReason, alone: bool) -> Outcome {
-    let text = reason.to_string();
-    match reason {
-        ExitReason::Normal
-        | ExitReason::Shutdown
-        | ExitReason::Killed
-        | ExitReason::ArbiterGone => Outcome::Interrupted { reason: text },
-        _ => Outcome::AgentDied {
-            alone,
-            reason: text,
-        },
-    }
-}
-
-fn ended(task: &ClaimedTask, outcome: Outcome) -> Ended {
-    Ended {
-        task: task.id,
-        lease: task.lease_id,
-        attempt: task.attempt,
-        outcome,
-    }
-}
-
-fn interrupted(task: &ClaimedTask, reason: &str) -> Ended {
-    ended(
-        task,
-        Outcome::Interrupted {
-            reason: reason.to_owned(),
-        },
-    )
 }

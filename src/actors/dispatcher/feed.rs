@@ -12,7 +12,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::actor::{Dispatcher, LookForDue, Wake};
+use super::actor::Dispatcher;
+use super::claims::{LookForDue, Wake};
 use crate::actors::runner::Address;
 use crate::domain::event::Event;
 use crate::domain::task::Target;

@@ -111,7 +111,16 @@ impl DispatcherHandle {
     pub async fn submit(&self, task: NewTask) -> Result<Submitted> {
         self.0.known.check(&task.target)?;
         self.0.depths.admit(self.store(), &task.target).await?;
-        self.ask(|answer| Submit { task, answer }).await?
+        let target = task.target.clone();
+        let submitted = self
+            .ask(|answer| Submit { task, answer })
+            .await
+            .and_then(|done| done);
+        let waits = |done: &Submitted| done.claimed.is_none() && !done.existing;
+        if !submitted.as_ref().is_ok_and(waits) {
+            self.0.depths.forget(&target);
+        }
+        submitted
     }
 
     /// Stores a workflow and begins it; says whether its idempotency key had been seen.

@@ -122,14 +122,8 @@ impl Handler<TaskLetGo> for Dispatcher {
         let held = {
             let mut memory = self.memory.lock();
             let held = memory.desk.let_go(lease);
-            if let Some(held) = &held {
-                let due = if held.cancelling || held.ended {
-                    Due::Grace
-                } else {
-                    Due::Attempt
-                };
-                memory.deadlines.remove(held.due, due(lease));
-            }
+            memory.deadlines.remove(Due::Attempt(lease));
+            memory.deadlines.remove(Due::Grace(lease));
             if matches!(outcome, AgentOutcome::Failed(_)) {
                 memory.desk.count_error(&instance.agent);
             }

@@ -24,6 +24,7 @@ impl Handler<Swept> for Dispatcher {
 
     /// A lease that nobody here knows twice in a row was lost between a commit and its answer.
     fn handle(&mut self, Swept { held }: Swept, ctx: &mut Ctx) {
+        self.memory.lock().sweeping = false;
         let held = match held {
             Ok(held) => held,
             Err(error) => return tracing::warn!(%error, "the upkeep of leases failed"),
@@ -69,6 +70,10 @@ impl Dispatcher {
         self.memory.lock().desk.news_for_all();
         self.claim(ctx);
         self.look_for_due(ctx);
+        // Each sweep sees all that was on its way at the one before.
+        if std::mem::replace(&mut self.memory.lock().sweeping, true) {
+            return;
+        }
         let (store, session) = (self.store(), self.handle.session());
         later(ctx, async move {
             Swept {

@@ -4,13 +4,15 @@
 //! Not here: whether agents and roles exist ([`unknown_targets`] is told), lines of a text
 //! ([`super::text`] adds them).
 
+mod fields;
+mod links;
+
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::graph::cycles;
-use super::reference::{Reference, each_reference, reference_text};
-use super::{OnFailure, TaskDefinition, WorkflowDefinition};
+use self::fields::Fields;
+use super::{TaskDefinition, WorkflowDefinition};
 use crate::domain::name::{Name, nearest};
 
 /// The most tasks of one definition.
@@ -70,9 +72,9 @@ pub fn check(value: &Value) -> Result<WorkflowDefinition, Vec<DefinitionError>> 
     let mut faults = Faults::default();
     let definition = workflow(value, &mut faults);
     if let Some(definition) = &definition {
-        check_names(definition, &mut faults);
-        check_references(definition, &mut faults);
-        check_cycles(definition, &mut faults);
+        links::check_names(definition, &mut faults);
+        links::check_references(definition, &mut faults);
+        links::check_cycles(definition, &mut faults);
     }
     match definition {
         Some(definition) if faults.0.is_empty() => Ok(definition),
@@ -211,241 +213,6 @@ fn is_task_name(name: &str) -> bool {
     let mut bytes = name.bytes();
     let rest = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-');
     bytes.next().is_some_and(|b| b.is_ascii_lowercase()) && bytes.all(rest) && name.len() <= 63
-}
-
-/// The fields of one object, read with their faults.
-struct Fields<'a, 'f> {
-    map: &'a Map<String, Value>,
-    at: String,
-    who: String,
-    faults: &'f mut Faults,
-}
-
-impl<'a> Fields<'a, '_> {
-    fn fault(&mut self, key: &str, message: &str) {
-        // A key that is not there is a fault of the object.
-        let pointer = match self.map.contains_key(key) {
-            true => format!("{}/{key}", self.at),
-            false => self.at.clone(),
-        };
-        self.faults.add(pointer, format!("{}{message}", self.who));
-    }
-
-    fn only(&mut self, known: &[&str]) {
-        for key in self.map.keys().filter(|key| !known.contains(&key.as_str())) {
-            let hint = did_you_mean(key, known.iter().copied());
-            let shown: String = key.chars().take(80).collect();
-            self.fault(key, &format!("unknown key '{shown}'{hint}"));
-        }
-    }
-
-    fn typed<T>(
-        &mut self,
-        key: &str,
-        what: &str,
-        read: impl Fn(&'a Value) -> Option<T>,
-    ) -> Option<T> {
-        let value = self.map.get(key)?;
-        let read = read(value);
-        if read.is_none() {
-            self.fault(key, &format!("'{key}' must be {what}"));
-        }
-        read
-    }
-
-    fn text(&mut self, key: &str) -> Option<String> {
-        self.typed(key, "a text", |value| value.as_str().map(str::to_owned))
-    }
-
-    fn list(&mut self, key: &str) -> Option<&'a Vec<Value>> {
-        self.typed(key, "a list", Value::as_array)
-    }
-
-    fn object(&mut self, key: &str) -> Option<Map<String, Value>> {
-        self.typed(key, "an object", |value| value.as_object().cloned())
-    }
-
-    fn texts(&mut self, key: &str) -> Vec<String> {
-        let all = |value: &Value| {
-            let list = value.as_array()?;
-            list.iter()
-                .map(|text| text.as_str().map(str::to_owned))
-                .collect::<Option<Vec<_>>>()
-        };
-        self.typed(key, "a list of names", all).unwrap_or_default()
-    }
-
-    fn number(&mut self, key: &str, min: u64, max: u64) -> Option<u64> {
-        let what = format!("a whole number from {min} to {max}");
-        let inside = |value: &Value| value.as_u64().filter(|number| (min..=max).contains(number));
-        self.typed(key, &what, inside)
-    }
-
-    fn name(&mut self, key: &str) -> Option<Name> {
-        let text = self.text(key)?;
-        match text.parse() {
-            Ok(name) => Some(name),
-            Err(error) => {
-                self.fault(key, &format!("{key}: {error}"));
-                None
-            }
-        }
-    }
-
-    fn target(&mut self) -> (Option<Name>, Option<Name>) {
-        match (
-            self.map.contains_key("agent"),
-            self.map.contains_key("role"),
-        ) {
-            (true, true) => self.fault("role", "has both agent and role; keep one"),
-            (false, false) => self.fault("agent", "has neither agent nor role; give one"),
-            _ => {}
-        }
-        (self.name("agent"), self.name("role"))
-    }
-
-    fn for_each(&mut self) -> Option<Value> {
-        let value = self.map.get("for_each")?;
-        match value {
-            Value::Array(list) if list.len() > MAX_ITEMS => {
-                self.fault(
-                    "for_each",
-                    &format!("{} items are more than {MAX_ITEMS}", list.len()),
-                );
-            }
-            Value::Array(_) => {}
-            reference if reference_text(reference).is_some() => {}
-            _ => self.fault(
-                "for_each",
-                "'for_each' must be a list or a reference to one",
-            ),
-        }
-        Some(value.clone())
-    }
-
-    fn on_failure(&mut self) -> Option<OnFailure> {
-        if self.map.contains_key("compensate") {
-            self.fault(
-                "compensate",
-                "'compensate' is not in this version; use on_failure fail or continue",
-            );
-        }
-        match self.text("on_failure")?.as_str() {
-            "fail" => Some(OnFailure::Fail),
-            "continue" => Some(OnFailure::Continue),
-            "compensate" => {
-                let message =
-                    "on_failure 'compensate' is not in this version; use fail or continue";
-                self.fault("on_failure", message);
-                None
-            }
-            _ => {
-                self.fault("on_failure", "'on_failure' must be fail or continue");
-                None
-            }
-        }
-    }
-}
-
-fn check_names(definition: &WorkflowDefinition, faults: &mut Faults) {
-    let mut seen = BTreeSet::new();
-    for (index, task) in definition.tasks.iter().enumerate() {
-        if !seen.insert(task.name.as_str()) {
-            let message = format!("task '{}': another task has this name", task.name);
-            faults.add(format!("/tasks/{index}/name"), message);
-        }
-    }
-    for (index, task) in definition.tasks.iter().enumerate() {
-        for (place, wanted) in task.depends_on.iter().enumerate() {
-            if !seen.contains(wanted.as_str()) {
-                let hint = did_you_mean(wanted, seen.iter().copied());
-                let message = format!(
-                    "task '{}': depends_on names '{wanted}', which is no task{hint}",
-                    task.name
-                );
-                faults.add(format!("/tasks/{index}/depends_on/{place}"), message);
-            }
-        }
-    }
-}
-
-fn check_references(definition: &WorkflowDefinition, faults: &mut Faults) {
-    for (index, task) in definition.tasks.iter().enumerate() {
-        let who = format!("task '{}'", task.name);
-        let at = format!("/tasks/{index}/payload");
-        let mapped = task.for_each.is_some();
-        check_value(&task.payload, &at, &who, mapped, definition, faults);
-        if let Some(list) = &task.for_each {
-            let at = format!("/tasks/{index}/for_each");
-            check_value(list, &at, &who, false, definition, faults);
-        }
-    }
-    if let Some(output) = &definition.output {
-        check_value(output, "/output", "output", false, definition, faults);
-    }
-}
-
-fn check_value(
-    value: &Value,
-    at: &str,
-    who: &str,
-    mapped: bool,
-    definition: &WorkflowDefinition,
-    faults: &mut Faults,
-) {
-    each_reference(value, at, &mut |pointer, found| {
-        if let Some(problem) = reference_problem(found, mapped, definition) {
-            faults.add(pointer, format!("{who}: {problem}"));
-        }
-    });
-}
-
-fn reference_problem(
-    found: &Value,
-    mapped: bool,
-    definition: &WorkflowDefinition,
-) -> Option<String> {
-    let Some(text) = reference_text(found) else {
-        return Some("'$ref' must be a text".to_owned());
-    };
-    if found.as_object().is_some_and(|map| map.len() > 1) {
-        return Some(format!(
-            "the reference '{text}' must stand alone in its object"
-        ));
-    }
-    match Reference::parse(text) {
-        Err(error) => Some(error.to_string()),
-        Ok(Reference::Item(_) | Reference::Index) if !mapped => Some(format!(
-            "'{text}' exists only in the payload of a task with for_each"
-        )),
-        Ok(Reference::TaskResult { task, .. }) => {
-            let names = definition.tasks.iter().map(|task| task.name.as_str());
-            let unknown = !names.clone().any(|name| name == task);
-            unknown.then(|| {
-                format!(
-                    "'{text}' refers to an unknown task{}",
-                    did_you_mean(&task, names)
-                )
-            })
-        }
-        Ok(Reference::Input(path)) => {
-            let key = path.first().map(String::as_str).unwrap_or_default();
-            let unknown = !definition.input.contains_key(key);
-            let hint = did_you_mean(key, definition.input.keys().map(String::as_str));
-            unknown.then(|| format!("'{text}' refers to an input that is not declared{hint}"))
-        }
-        Ok(_) => None,
-    }
-}
-
-fn check_cycles(definition: &WorkflowDefinition, faults: &mut Faults) {
-    for cycle in cycles(&definition.tasks) {
-        let first = cycle.first().map(String::as_str).unwrap_or_default();
-        let place = definition.tasks.iter().position(|task| task.name == first);
-        let pointer = place.map_or_else(String::new, |index| format!("/tasks/{index}"));
-        let message = format!("task '{first}': waits for itself: {}", cycle.join(" → "));
-        faults.add(pointer, message);
-    }
 }
 
 #[cfg(test)]

@@ -161,6 +161,8 @@ pub(super) use self::control::retry as retry_in;
 #[cfg(test)]
 pub(super) mod harness;
 #[cfg(test)]
+mod list_tests;
+#[cfg(test)]
 mod model_tests;
 #[cfg(test)]
 mod tests;

@@ -17,8 +17,6 @@ use crate::domain::task::Target;
 pub(in crate::actors::dispatcher) struct Held {
     pub(in crate::actors::dispatcher) task: TaskId,
     pub(in crate::actors::dispatcher) attempt: u32,
-    /// When the attempt, or the patience with a cancel, is over.
-    pub(in crate::actors::dispatcher) due: Instant,
     /// It runs alone.
     pub(in crate::actors::dispatcher) alone: bool,
     /// Its agent was asked to give it up.
@@ -133,11 +131,10 @@ impl Worker {
         }
     }
 
-    pub(super) fn hold(&mut self, task: &ClaimedTask, now: Instant) {
+    pub(super) fn hold(&mut self, task: &ClaimedTask) {
         let held = Held {
             task: task.id,
             attempt: task.attempt,
-            due: now + task.timeout,
             alone: task.alone,
             cancelling: false,
             ended: false,

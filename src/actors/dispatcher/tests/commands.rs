@@ -109,11 +109,8 @@ fn an_agent_that_hangs_past_the_timeout_is_restarted() {
         echo.die(&crate::domain::exit::ExitReason::Killed);
         let mut next = world.ready(0, 4, 1);
         assert_eq!(next.task().await.attempt, 2);
-        assert_eq!(
-            world.task(id).await.interruptions,
-            0,
-            "the timeout was its own"
-        );
+        let outcomes = world.store.task_attempts(id).await.unwrap();
+        assert_eq!(outcomes[0].outcome, "timed_out", "{outcomes:?}");
     });
 }
 

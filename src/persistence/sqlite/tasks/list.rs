@@ -258,29 +258,31 @@ pub(super) fn queued_by_target(conn: &Connection) -> SqlResult<Vec<(String, u64)
 
 /// Queued tasks by who they are for.
 pub(super) fn queue_depths(conn: &Connection) -> SqlResult<Vec<(Target, u64)>> {
-    let kinds: [(fn(Name) -> Target, &str); 3] = [
-        (
-            Target::Agent,
-            "SELECT agent, count(*) FROM tasks WHERE state = 'queued' AND agent IS NOT NULL GROUP BY agent",
-        ),
-        (
-            Target::Role,
-            "SELECT role, count(*) FROM tasks WHERE state = 'queued' AND role IS NOT NULL GROUP BY role",
-        ),
-        (
-            Target::Queue,
-            "SELECT queue, count(*) FROM tasks WHERE state = 'queued' AND agent IS NULL AND role IS NULL GROUP BY queue",
-        ),
-    ];
     let mut depths = Vec::new();
-    for (kind, sql) in kinds {
+    let mut count = |kind: fn(Name) -> Target, sql: &str| -> SqlResult<()> {
         let found: Vec<(Name, i64)> = all(conn, sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
         depths.extend(
             found
                 .into_iter()
                 .map(|(name, count)| (kind(name), count.unsigned_abs())),
         );
-    }
+        Ok(())
+    };
+    count(
+        Target::Agent,
+        "SELECT agent, count(*) FROM tasks WHERE state = 'queued' AND agent IS NOT NULL \
+         GROUP BY agent",
+    )?;
+    count(
+        Target::Role,
+        "SELECT role, count(*) FROM tasks WHERE state = 'queued' AND role IS NOT NULL \
+         GROUP BY role",
+    )?;
+    count(
+        Target::Queue,
+        "SELECT queue, count(*) FROM tasks WHERE state = 'queued' AND agent IS NULL \
+         AND role IS NULL GROUP BY queue",
+    )?;
     Ok(depths)
 }
 

@@ -1,0 +1,205 @@
+//! Claims: queued tasks go to free slots, and claimed tasks to their agents.
+
+use std::time::Duration;
+
+use actix::prelude::*;
+use tokio::time::Instant;
+
+use super::actor::{Ctx, Dispatcher, later};
+use super::deadlines::Due;
+use super::desk::{Placed, Reserved};
+use crate::actors::work::TaskFrame;
+use crate::domain::query::{ClaimedTask, Claims};
+use crate::persistence::StoreError;
+
+/// How long claims rest after the store refused one.
+const CLAIM_BACKOFF: Duration = Duration::from_secs(1);
+/// Tasks may have been queued.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Wake;
+
+/// Tasks may fall due.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct LookForDue;
+
+/// The store has answered a claim.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct TasksClaimed {
+    reserved: Vec<Reserved>,
+    claimed: std::result::Result<Claims, StoreError>,
+}
+
+/// What was due has been queued.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct DueQueued {
+    looked: std::result::Result<(u64, Option<Duration>), StoreError>,
+}
+
+impl Handler<Wake> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, _: Wake, ctx: &mut Ctx) {
+        let news = self.handle.feed().take_news();
+        self.memory.lock().desk.news(news);
+        self.claim(ctx);
+    }
+}
+
+impl Handler<LookForDue> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, _: LookForDue, ctx: &mut Ctx) {
+        self.handle.feed().heard_due();
+        self.look_for_due(ctx);
+    }
+}
+
+impl Handler<TasksClaimed> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, TasksClaimed { reserved, claimed }: TasksClaimed, ctx: &mut Ctx) {
+        let claimed = match claimed {
+            Ok(claimed) => claimed,
+            Err(error) => return self.claim_failed(&reserved, &error, ctx),
+        };
+        {
+            let mut memory = self.memory.lock();
+            memory.claiming = false;
+            for slot in &reserved {
+                let dry = claimed.dry.contains(&slot.offer.instance);
+                memory.desk.release(slot, dry);
+            }
+        }
+        for task in claimed.tasks {
+            self.place(task, ctx);
+        }
+        self.claim(ctx);
+        self.answer_drains();
+    }
+}
+
+impl Handler<DueQueued> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, DueQueued { looked }: DueQueued, ctx: &mut Ctx) {
+        match looked {
+            Ok((_, next)) => {
+                if let Some(span) = next {
+                    self.memory
+                        .lock()
+                        .deadlines
+                        .add(Instant::now() + span, Due::Queue);
+                    self.arm(ctx);
+                }
+            }
+            // The upkeep looks again.
+            Err(error) => tracing::warn!(%error, "what is due could not be queued"),
+        }
+    }
+}
+
+impl Dispatcher {
+    /// Claims queued tasks for every free slot, unless a claim is on its way.
+    pub(super) fn claim(&mut self, ctx: &mut Ctx) {
+        let reserved = {
+            let mut memory = self.memory.lock();
+            if memory.claiming || memory.claims_rest {
+                return;
+            }
+            let reserved = memory.desk.reserve_all();
+            memory.claiming = !reserved.is_empty();
+            reserved
+        };
+        if reserved.is_empty() {
+            return;
+        }
+        let (store, session) = (self.store(), self.handle.session());
+        let offers = reserved.iter().map(|slot| slot.offer.clone()).collect();
+        later(ctx, async move {
+            let claimed = store.claim(session, offers).await;
+            TasksClaimed { reserved, claimed }
+        });
+    }
+
+    fn claim_failed(&mut self, reserved: &[Reserved], error: &StoreError, ctx: &mut Ctx) {
+        tracing::warn!(%error, "no tasks could be claimed");
+        {
+            let mut memory = self.memory.lock();
+            memory.claiming = false;
+            memory.claims_rest = true;
+            reserved
+                .iter()
+                .for_each(|slot| memory.desk.release(slot, false));
+            memory
+                .deadlines
+                .add(Instant::now() + CLAIM_BACKOFF, Due::Claim);
+        }
+        self.arm(ctx);
+        self.answer_drains();
+    }
+
+    /// Gives a claimed task to its agent.
+    pub(super) fn place(&mut self, task: ClaimedTask, ctx: &mut Ctx) {
+        let placed = self.memory.lock().desk.place(&task);
+        self.hand_over(&task, placed, ctx);
+    }
+
+    /// Gives a task to its agent that was put beside before.
+    pub(super) fn begin_parked(&mut self, task: ClaimedTask, ctx: &mut Ctx) {
+        let placed = self.memory.lock().desk.begin(&task);
+        self.hand_over(&task, placed, ctx);
+    }
+
+    fn hand_over(&mut self, task: &ClaimedTask, placed: Placed, ctx: &mut Ctx) {
+        {
+            let mut memory = self.memory.lock();
+            if let Placed::Begun(_) = placed {
+                memory
+                    .deadlines
+                    .add(Instant::now() + task.timeout, Due::Attempt(task.lease_id));
+            }
+        }
+        match placed {
+            Placed::Parked => {}
+            Placed::Ended(ended) => self.end(ended, ctx),
+            Placed::Begun(port) => {
+                if port.assign(frame(task)).is_err() {
+                    let ended = {
+                        let mut memory = self.memory.lock();
+                        memory.deadlines.remove(Due::Attempt(task.lease_id));
+                        memory.desk.refused(task)
+                    };
+                    self.end(ended, ctx);
+                } else {
+                    self.arm(ctx);
+                }
+            }
+        }
+    }
+
+    /// Queues what is due.
+    pub(super) fn look_for_due(&mut self, ctx: &mut Ctx) {
+        let store = self.store();
+        later(ctx, async move {
+            DueQueued {
+                looked: store.queue_due().await,
+            }
+        });
+    }
+}
+
+fn frame(task: &ClaimedTask) -> TaskFrame {
+    TaskFrame {
+        id: task.id,
+        workflow_id: task.workflow_id,
+        name: task.name.clone(),
+        payload: task.payload.clone(),
+        attempt: task.attempt,
+        lease_id: task.lease_id,
+        timeout: task.timeout,
+    }
+}

@@ -1,0 +1,53 @@
+//! Claims about lists and counts of tasks.
+
+use super::harness::{Db, for_agent, slots, task_for};
+use super::*;
+
+#[test]
+fn pages_come_newest_first_and_filters_hold_together() {
+    let mut db = Db::new();
+    let label = |value: &str| [("k".to_owned(), value.to_owned())].into();
+    for index in 0..7 {
+        let agent = if index % 2 == 0 { "echo" } else { "sum" };
+        db.submit(&NewTask {
+            labels: label(agent),
+            ..for_agent(agent)
+        });
+    }
+    let filter = TaskFilter {
+        agent: Some("echo".parse().unwrap()),
+        states: vec![TaskState::Queued],
+        labels: label("echo"),
+        ..TaskFilter::default()
+    };
+    let mut page = PageRequest {
+        limit: 3,
+        cursor: None,
+    };
+    let first = list::tasks(&db.conn, &filter, &page).unwrap();
+    assert!(first.items.len() == 3 && first.has_more);
+    assert!(first.items.is_sorted_by(|a, b| a.id > b.id));
+    page.cursor = first.next_cursor;
+    let second = list::tasks(&db.conn, &filter, &page).unwrap();
+    assert!(second.items.len() == 1 && !second.has_more && second.next_cursor.is_none());
+    page.cursor = Some("nonsense".into());
+    assert!(list::tasks(&db.conn, &filter, &page).is_err());
+}
+
+#[test]
+fn counts_tell_queues_and_targets() {
+    let mut db = Db::new();
+    db.submit(&for_agent("echo"));
+    db.offer(&for_agent("echo"), &slots("echo", 0, 1));
+    db.submit(&task_for(Target::Role("worker".parse().unwrap())));
+    let queues = list::queues(&db.conn).unwrap();
+    assert_eq!(
+        (queues[0].tasks["queued"], queues[0].tasks["running"]),
+        (2, 1)
+    );
+    let by_target = list::queued_by_target(&db.conn).unwrap();
+    assert_eq!(
+        by_target,
+        [("echo".to_owned(), 1), ("worker".to_owned(), 1)]
+    );
+}
