@@ -27,6 +27,15 @@ pub(super) struct Seen {
 }
 
 impl Seen {
+    #[cfg(test)]
+    pub(super) const fn of(steps: u64, pulses: u64, runner: u64) -> Self {
+        Self {
+            steps,
+            pulses,
+            runner,
+        }
+    }
+
     /// Whether the thread has done anything between two looks.
     pub(super) const fn moved_since(self, earlier: Self) -> bool {
         self.steps != earlier.steps || self.pulses != earlier.pulses

@@ -107,3 +107,54 @@ impl Watch {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(3);
+
+    fn seen(steps: u64, pulses: u64) -> Seen {
+        Seen::of(steps, pulses, 7)
+    }
+
+    /// What is reported when an arbiter is looked at every second and shows these beats.
+    fn reports(looks: &[Seen]) -> Vec<Option<Blocked>> {
+        let (mut watch, begun) = (Watch::new(LIMIT), Instant::now());
+        let seconds = (0..).map(|second| begun + Duration::from_secs(second));
+        let pairs = looks.iter().zip(seconds);
+        pairs
+            .map(|(seen, now)| watch.judge(1, *seen, now))
+            .collect()
+    }
+
+    #[test]
+    fn an_arbiter_that_steps_or_pulses_is_never_reported() {
+        let stepping: Vec<Seen> = (0..10).map(|step| seen(step, 0)).collect();
+        let pulsing: Vec<Seen> = (0..10).map(|pulse| seen(1, pulse)).collect();
+        assert!(reports(&stepping).iter().all(Option::is_none));
+        assert!(reports(&pulsing).iter().all(Option::is_none));
+    }
+
+    #[test]
+    fn a_blocked_arbiter_is_reported_once_at_the_limit_with_whoever_holds_it() {
+        for (steps, runner) in [(1, Some(7)), (2, None)] {
+            let reported = reports(&[seen(steps, 0); 8]);
+            let wanted = Blocked {
+                arbiter: 1,
+                runner,
+                span: LIMIT,
+            };
+            assert_eq!(reported[3], Some(wanted));
+            assert_eq!(reported.iter().flatten().count(), 1);
+        }
+    }
+
+    #[test]
+    fn an_arbiter_that_comes_back_and_blocks_again_is_reported_again() {
+        let blocked = [seen(1, 0); 4];
+        let again = [seen(3, 0); 4];
+        let reported = reports(&[blocked, again].concat());
+        assert_eq!(reported.iter().flatten().count(), 2);
+    }
+}
