@@ -295,11 +295,11 @@ impl Supervisor {
         while let Some((at, due)) = self.timers.pop(Instant::now()) {
             match due {
                 Due::Rest(slot) => self.rest_is_over(slot, at),
-                Due::StartTimeout(slot, generation) => self.start_is_due(slot, generation),
+                Due::StartTimeout(slot) => self.start_is_due(slot),
                 Due::DrainOver(slot, life) => self.ladder_is_due(slot, life, Stage::Draining),
                 Due::StopOver(slot, life) => self.ladder_is_due(slot, life, Stage::Stopping),
                 Due::KillOver(slot, generation) => self.write_off(slot, generation),
-                Due::Stable(slot, generation) => self.stable_is_due(slot, generation),
+                Due::Stable(slot) => self.stable_is_due(slot),
                 Due::Probe(slot, generation) => self.probe_is_due(slot, generation),
                 Due::Group(group) => self.group_is_due(group, at),
                 Due::Critical(agent) => self.critical_is_due(agent),

@@ -44,6 +44,7 @@ impl Supervisor {
         let Some(end) = self.take_end(slot, reason) else {
             return;
         };
+        self.tree.agents[slot.agent].alive -= usize::from(!end.in_place);
         self.record_end(slot, &end);
         let told = end.was.ending.map(|ending| ending.then);
         if end.in_place {
@@ -151,14 +152,24 @@ impl Supervisor {
         let replica = &mut self.tree.agents[slot.agent].replicas[slot.index];
         replica.state = AgentState::Pending;
         match then {
-            Then::AsWanted => self.reconcile_agent(slot.agent),
+            Then::AsWanted => {
+                self.reconcile(slot);
+                self.drop_surplus(slot.agent);
+            }
             Then::GivesUp(why) => self.give_up(slot, why),
             Then::Rejoin => {
                 self.reconcile(slot);
                 self.advance_plans(slot.agent);
             }
         }
-        self.advance_shutdown();
+        self.end_was_seen_to(slot);
+    }
+
+    /// The last step after an end: a shutdown goes on when nobody of the agent is left.
+    fn end_was_seen_to(&mut self, slot: Slot) {
+        if self.tree.agents[slot.agent].alive == 0 {
+            self.advance_shutdown();
+        }
     }
 
     /// A life ended that was not told to.
@@ -176,7 +187,7 @@ impl Supervisor {
             (Sequel::Fatal, _) => self.failed(slot, "an exit code that is never retried"),
         }
         self.keep_budget(slot);
-        self.advance_shutdown();
+        self.end_was_seen_to(slot);
     }
 
     /// What follows, by the replica's ledger or its group's.

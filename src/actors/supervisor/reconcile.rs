@@ -9,7 +9,6 @@ use tokio::time::Instant;
 use super::Supervisor;
 use super::outside::Kept;
 use super::replica::{Hold, Replica, Running, Then};
-use super::timers::Due;
 use super::tree::{Slot, Unit};
 use crate::actors::life::{Life, Start};
 use crate::actors::runner::Grant;
@@ -90,7 +89,7 @@ impl Supervisor {
     }
 
     /// Removes replicas beyond those wanted, when they have ended.
-    fn drop_surplus(&mut self, agent: usize) {
+    pub(super) fn drop_surplus(&mut self, agent: usize) {
         let agent = &mut self.tree.agents[agent];
         while agent.replicas.len() > agent.wanted
             && agent
@@ -131,6 +130,7 @@ impl Supervisor {
             keep_mail,
         });
         replica.life = Some(Box::new(Running::new(control, grant, place)));
+        agent.alive += 1;
         self.life_began(slot);
         self.wake_dependents(slot.agent);
     }
@@ -144,9 +144,7 @@ impl Supervisor {
             agent.generation(),
             agent.restarts(),
         );
-        let timeout = Instant::now() + agent.spec.start_timeout;
-        self.timers
-            .set(timeout, Due::StartTimeout(slot, generation));
+        self.watch_start(slot);
         self.outside.fact(
             "agent.starting",
             self.tree.instance(slot),

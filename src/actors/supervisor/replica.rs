@@ -123,6 +123,10 @@ pub(super) struct Replica {
     /// Whether what waits in its mailbox stays for its next runner.
     pub(super) keep_mail: bool,
     pub(super) last: Option<Box<LastEnd>>,
+    /// Whether a timer for its start is set.
+    pub(super) start_watched: bool,
+    /// Whether a timer for its stable run is set.
+    pub(super) stable_watched: bool,
 }
 
 impl Replica {
@@ -137,6 +141,8 @@ impl Replica {
             due: None,
             keep_mail: true,
             last: None,
+            start_watched: false,
+            stable_watched: false,
         }
     }
 
@@ -148,6 +154,12 @@ impl Replica {
     /// Whether its life is told to end.
     pub(super) fn is_ending(&self) -> bool {
         self.life.as_ref().is_some_and(|life| life.ending.is_some())
+    }
+
+    /// Since when its life has been ready, if it is.
+    pub(super) fn ready_since(&self) -> Option<Instant> {
+        let ready = self.life.as_ref()?.ready.as_ref()?;
+        self.is_ready().then_some(ready.0)
     }
 
     /// Whether it has given up, for now or for good.

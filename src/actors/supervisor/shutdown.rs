@@ -110,10 +110,7 @@ impl Supervisor {
     }
 
     fn is_down(&self, agent: usize) -> bool {
-        self.tree.agents[agent]
-            .replicas
-            .iter()
-            .all(|replica| replica.life.is_none())
+        self.tree.agents[agent].alive == 0
     }
 
     fn all_down(&mut self) {

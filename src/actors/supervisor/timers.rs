@@ -1,7 +1,8 @@
 //! Every instant the supervisor waits for, in one heap behind one timer.
 //!
 //! Timers are never cancelled: each carries what it was set for, and one that no longer fits
-//! changes nothing.
+//! changes nothing. What every life sets is set once a replica at a time, so that a crash loop does
+//! not fill the heap.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -16,7 +17,7 @@ pub(super) enum Due {
     /// A backoff or quarantine is over.
     Rest(Slot),
     /// A life should be ready by now.
-    StartTimeout(Slot, u64),
+    StartTimeout(Slot),
     /// A drain should be over.
     DrainOver(Slot, u64),
     /// A told life should have ended.
@@ -24,7 +25,7 @@ pub(super) enum Due {
     /// A killed life should have ended.
     KillOver(Slot, u64),
     /// A life has been ready for as long as a stable one.
-    Stable(Slot, u64),
+    Stable(Slot),
     /// A life is to show a sign.
     Probe(Slot, u64),
     /// A group's restart goes on, or its quarantine is over.

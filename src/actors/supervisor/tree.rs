@@ -72,6 +72,8 @@ pub(super) struct Agent {
     /// Replicas wanted; more may still be on their way out.
     pub(super) wanted: usize,
     pub(super) replicas: Vec<Replica>,
+    /// Replicas that have a life.
+    pub(super) alive: usize,
     /// Agents that wait for this one.
     pub(super) dependents: Vec<usize>,
     /// The highest generation of earlier daemons.
@@ -314,6 +316,7 @@ impl Agent {
             desired: desired.unwrap_or(Desired::Running),
             wanted,
             replicas: (0..wanted).map(|_| Replica::new(old_generation)).collect(),
+            alive: 0,
             dependents: Vec::new(),
             old_generation,
             old_restarts: record.map_or(0, |record| record.restarts_total),

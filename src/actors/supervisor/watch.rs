@@ -60,8 +60,7 @@ impl Supervisor {
         }
         let spec = self.tree.agents[slot.agent].spec.clone();
         if backing_off || self.sharing_group(slot.agent).is_some() {
-            let stable = now + spec.restart.stable_after;
-            self.timers.set(stable, Due::Stable(slot, generation));
+            self.watch_stable(slot);
         }
         if spec.liveness.enabled {
             self.timers
@@ -127,26 +126,64 @@ impl Supervisor {
         }
     }
 
-    /// A life was not ready in time.
-    pub(super) fn start_is_due(&mut self, slot: Slot, generation: u64) {
-        let late = |replica: &super::replica::Replica| {
-            replica.is_in(generation)
-                && replica.state == AgentState::Starting
-                && !replica.is_ending()
+    /// Sets the timer for a start, unless one is set.
+    pub(super) fn watch_start(&mut self, slot: Slot) {
+        let timeout = self.tree.agents[slot.agent].spec.start_timeout;
+        let Some(replica) = self.tree.replica_mut(slot) else {
+            return;
         };
-        if self.tree.replica(slot).is_some_and(late) {
+        let Some(begun) = replica.life.as_ref().map(|life| life.begun) else {
+            return;
+        };
+        if !std::mem::replace(&mut replica.start_watched, true) {
+            self.timers.set(begun + timeout, Due::StartTimeout(slot));
+        }
+    }
+
+    /// A life should be ready by now; a later life gets its full time.
+    pub(super) fn start_is_due(&mut self, slot: Slot) {
+        let timeout = self.tree.agents[slot.agent].spec.start_timeout;
+        let Some(replica) = self.tree.replica_mut(slot) else {
+            return;
+        };
+        replica.start_watched = false;
+        let starting = replica.state == AgentState::Starting && !replica.is_ending();
+        let Some(life) = replica.life.as_ref().filter(|_| starting) else {
+            return;
+        };
+        if life.begun.elapsed() < timeout {
+            self.watch_start(slot);
+        } else if life.cause.is_none() {
             self.condemn(slot, ExitReason::StartTimeout);
         }
     }
 
-    /// A life has been ready for as long as a stable one.
-    pub(super) fn stable_is_due(&mut self, slot: Slot, generation: u64) {
-        let stable = self
-            .tree
-            .replica(slot)
-            .is_some_and(|replica| replica.is_in(generation) && replica.is_ready());
-        if !stable {
+    /// Sets the timer for a stable run, unless one is set.
+    fn watch_stable(&mut self, slot: Slot) {
+        let stable_after = self.tree.agents[slot.agent].spec.restart.stable_after;
+        let Some(replica) = self.tree.replica_mut(slot) else {
             return;
+        };
+        let Some(since) = replica.ready_since() else {
+            return;
+        };
+        if !std::mem::replace(&mut replica.stable_watched, true) {
+            self.timers.set(since + stable_after, Due::Stable(slot));
+        }
+    }
+
+    /// A life may have been ready for as long as a stable one.
+    pub(super) fn stable_is_due(&mut self, slot: Slot) {
+        let stable_after = self.tree.agents[slot.agent].spec.restart.stable_after;
+        let Some(replica) = self.tree.replica_mut(slot) else {
+            return;
+        };
+        replica.stable_watched = false;
+        let Some(since) = replica.ready_since() else {
+            return;
+        };
+        if since.elapsed() < stable_after {
+            return self.watch_stable(slot);
         }
         if let Some((group, _)) = self.sharing_group(slot.agent) {
             return self.tree.groups[group].ledger.stood_firm();
