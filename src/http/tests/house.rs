@@ -23,9 +23,9 @@ use crate::domain::task::{NewTask, Task};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::workflow::{NewWorkflow, Workflow};
 use crate::http::{
-    AgentCommand, AgentHealth, AgentView, Agents, Answer, Close, Facts, Handles, Health, Limits,
-    MAX_CONNECTIONS, Ports, Problem, QueueView, Readiness, Recovery, Replicas, Restarts, Server,
-    Usage, VersionInfo, Work, closing, routes,
+    AgentCommand, AgentHealth, AgentView, Agents, Answer, Close, Closing, Facts, Handles, Health,
+    Limits, MAX_CONNECTIONS, Ports, Problem, QueueView, Readiness, Recovery, Replicas, Restarts,
+    Server, Usage, VersionInfo, Work, closing, routes,
 };
 use crate::persistence::artifacts::Artifacts;
 use crate::persistence::{SqliteOptions, Store};
@@ -172,6 +172,27 @@ impl Work for Rooms {
 }
 
 impl Rooms {
+    async fn open(scratch: &std::path::Path) -> Arc<Self> {
+        let (facts, _) = broadcast::channel(4);
+        let sink = facts.clone();
+        let mut options = SqliteOptions::new(scratch.join("house.db"));
+        options.listener.events = Arc::new(move |events: Vec<Event>| {
+            for event in events {
+                drop(sink.send(Arc::new(event)));
+            }
+        });
+        let store = Store::open(options).await.unwrap();
+        let lease = Duration::from_secs(30);
+        let begun = store.begin_session("here", 1, lease).await.unwrap();
+        Arc::new(Self {
+            store,
+            session: begun.session.id,
+            agent: parking_lot::Mutex::new(echo()),
+            status: parking_lot::Mutex::new(HealthStatus::Healthy),
+            facts,
+        })
+    }
+
     fn check(&self) -> HealthCheck {
         HealthCheck {
             name: "agent.echo".to_owned(),
@@ -231,7 +252,6 @@ impl Facts for Rooms {
 /// The house, served.
 pub(crate) struct House {
     pub(crate) rooms: Arc<Rooms>,
-    pub(crate) store: Store,
     pub(crate) readiness: watch::Sender<Readiness>,
     pub(crate) close: Close,
     pub(crate) server: Server,
@@ -258,66 +278,56 @@ impl Heard {
     }
 }
 
+fn handles(
+    rooms: &Arc<Rooms>,
+    artifacts: Artifacts,
+    readiness: watch::Receiver<Readiness>,
+    closing: Closing,
+) -> Handles {
+    Handles {
+        agents: rooms.clone(),
+        work: rooms.clone(),
+        health: rooms.clone(),
+        recovery: rooms.clone(),
+        facts: rooms.clone(),
+        records: rooms.store.clone(),
+        artifacts,
+        limits: Limits {
+            artifact_bytes: 1000,
+            ..Limits::default()
+        },
+        readiness,
+        closing,
+        about: VersionInfo {
+            version: "0.0.0".to_owned(),
+            environment: "testing".to_owned(),
+            pid: 1,
+            node: "here".to_owned(),
+            started_at: NOW,
+            ports: Ports {
+                http: 5000,
+                metrics: 8000,
+            },
+        },
+        config: json!({"security": {"jwt": {"secret": "…"}}}),
+    }
+}
+
 impl House {
     pub(crate) async fn open() -> Self {
         let scratch = tempfile::tempdir().unwrap();
-        let (facts, _) = broadcast::channel(4);
-        let sink = facts.clone();
-        let mut options = SqliteOptions::new(scratch.path().join("house.db"));
-        options.listener.events = Arc::new(move |events: Vec<Event>| {
-            for event in events {
-                drop(sink.send(Arc::new(event)));
-            }
-        });
-        let store = Store::open(options).await.unwrap();
-        let begun = store
-            .begin_session("here", 1, Duration::from_secs(30))
-            .await
-            .unwrap();
-        let rooms = Arc::new(Rooms {
-            store: store.clone(),
-            session: begun.session.id,
-            agent: parking_lot::Mutex::new(echo()),
-            status: parking_lot::Mutex::new(HealthStatus::Healthy),
-            facts,
-        });
+        let rooms = Rooms::open(scratch.path()).await;
         let (readiness, ready) = watch::channel(Readiness {
             started: true,
             draining: false,
         });
         let (close, closing) = closing();
-        let handles = Handles {
-            agents: rooms.clone(),
-            work: rooms.clone(),
-            health: rooms.clone(),
-            recovery: rooms.clone(),
-            facts: rooms.clone(),
-            records: store.clone(),
-            artifacts: Artifacts::open(scratch.path()).unwrap(),
-            limits: Limits {
-                artifact_bytes: 1000,
-                ..Limits::default()
-            },
-            readiness: ready,
-            closing: closing.clone(),
-            about: VersionInfo {
-                version: "0.0.0".to_owned(),
-                environment: "testing".to_owned(),
-                pid: 1,
-                node: "here".to_owned(),
-                started_at: NOW,
-                ports: Ports {
-                    http: 5000,
-                    metrics: 8000,
-                },
-            },
-            config: json!({"security": {"jwt": {"secret": "…"}}}),
-        };
+        let artifacts = Artifacts::open(scratch.path()).unwrap();
+        let handles = handles(&rooms, artifacts, ready, closing.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = Server::start(listener, routes(handles), MAX_CONNECTIONS, closing).unwrap();
         Self {
             rooms,
-            store,
             readiness,
             close,
             server,

@@ -218,37 +218,27 @@ async fn a_task_has_the_agreed_members_and_is_found_where_the_answer_says() {
         assert!(task.get(member).is_some(), "{member}");
     }
     assert_eq!(task["payload"], body["payload"]);
-    let id = task["id"].as_str().unwrap();
-    let cancelled = house
-        .post(
-            &format!("/api/v1/tasks/{id}:cancel"),
-            "{\"reason\":\"no need\"}",
-        )
-        .await;
+}
+
+#[tokio::test]
+async fn a_cancelled_task_is_found_by_its_state_and_label() {
+    let house = House::open().await;
+    let body = "{\"agent\": \"echo\", \"labels\": {\"team\": \"a\"}}";
+    let task = house.post("/api/v1/tasks", body).await.json();
+    let path = format!("/api/v1/tasks/{}", task["id"].as_str().unwrap());
+    let reason = "{\"reason\":\"no need\"}";
+    let cancelled = house.post(&format!("{path}:cancel"), reason).await;
     assert_eq!(cancelled.json()["state"], "cancelled");
-    let waited = house.get(&format!("/api/v1/tasks/{id}?wait=30s")).await;
+    let waited = house.get(&format!("{path}?wait=30s")).await;
     assert_eq!(waited.json()["state"], "cancelled");
-    assert_eq!(
-        house
-            .get(&format!("/api/v1/tasks/{id}/attempts"))
-            .await
-            .json()["items"],
-        json!([])
-    );
-    assert_eq!(
-        house.get("/api/v1/tasks?label=team=b").await.json()["items"],
-        json!([])
-    );
-    assert_eq!(
-        house
-            .get("/api/v1/tasks?label=team=a&state=cancelled")
-            .await
-            .json()["items"]
-            .as_array()
-            .unwrap()
-            .len(),
-        1
-    );
+    for (path, found) in [
+        (format!("{path}/attempts"), 0),
+        ("/api/v1/tasks?label=team=b".to_owned(), 0),
+        ("/api/v1/tasks?label=team=a&state=cancelled".to_owned(), 1),
+    ] {
+        let list = house.get(&path).await.json();
+        assert_eq!(list["items"].as_array().unwrap().len(), found, "{path}");
+    }
 }
 
 #[tokio::test]
