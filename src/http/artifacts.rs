@@ -16,7 +16,7 @@ use super::call::Call;
 use super::problem::Problem;
 use super::reply;
 use super::router::Outcome;
-use crate::persistence::artifacts::{ArtifactError, ArtifactName};
+use crate::actors::persistence::artifacts::{ArtifactError, ArtifactName};
 
 /// How long an upload may stand still.
 const STALL_TIMEOUT: Duration = Duration::from_secs(30);

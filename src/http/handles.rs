@@ -14,6 +14,8 @@ use tokio::sync::watch;
 use super::agents::view::AgentView;
 use super::problem::Problem;
 use super::serve::Closing;
+use crate::actors::persistence::PersistenceHandle;
+use crate::actors::persistence::artifacts::Artifacts;
 use crate::domain::agent::AgentTarget;
 use crate::domain::event::Event;
 use crate::domain::health::{HealthCheck, HealthReport};
@@ -23,8 +25,6 @@ use crate::domain::record::RecoveryRun;
 use crate::domain::task::{NewTask, Task};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::workflow::{NewWorkflow, Workflow};
-use crate::persistence::Store;
-use crate::persistence::artifacts::Artifacts;
 
 /// An answer that takes a moment.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, Problem>>;
@@ -175,7 +175,7 @@ pub struct Handles {
     /// New journal entries.
     pub facts: Arc<dyn Facts>,
     /// What is kept.
-    pub records: Store,
+    pub records: PersistenceHandle,
     /// Large values.
     pub artifacts: Artifacts,
     /// How much is taken of a caller.

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use warp::reply::Response;
 
-use crate::persistence::StoreError;
+use crate::actors::persistence::StoreError;
 
 /// Where `type` points to: one page, one heading a code.
 const TYPE_PREFIX: &str = "urn:agent-system:problem:";

@@ -12,12 +12,12 @@ use super::problem::Problem;
 use super::reply;
 use super::router::Outcome;
 use super::tasks::{Cancel, Nothing, idempotency};
+use crate::actors::persistence::PersistenceHandle;
 use crate::domain::ids::WorkflowId;
 use crate::domain::query::{MAX_PAGE_LIMIT, PageRequest, TaskFilter, WorkflowFilter};
 use crate::domain::task::Task;
 use crate::domain::workflow::check::{DefinitionError, check};
 use crate::domain::workflow::{NewWorkflow, WorkflowState};
-use crate::persistence::Store;
 
 /// `POST /api/v1/workflows`
 pub(super) async fn run(mut call: Call) -> Outcome {
@@ -119,7 +119,7 @@ pub(super) async fn graph(mut call: Call) -> Outcome {
 }
 
 /// All tasks of a workflow.
-async fn tasks(records: &Store, id: WorkflowId) -> Result<Vec<Task>, Problem> {
+async fn tasks(records: &PersistenceHandle, id: WorkflowId) -> Result<Vec<Task>, Problem> {
     let mut all = Vec::new();
     let mut page = PageRequest {
         limit: MAX_PAGE_LIMIT,

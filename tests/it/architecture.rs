@@ -16,7 +16,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("config", &[]),
     ("persistence", &[]),
-    ("cache", &[]),
+    ("cache", &["telemetry"]),
     ("security", &[]),
     ("telemetry", &["config"]),
     (
@@ -76,6 +76,11 @@ fn room_of(file: &str) -> &str {
     first.strip_suffix(".rs").unwrap_or(first)
 }
 
+/// Whether a file holds nothing but tests.
+fn is_test(file: &str) -> bool {
+    file.ends_with("tests.rs") || file.contains("/tests/") || file.ends_with("testing.rs")
+}
+
 /// The lines of production code: what stands before the file's test module.
 fn production(text: &str) -> impl Iterator<Item = &str> {
     text.lines()
@@ -98,6 +103,9 @@ fn a_room_knows_only_the_rooms_below_it() {
     let mut broken = Vec::new();
     for (file, text) in sources() {
         let room = room_of(&file);
+        if is_test(&file) {
+            continue;
+        }
         let Some((_, allowed)) = MAY_KNOW.iter().find(|(name, _)| *name == room) else {
             continue;
         };
@@ -134,7 +142,7 @@ fn the_domain_reads_no_clock_and_the_store_knows_no_actix() {
     let mut broken = Vec::new();
     for (file, text) in sources() {
         for (room, words) in forbidden {
-            if room_of(&file) == room {
+            if room_of(&file) == room && !is_test(&file) {
                 broken.extend(
                     production(&text)
                         .filter(|line| words.iter().any(|word| line.contains(word)))

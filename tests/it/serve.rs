@@ -98,7 +98,7 @@ fn bad_requests_get_a_problem_and_the_daemon_goes_on() {
         ("GET", "/nowhere", "", 404),
         ("PUT", "/api/v1/tasks", "", 405),
         ("GET", "/api/v1/agents/ehco", "", 404),
-        ("GET", "/api/v1/tasks/tsk_nonsense", "", 400),
+        ("GET", "/api/v1/tasks/tsk_nonsense", "", 404),
         ("POST", "/api/v1/tasks", "{", 400),
         (
             "POST",

@@ -9,11 +9,11 @@ use warp::Reply;
 use warp::reply::Response;
 use warp::sse;
 
+use crate::actors::persistence::PersistenceHandle;
 use crate::domain::event::Event;
 use crate::domain::query::EventFilter;
 use crate::http::handles::Handles;
 use crate::http::serve::Closing;
-use crate::persistence::Store;
 
 /// Entries read from the journal at once.
 const REPLAY_PAGE: u32 = 500;
@@ -47,7 +47,7 @@ pub(super) fn reply(handles: &Handles, filter: EventFilter) -> Response {
 /// One reader's side of the journal.
 struct Feed {
     live: broadcast::Receiver<Arc<Event>>,
-    records: Store,
+    records: PersistenceHandle,
     closing: Closing,
     sender: mpsc::Sender<Piece>,
     filter: EventFilter,
