@@ -220,7 +220,10 @@ impl LifeSink for Root {
     fn noted(&self, _: &InstanceId, _: u64, _: LifeNote) {}
 
     fn exited(&self, _: &InstanceId, _: u64, reason: ExitReason) {
-        tracing::error!(%reason, "the supervisor has ended");
+        // Its thread is the daemon's own: that one goes when everything has been ended already.
+        if reason != ExitReason::ArbiterGone {
+            tracing::error!(%reason, "the supervisor has ended");
+        }
         self.0.send_replace(Some(Escalated::supervisor_ended()));
     }
 }
