@@ -35,6 +35,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use rusqlite::Connection;
+use serde_json::json;
 use tokio::time::Instant;
 
 pub use self::connection::Synchronous;
@@ -48,7 +49,9 @@ use self::write::Write;
 pub(crate) use self::write::{WriteTx, all, first};
 pub use self::writer::WriterExit;
 use super::lock::Lock;
+use super::offline::MigrationReport;
 use super::{EventSink, OpenError, Result, StoreError};
+use crate::domain::event::NewEvent;
 use crate::domain::query::DatabaseStatus;
 
 /// The settings of an SQLite store.
@@ -130,13 +133,13 @@ impl Sqlite {
             readers,
             listener,
         } = options;
-        let (lock, version) = prepare(path.clone(), synchronous).await?;
+        let (lock, migrated) = prepare(path.clone(), synchronous).await?;
         let shared = Arc::new(Shared::new(
             path.clone(),
             synchronous,
             listener,
             lock,
-            version,
+            migrated.to,
         ));
         let readers = Readers::new(path.clone(), readers);
         let mut keeper = WriterKeeper::new(Arc::clone(&shared), readers.clone());
@@ -152,8 +155,30 @@ impl Sqlite {
             readers,
             keeper: Mutex::new(Some(keeper)),
         };
-        Ok(Self {
+        let opened = Self {
             owner: Arc::new(owner),
+        };
+        opened.tell_of(migrated).await?;
+        Ok(opened)
+    }
+
+    /// Puts an upgrade into the journal; a database that was just made has no news.
+    async fn tell_of(&self, migrated: MigrationReport) -> std::result::Result<(), OpenError> {
+        if migrated.from == 0 || migrated.from == migrated.to {
+            return Ok(());
+        }
+        let told = self.write("record migration", move |tx| {
+            let at = tx.now();
+            tx.event(NewEvent {
+                kind: "database.migrated",
+                subject: "database".to_owned(),
+                at,
+                data: json!({ "from": migrated.from, "to": migrated.to }),
+            })
+        });
+        told.await.map_err(|error| OpenError::NotWritable {
+            path: self.owner.shared.path.clone(),
+            message: error.to_string(),
         })
     }
 
@@ -251,11 +276,11 @@ impl Sqlite {
     }
 }
 
-/// Locks the file and migrates it, off the runtime's threads; says which version it stands at.
+/// Locks the file and migrates it, off the runtime's threads; says what was done.
 async fn prepare(
     path: PathBuf,
     synchronous: Synchronous,
-) -> std::result::Result<(Lock, u32), OpenError> {
+) -> std::result::Result<(Lock, MigrationReport), OpenError> {
     let file = path.clone();
     let prepared = tokio::task::spawn_blocking(move || offline::prepare(&file, synchronous));
     prepared.await.unwrap_or_else(|_| {

@@ -16,11 +16,13 @@ use crate::persistence::migrate::{HistoryEntry, MigrateError, MigrationStatus};
 use crate::persistence::offline::MigrationReport;
 
 /// Takes the file's lock, makes it if it is missing and brings its schema up to date.
-pub(super) fn prepare(path: &Path, synchronous: Synchronous) -> Result<(Lock, u32), OpenError> {
+pub(super) fn prepare(
+    path: &Path,
+    synchronous: Synchronous,
+) -> Result<(Lock, MigrationReport), OpenError> {
     let (lock, mut conn) = own(path, synchronous)?;
-    migrations::up(&mut conn, None).map_err(|error| schema(path, error))?;
-    let version = migrations::version(&conn).map_err(|fault| refused(path, &fault))?;
-    Ok((lock, version))
+    let report = report(path, &mut conn, |conn| migrations::up(conn, None))?;
+    Ok((lock, report))
 }
 
 /// Goes up to a version, or to the latest.

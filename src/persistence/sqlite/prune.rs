@@ -15,7 +15,7 @@ use crate::persistence::Result;
 /// One write of retention holds the writer this long, and one chunk more at most.
 const HOLD: Duration = Duration::from_millis(20);
 /// Rows a statement removes at most.
-const CHUNK: u32 = 200;
+const CHUNK: u32 = 100;
 /// This many of the newest events are kept whatever their age.
 const KEPT_EVENTS: i64 = 1_000_000;
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::CommitListener;
 use super::connection::Synchronous;
@@ -79,11 +80,13 @@ pub(super) struct Shared {
     lock: Mutex<Option<Lock>>,
     size_bytes: AtomicU64,
     wal_bytes: AtomicU64,
+    /// Commits since the log was last written back.
     commits: AtomicU64,
+    measured: Mutex<Instant>,
 }
 
-/// The file sizes are looked up once in this many commits.
-const MEASURE_EVERY: u64 = 64;
+/// The file sizes are looked up at most this often.
+const MEASURE_EVERY: Duration = Duration::from_secs(1);
 
 impl Shared {
     pub(super) fn new(
@@ -105,6 +108,7 @@ impl Shared {
             size_bytes: AtomicU64::new(0),
             wal_bytes: AtomicU64::new(0),
             commits: AtomicU64::new(0),
+            measured: Mutex::new(Instant::now()),
         }
     }
 
@@ -157,11 +161,8 @@ impl Shared {
 
     /// Tells of a commit.
     pub(super) fn committed(&self, events: Vec<Event>, took: Duration, writes: usize) {
-        if self
-            .commits
-            .fetch_add(1, Relaxed)
-            .is_multiple_of(MEASURE_EVERY)
-        {
+        self.commits.fetch_add(1, Relaxed);
+        if self.measured.lock().elapsed() >= MEASURE_EVERY {
             self.measure();
         }
         let tell = || {
@@ -178,14 +179,20 @@ impl Shared {
         }
     }
 
-    /// After a checkpoint the log counts as empty, though its file keeps its size.
+    /// The log was written back.
     pub(super) fn checkpointed(&self) {
+        self.commits.store(0, Relaxed);
         self.measure();
-        self.wal_bytes.store(0, Relaxed);
+    }
+
+    /// Commits since the log was last written back.
+    pub(super) fn commits_in_log(&self) -> u64 {
+        self.commits.load(Relaxed)
     }
 
     /// Looks the sizes of the files up.
     pub(super) fn measure(&self) {
+        *self.measured.lock() = Instant::now();
         let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
         self.size_bytes.store(bytes(&self.path), Relaxed);
         self.wal_bytes.store(bytes(&wal_of(&self.path)), Relaxed);

@@ -25,8 +25,8 @@ use crate::persistence::Result;
 const MAX_BATCH: usize = 1024;
 /// After this much silence a log that has grown is written back into the database.
 const IDLE_CHECKPOINT: Duration = Duration::from_secs(2);
-/// A log below this is left alone when idle, bytes.
-const IDLE_CHECKPOINT_BYTES: u64 = 256 * 1024;
+/// A log of fewer commits is left alone when idle.
+const IDLE_CHECKPOINT_COMMITS: u64 = 64;
 
 /// Why a writer thread ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,7 +109,7 @@ fn serve(shared: &Shared, conn: &Connection, identity: FileIdentity) -> SqlResul
     let mut jobs: Vec<Box<dyn Job>> = Vec::new();
     let mut events: Vec<Event> = Vec::new();
     loop {
-        let idle = (shared.wal_bytes() > IDLE_CHECKPOINT_BYTES).then_some(IDLE_CHECKPOINT);
+        let idle = (shared.commits_in_log() >= IDLE_CHECKPOINT_COMMITS).then_some(IDLE_CHECKPOINT);
         match shared.queue.take(&mut jobs, MAX_BATCH, idle) {
             Taken::Closed => return Ok(()),
             Taken::Idle => checkpoint(shared, conn)?,

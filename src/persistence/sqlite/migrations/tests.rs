@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::types::Value;
 
 use super::*;
+use crate::domain::query::EventFilter;
 use crate::persistence::lock::LockError;
 use crate::persistence::offline::{history, migrate_down, migrate_up, migration_status, status};
 use crate::persistence::{OpenError, SqliteOptions, Store};
@@ -366,8 +367,10 @@ fn what_is_no_database_of_ours_is_told_apart() {
         migrate_down(&missing, 0),
         Err(OpenError::Missing(_))
     ));
+    let directory = dir.path().join("directory.db");
+    std::fs::create_dir(&directory).unwrap();
     assert!(matches!(
-        migrate_up(dir.path(), None),
+        migrate_up(&directory, None),
         Err(OpenError::NotWritable { .. })
     ));
 }
@@ -385,4 +388,17 @@ async fn while_a_store_is_open_its_file_can_be_looked_at_but_not_changed() {
     assert_eq!(pid, Some(std::process::id()));
     store.close().await.unwrap();
     migrate_down(&path, 1).unwrap();
+}
+
+#[tokio::test]
+async fn an_older_schema_goes_up_when_a_store_is_opened_and_the_journal_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("test.db");
+    migrate_up(&path, Some(1)).unwrap();
+    let store = Store::open(SqliteOptions::new(&path)).await.unwrap();
+    let events = store.events(EventFilter::default(), 9).await.unwrap();
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0].kind, "database.migrated");
+    assert_eq!(events[0].data, serde_json::json!({"from": 1, "to": LATEST}));
+    assert_eq!(store.status().schema_version, LATEST);
 }
