@@ -56,7 +56,7 @@ pub type EffectResult = BoxFuture<'static, Result<String, EffectFailed>>;
 
 /// What recovery actions can do. Each is idempotent and has a deadline of its own.
 pub trait RecoveryEffects: Send + Sync + Debug {
-    /// Restarts all replicas of an agent.
+    /// Ends what is stuck of an agent and starts what rests, with no death forgotten.
     fn restart_agent(&self, agent: &Name) -> EffectResult;
     /// Opens the database anew.
     fn reconnect_database(&self) -> EffectResult;

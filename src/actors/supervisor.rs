@@ -23,6 +23,7 @@ mod outside;
 mod reconcile;
 mod replica;
 mod reports;
+mod revive;
 mod shutdown;
 mod status;
 mod timers;
@@ -44,6 +45,7 @@ use tokio::time::Instant;
 
 pub use handle::{ANSWER_DEADLINE, MAX_REPLICAS, SIGN_DEADLINE, SupervisorError, SupervisorHandle};
 pub use outside::{Facts, Kept, Outside, SupervisorRecords};
+pub use revive::Revival;
 pub use shutdown::{ShutdownReport, ShutdownSpans};
 pub use status::{
     AgentStatus, InstanceStatus, LastExit, ReplicaCount, RestartStatus, TreeNode, Usage,

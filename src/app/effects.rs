@@ -3,8 +3,7 @@
 use futures_util::FutureExt as _;
 
 use crate::actors::healer::{EffectFailed, EffectResult, RecoveryEffects};
-use crate::actors::supervisor::SupervisorHandle;
-use crate::domain::agent::AgentTarget;
+use crate::actors::supervisor::{Revival, SupervisorHandle};
 use crate::domain::name::Name;
 use crate::persistence::Store;
 
@@ -18,13 +17,10 @@ pub(super) struct Effects {
 impl RecoveryEffects for Effects {
     fn restart_agent(&self, agent: &Name) -> EffectResult {
         let supervisor = self.supervisor.clone();
-        let target = AgentTarget {
-            agent: agent.clone(),
-            index: None,
-        };
+        let agent = agent.clone();
         async move {
-            match supervisor.restart(target).await {
-                Ok(status) => Ok(format!("restarted {}", status.name)),
+            match supervisor.revive(&agent).await {
+                Ok(done) => Ok(told(&agent, done)),
                 Err(error) => Err(EffectFailed(error.to_string())),
             }
         }
@@ -40,5 +36,16 @@ impl RecoveryEffects for Effects {
             }
         }
         .boxed()
+    }
+}
+
+/// What was done, for people.
+fn told(agent: &Name, done: Revival) -> String {
+    let Revival { ended, on_trial } = done;
+    match (ended, on_trial) {
+        (0, 0) => format!("{agent} is already on its way"),
+        (_, 0) => format!("ended {ended} lives of {agent} for new ones"),
+        (0, _) => format!("started {on_trial} replicas of {agent} on trial"),
+        _ => format!("started {on_trial} replicas of {agent} on trial, ended {ended} lives"),
     }
 }

@@ -1,4 +1,4 @@
-//! What an operator asks for. Every command is idempotent and answers at once, with the agent as
+//! What an operator asks for, or a healer. Every command is idempotent and answers at once, with the agent as
 //! it then stands; what it sets off goes on by itself.
 
 use actix::prelude::*;
@@ -6,6 +6,7 @@ use serde_json::json;
 use tokio::sync::oneshot;
 
 use super::replica::{Hold, Replica, Then};
+use super::revive::Revival;
 use super::status::{AgentStatus, TreeNode};
 use super::tree::Slot;
 use super::{Supervisor, SupervisorError};
@@ -30,6 +31,11 @@ pub(super) struct StopAgent(pub(super) AgentTarget);
 #[derive(Message)]
 #[rtype(result = "Answer")]
 pub(super) struct RestartAgent(pub(super) AgentTarget);
+
+/// Bring it back without forgiving it anything: a healer's restart.
+#[derive(Message)]
+#[rtype(result = "Result<Revival, SupervisorError>")]
+pub(super) struct ReviveAgent(pub(super) Name);
 
 /// Give it no new task, or give it tasks again.
 #[derive(Message)]
@@ -107,6 +113,20 @@ impl Handler<RestartAgent> for Supervisor {
             }
         }
         self.settle(&target, ctx)
+    }
+}
+
+impl Handler<ReviveAgent> for Supervisor {
+    type Result = Result<Revival, SupervisorError>;
+
+    fn handle(
+        &mut self,
+        ReviveAgent(name): ReviveAgent,
+        ctx: &mut AgentContext<Self>,
+    ) -> Self::Result {
+        let done = self.revive(&name)?;
+        self.arm(ctx);
+        Ok(done)
     }
 }
 

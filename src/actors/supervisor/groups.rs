@@ -205,29 +205,61 @@ impl Supervisor {
         }
     }
 
-    /// Everybody of the plan starts afresh, in declared order.
+    /// Whether everybody of a shared restart is down and waits for its time.
+    pub(super) fn group_rests(&self, group: usize) -> bool {
+        let plan = self.tree.groups[group].plan.as_ref();
+        plan.is_some_and(|plan| plan.ending.is_empty() && plan.goal == Goal::Restart)
+    }
+
+    /// Groups above an agent that rest start now, on trial; says how many replicas have a life.
+    pub(super) fn revive_groups(&mut self, agent: usize) -> usize {
+        let groups: Vec<usize> = self.tree.ancestors(self.tree.agents[agent].group).collect();
+        let mut started = 0;
+        for group in groups {
+            if self.group_rests(group) {
+                self.tree.groups[group].ledger.put_on_trial();
+                let slots = self.start_afresh(group);
+                started += slots.iter().filter(|slot| self.lives(**slot)).count();
+                if let Some(slot) = slots.first() {
+                    self.keep_budget(*slot);
+                }
+            }
+        }
+        started
+    }
+
+    /// A plan's time has come; out of quarantine it is a trial.
     fn resume(&mut self, group: usize) {
-        let Some(plan) = self.tree.groups[group].plan.take() else {
+        let Some(plan) = &self.tree.groups[group].plan else {
             return;
         };
-        let slots = self.members(&plan);
         let rested = |slot: &Slot| {
             self.tree
                 .replica(*slot)
                 .is_some_and(|replica| replica.state == AgentState::Quarantined)
         };
-        if slots.iter().any(rested) {
+        if self.members(plan).iter().any(rested) {
             self.tree.groups[group].ledger.begin_trial();
         }
+        self.start_afresh(group);
+    }
+
+    /// Everybody of the plan starts afresh, in declared order.
+    fn start_afresh(&mut self, group: usize) -> Vec<Slot> {
+        let Some(plan) = self.tree.groups[group].plan.take() else {
+            return Vec::new();
+        };
+        let slots = self.members(&plan);
         for slot in &slots {
             self.tree.agents[slot.agent].replicas[slot.index].leave_plan();
         }
-        for slot in slots {
-            self.reconcile(slot);
-            if self.lives(slot) {
-                self.restarted(slot);
+        for slot in &slots {
+            self.reconcile(*slot);
+            if self.lives(*slot) {
+                self.restarted(*slot);
             }
         }
+        slots
     }
 
     /// Too many deaths: of a replica, or of the group that shares its restarts.

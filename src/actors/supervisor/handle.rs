@@ -6,11 +6,12 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
 use super::commands::{
-    AskForSign, GetAgent, GetAgents, GetTree, PauseAgent, RestartAgent, ScaleAgent, StartAgent,
-    StopAgent,
+    AskForSign, GetAgent, GetAgents, GetTree, PauseAgent, RestartAgent, ReviveAgent, ScaleAgent,
+    StartAgent, StopAgent,
 };
 use super::outside::SupervisorRecords;
 use super::reports::EndLife;
+use super::revive::Revival;
 use super::shutdown::{ShutDown, ShutdownReport, ShutdownSpans};
 use super::status::{AgentStatus, TreeNode};
 use super::{Escalated, KILL_GRACE, Supervisor};
@@ -156,6 +157,19 @@ impl SupervisorHandle {
             .await??;
         self.keep_desired(&target, Some(status.desired)).await?;
         Ok(status)
+    }
+
+    /// Brings an agent back without forgetting a death: ends lives that are stuck, starts on trial
+    /// what waits in backoff or quarantine; if neither is there, ends the sound ones in order. What
+    /// starts or ends already is left alone.
+    ///
+    /// # Errors
+    /// If there is none, an operator stopped it, it failed for good, or the supervisor does not
+    /// answer.
+    pub async fn revive(&self, name: &Name) -> Result<Revival> {
+        self.address
+            .ask(ReviveAgent(name.clone()), ANSWER_DEADLINE)
+            .await?
     }
 
     /// Gives an agent no new task; what it holds goes on.

@@ -20,12 +20,20 @@ impl Supervisor {
 
     /// Tells a life to end. From here on no life follows in place.
     pub(super) fn begin_ending(&mut self, slot: Slot, then: Then) {
-        let drain = self.drain_time(slot);
+        let drain = match then {
+            Then::AsWanted => self.drain_time(slot),
+            Then::GivesUp(_) | Then::Rejoin => Duration::ZERO,
+        };
+        self.begin_ending_within(slot, then, drain);
+    }
+
+    /// The same, with so much time for what it holds.
+    pub(super) fn begin_ending_within(&mut self, slot: Slot, then: Then, drain: Duration) {
         let Some(life) = self.life_mut(slot) else {
             return;
         };
         life.grant.revoke();
-        let drains = then == Then::AsWanted && life.ready.is_some() && !drain.is_zero();
+        let drains = life.ready.is_some() && !drain.is_zero();
         life.ending = Some(Ending {
             stage: Stage::Draining,
             then,

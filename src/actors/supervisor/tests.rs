@@ -6,5 +6,6 @@ mod groups;
 mod library;
 mod operator;
 mod order;
+mod revive;
 mod script;
 mod watching;

@@ -233,6 +233,12 @@ impl Ledger {
         self.on_trial = true;
     }
 
+    /// It is started before its rest is over, by somebody who forgives nothing: its next death is
+    /// one more quarantine.
+    pub fn put_on_trial(&mut self) {
+        self.on_trial = true;
+    }
+
     /// Restarts in place that may happen before anybody is asked again.
     #[must_use]
     pub fn leave(&self, now: Duration, rules: &Rules<'_>) -> u32 {
