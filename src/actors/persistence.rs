@@ -8,7 +8,8 @@
 //!
 //! Rely on: when the writer ends, the next one starts at once and takes over what waits; if the
 //! database cannot be opened, what waits is answered, what comes is refused, and restarts follow
-//! with growing delays until one succeeds. Writes and reads go through [`PersistenceHandle`].
+//! with growing delays until one succeeds. Who asks for the database to be opened anew
+//! (`Store::reconnect`) waits for no delay. Writes and reads go through [`PersistenceHandle`].
 //!
 //! Not here: how writes are batched and committed (`crate::persistence`), retention's timer (`app`).
 
@@ -21,7 +22,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use parking_lot::Mutex;
 use serde_json::json;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use crate::actors::life::{ChildFactory, Hosted};
 use crate::actors::runner::{AgentContext, HostedChild};
@@ -94,6 +95,13 @@ impl Keeping {
         loop {
             match keeper.ended().await {
                 WriterExit::Closed => return,
+                WriterExit::Relieved => match keeper.restart().await {
+                    Ok(()) => {
+                        tracing::info!("the database was closed and opened again, as asked");
+                        continue;
+                    }
+                    Err(error) => self.lost(&error.to_string()),
+                },
                 WriterExit::Lost { message } => self.lost(&message),
                 WriterExit::Panicked => self.lost("the writer panicked"),
             }
@@ -110,7 +118,7 @@ impl Keeping {
             let delay = self.next_delay();
             if !delay.is_zero() {
                 keeper.refuse();
-                sleep(delay).await;
+                keeper.rest(delay).await;
             }
             attempts += 1;
             match keeper.restart().await {

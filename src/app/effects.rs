@@ -30,8 +30,10 @@ impl RecoveryEffects for Effects {
     fn reconnect_database(&self) -> EffectResult {
         let store = self.store.clone();
         async move {
-            match store.ping().await {
-                Ok(span) => Ok(format!("the database answers again, in {span:?}")),
+            match store.reconnect().await {
+                Ok(span) => Ok(format!(
+                    "the database was opened anew and answers, in {span:?}"
+                )),
                 Err(error) => Err(EffectFailed(error.to_string())),
             }
         }

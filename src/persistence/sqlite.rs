@@ -36,7 +36,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rusqlite::Connection;
 use serde_json::json;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 pub use self::connection::Synchronous;
 pub(crate) use self::fault::{Fault, SqlResult};
@@ -249,6 +249,29 @@ impl Sqlite {
         self.read("ping", move |conn| first(conn, read, [], |_| Ok(())))
             .await?;
         Ok(began.elapsed())
+    }
+
+    /// Has the writer's connection, and free readers, closed and opened anew, and pings. What waits
+    /// to be written is not refused: the next writer takes it.
+    pub(crate) async fn reconnect(&self, within: Duration) -> Result<Duration> {
+        let shared = &self.owner.shared;
+        let unavailable = |message: String| StoreError::Unavailable {
+            operation: "reconnect",
+            message,
+        };
+        if !shared.kept.load(Relaxed) {
+            return Err(unavailable("nobody keeps its writer alive".into()));
+        }
+        let mut openings = shared.ask_for_another_writer();
+        match timeout(within, openings.changed()).await {
+            Ok(Ok(())) => self.ping().await,
+            Ok(Err(_)) => Err(unavailable("the store is closed".into())),
+            Err(_) => Err(unavailable(match shared.condition() {
+                Condition::Lost { message } => message,
+                Condition::Closed => "the store is closed".into(),
+                Condition::Open => format!("the writer did not end its batch in {within:?}"),
+            })),
+        }
     }
 
     /// Commits what is queued, refuses what comes later, and waits for the writer's end.

@@ -73,3 +73,19 @@ async fn a_store_has_one_persistence_actor() {
     let ghost: Name = "ghost".parse().unwrap();
     assert!(store.set_desired(&ghost, None).await.is_err());
 }
+
+#[actix_rt::test]
+async fn who_reconnects_waits_for_no_backoff() {
+    let (dir, aside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (store, mut facts) = kept(dir.path()).await;
+    store.reconnect().await.unwrap();
+    move_files(dir.path(), aside.path());
+    store.ping().await.unwrap_err();
+    assert_eq!(facts.recv().await.unwrap().kind, "database.lost");
+    move_files(aside.path(), dir.path());
+    let began = Instant::now();
+    store.reconnect().await.unwrap();
+    assert!(began.elapsed() < MAX_BACKOFF, "{:?}", began.elapsed());
+    assert_eq!(facts.recv().await.unwrap().kind, "database.restored");
+    assert!(store.status().writable);
+}

@@ -6,6 +6,9 @@ use super::sqlite::prune;
 use super::{Result, Store};
 use crate::domain::query::{DatabaseStatus, Pruned};
 
+/// The longest that opening the database anew may take.
+const RECONNECT_DEADLINE: Duration = Duration::from_secs(15);
+
 impl Store {
     /// Answers from memory; never waits for the database.
     #[must_use]
@@ -16,6 +19,15 @@ impl Store {
     /// One tiny write and one tiny read, there and back.
     pub async fn ping(&self) -> Result<Duration> {
         self.sqlite().ping().await
+    }
+
+    /// Opens the database anew: the present writer ends after its batch, the next one takes over
+    /// what waits, and a tiny write and read prove that it works. Says how long these took.
+    ///
+    /// # Errors
+    /// If that does not come about within 15 s, or nobody keeps the writer.
+    pub async fn reconnect(&self) -> Result<Duration> {
+        self.sqlite().reconnect(RECONNECT_DEADLINE).await
     }
 
     /// Removes what retention says, in batches that hold the writer for 50 ms at most.

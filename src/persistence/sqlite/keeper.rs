@@ -1,8 +1,10 @@
 //! Who keeps the writer alive: learns of its end, starts the next, watches the file.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
 
 use super::readers::Readers;
 use super::shared::{Condition, Shared};
@@ -43,6 +45,12 @@ impl WriterKeeper {
         };
         self.ended = None;
         exit
+    }
+
+    /// Waits so long, or until somebody asks for the database to be opened anew.
+    pub async fn rest(&self, at_most: Duration) {
+        // Either way the wait is over.
+        timeout(at_most, self.shared.asked.notified()).await.ok();
     }
 
     /// Answers what waits, and refuses what comes until a restart succeeds.

@@ -26,6 +26,8 @@ enum Gate {
 struct Inner {
     jobs: VecDeque<Box<dyn Job>>,
     gate: Gate,
+    /// Whether the present writer is to make room for the next.
+    relieved: bool,
 }
 
 /// What the writer got.
@@ -34,6 +36,8 @@ pub(super) enum Taken {
     Batch,
     /// Nothing came for the time given.
     Idle,
+    /// Another writer takes over what waits.
+    Relieved,
     /// Nothing will come any more.
     Closed,
 }
@@ -49,6 +53,7 @@ impl WriteQueue {
         let inner = Inner {
             jobs: VecDeque::new(),
             gate: Gate::Open,
+            relieved: false,
         };
         Self {
             inner: Mutex::new(inner),
@@ -84,15 +89,19 @@ impl WriteQueue {
         idle: Option<Duration>,
     ) -> Taken {
         let mut inner = self.inner.lock();
-        while inner.jobs.is_empty() {
-            if matches!(inner.gate, Gate::Closed) {
-                return Taken::Closed;
+        loop {
+            let closed = matches!(inner.gate, Gate::Closed);
+            match (closed, inner.relieved, inner.jobs.is_empty()) {
+                (false, true, _) => return Taken::Relieved,
+                (_, _, false) => break,
+                (true, _, true) => return Taken::Closed,
+                (false, false, true) => {}
             }
             match idle {
                 None => self.arrived.wait(&mut inner),
                 Some(span) => {
-                    if self.arrived.wait_for(&mut inner, span).timed_out() && inner.jobs.is_empty()
-                    {
+                    let late = self.arrived.wait_for(&mut inner, span).timed_out();
+                    if late && inner.jobs.is_empty() && !inner.relieved {
                         return Taken::Idle;
                     }
                 }
@@ -108,9 +117,16 @@ impl WriteQueue {
         self.inner.lock().jobs.len()
     }
 
-    /// Lets writes in again.
+    /// The writer ends after its present batch; what waits is left for the next one.
+    pub(super) fn relieve(&self) {
+        self.inner.lock().relieved = true;
+        self.arrived.notify_all();
+    }
+
+    /// Lets writes in again: a new writer takes them.
     pub(super) fn reopen(&self) {
         let mut inner = self.inner.lock();
+        inner.relieved = false;
         if !matches!(inner.gate, Gate::Closed) {
             inner.gate = Gate::Open;
         }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::CommitListener;
@@ -74,6 +74,10 @@ pub(super) struct Shared {
     pub(super) schema_version: u32,
     /// Whether somebody starts the next writer when one ends.
     pub(super) kept: AtomicBool,
+    /// Wakes the keeper from its rest between two tries.
+    pub(super) asked: Notify,
+    /// Writers that opened the database so far.
+    openings: watch::Sender<u64>,
     condition: watch::Sender<Condition>,
     listener: CommitListener,
     /// Held for as long as anything may still write.
@@ -102,6 +106,8 @@ impl Shared {
             queue: WriteQueue::new(),
             schema_version,
             kept: AtomicBool::new(false),
+            asked: Notify::new(),
+            openings: watch::Sender::new(0),
             condition: watch::Sender::new(Condition::Open),
             listener,
             lock: Mutex::new(Some(lock)),
@@ -129,6 +135,24 @@ impl Shared {
         });
     }
 
+    /// A writer has opened the database.
+    pub(super) fn opened(&self) {
+        self.openings.send_modify(|count| *count += 1);
+    }
+
+    /// Asks for another writer in the place of the present one, or at once if there is none; the
+    /// answer changes when it has opened the database.
+    pub(super) fn ask_for_another_writer(&self) -> watch::Receiver<u64> {
+        let mut openings = self.openings.subscribe();
+        openings.borrow_and_update();
+        if self.condition() == Condition::Open {
+            self.queue.relieve();
+        } else {
+            self.asked.notify_one();
+        }
+        openings
+    }
+
     /// Refuses writes from now on; answers those that wait.
     pub(super) fn lose(&self, fault: &Fault) {
         self.set_condition(Condition::Lost {
@@ -150,7 +174,10 @@ impl Shared {
             WriterExit::Panicked if !self.kept.load(Relaxed) => {
                 self.lose(&Fault::Lost("the writer panicked".into()));
             }
-            WriterExit::Lost { .. } | WriterExit::Panicked => {}
+            WriterExit::Relieved if !self.kept.load(Relaxed) => {
+                self.lose(&Fault::Lost("there is no next writer".into()));
+            }
+            WriterExit::Relieved | WriterExit::Lost { .. } | WriterExit::Panicked => {}
         }
     }
 

@@ -160,6 +160,64 @@ async fn a_full_disk_is_told_apart_and_writing_goes_on_when_there_is_room() {
     assert!(db.status().writable);
 }
 
+/// Keeps the writer as the actor does, until it is lost.
+fn kept(db: &Sqlite) -> tokio::task::JoinHandle<WriterExit> {
+    let mut keeper = db.keeper().unwrap();
+    tokio::spawn(async move {
+        loop {
+            match keeper.ended().await {
+                WriterExit::Relieved => keeper.restart().await.unwrap(),
+                end => return end,
+            }
+        }
+    })
+}
+
+async fn temporary_tables(db: &Sqlite) -> i64 {
+    db.write("count", |tx| {
+        let count = "SELECT count(*) FROM sqlite_temp_master";
+        Ok(tx.conn().query_row(count, [], |row| row.get(0))?)
+    })
+    .await
+    .unwrap()
+}
+
+#[tokio::test]
+async fn to_reconnect_is_to_write_through_another_connection_and_loses_no_write() {
+    let dir = tempfile::tempdir().unwrap();
+    let (db, _) = open(&dir).await;
+    let keeping = kept(&db);
+    db.write("mark", |tx| {
+        Ok(tx.conn().execute_batch("CREATE TEMP TABLE mark (x)")?)
+    })
+    .await
+    .unwrap();
+    assert_eq!(temporary_tables(&db).await, 1);
+    let writes = (0..200).map(|n| db.write("write", move |tx| tx.event(fact(&n.to_string()))));
+    let writes = futures_util::future::try_join_all(writes);
+    let (written, reconnected) = tokio::join!(writes, db.reconnect(Duration::from_secs(15)));
+    written.unwrap();
+    reconnected.unwrap();
+    assert_eq!(temporary_tables(&db).await, 0, "the old connection is gone");
+    assert_eq!(subjects(&db).await.len(), 200);
+    assert!(db.status().writable);
+    db.close().await.unwrap();
+    assert_eq!(keeping.await.unwrap(), WriterExit::Closed);
+}
+
+#[tokio::test]
+async fn a_reconnect_that_cannot_be_had_says_why_in_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let (db, _) = open(&dir).await;
+    let soon = Duration::from_millis(50);
+    let refused = db.reconnect(soon).await.unwrap_err().to_string();
+    assert!(refused.contains("nobody keeps"), "{refused}");
+    let _keeper_who_sleeps = db.keeper().unwrap();
+    let refused = db.reconnect(soon).await.unwrap_err();
+    assert!(refused.is_temporary(), "{refused}");
+    assert!(refused.to_string().contains("reconnect"), "{refused}");
+}
+
 #[tokio::test]
 async fn without_a_keeper_the_end_of_the_writer_is_told_to_everybody() {
     let dir = tempfile::tempdir().unwrap();

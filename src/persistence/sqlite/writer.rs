@@ -1,7 +1,8 @@
 //! The writer thread: takes what is queued, commits it, publishes, answers, takes again.
 //!
 //! The commit in progress is the batching window; nothing lingers. The thread ends when the store
-//! is closed, when the connection is lost, or by a panic; the queue outlives it. Who keeps the
+//! is closed, when the next one is asked for, when the connection is lost, or by a panic; the queue
+//! outlives it. Who keeps the
 //! store starts the next one.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -33,6 +34,8 @@ const IDLE_CHECKPOINT_COMMITS: u64 = 64;
 pub enum WriterExit {
     /// The store was closed.
     Closed,
+    /// It made room for the next one, which was asked for.
+    Relieved,
     /// The database cannot be written any more.
     Lost {
         /// The database's words.
@@ -79,11 +82,17 @@ fn live(shared: &Shared, report_start: oneshot::Sender<Result<()>>) -> WriterExi
     };
     shared.set_condition(Condition::Open);
     shared.queue.reopen();
+    shared.opened();
     drop(report_start.send(Ok(())));
     match serve(shared, &conn.0, conn.1) {
-        Ok(()) => {
-            shut(conn.0);
+        Ok(Leave::Closed) => {
+            write_back(&conn.0);
+            close(conn.0);
             WriterExit::Closed
+        }
+        Ok(Leave::Relieved) => {
+            close(conn.0);
+            WriterExit::Relieved
         }
         Err(fault) => {
             let message = fault.to_string();
@@ -104,14 +113,22 @@ fn open(shared: &Shared) -> SqlResult<(Connection, FileIdentity)> {
     Ok((conn, identity))
 }
 
-/// Commits batch after batch until the store is closed or the connection lost.
-fn serve(shared: &Shared, conn: &Connection, identity: FileIdentity) -> SqlResult<()> {
+/// Why a writer ends while its connection is good.
+enum Leave {
+    Closed,
+    Relieved,
+}
+
+/// Commits batch after batch until the store is closed, the next writer asked for or the
+/// connection lost.
+fn serve(shared: &Shared, conn: &Connection, identity: FileIdentity) -> SqlResult<Leave> {
     let mut jobs: Vec<Box<dyn Job>> = Vec::new();
     let mut events: Vec<Event> = Vec::new();
     loop {
         let idle = (shared.commits_in_log() >= IDLE_CHECKPOINT_COMMITS).then_some(IDLE_CHECKPOINT);
         match shared.queue.take(&mut jobs, MAX_BATCH, idle) {
-            Taken::Closed => return Ok(()),
+            Taken::Closed => return Ok(Leave::Closed),
+            Taken::Relieved => return Ok(Leave::Relieved),
             Taken::Idle => checkpoint(shared, conn)?,
             Taken::Batch => carry_out(shared, conn, identity, &mut jobs, &mut events)?,
         }
@@ -154,12 +171,15 @@ fn checkpoint(shared: &Shared, conn: &Connection) -> SqlResult<()> {
     Ok(())
 }
 
-/// Writes the log back and closes.
-fn shut(conn: Connection) {
+/// Writes the log back into the database.
+fn write_back(conn: &Connection) {
     let checkpointed = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
     if let Err(error) = checkpointed {
         tracing::warn!(%error, "the write-ahead log was not written back; the next start does it");
     }
+}
+
+fn close(conn: Connection) {
     if let Err((_, error)) = conn.close() {
         tracing::warn!(%error, "the database did not close");
     }
