@@ -119,12 +119,30 @@ pub enum HealerError {
         nearest: Option<String>,
     },
     /// It answers several checks, and none was named.
-    #[error("recovery action '{action}' answers '{when}': name a check, such as agent.echo")]
+    #[error("recovery action '{action}' answers '{when}': say for which check, such as agent.echo")]
     NeedsCheck {
         /// The action.
         action: String,
         /// What it answers.
         when: String,
+    },
+    /// It does not answer the check that was named.
+    #[error("recovery action '{action}' answers '{when}', not '{check}'")]
+    WrongCheck {
+        /// The action.
+        action: String,
+        /// What it answers.
+        when: String,
+        /// The check.
+        check: String,
+    },
+    /// There is no such check.
+    #[error("check '{name}' does not exist{}", hint(nearest.as_deref()))]
+    NoCheck {
+        /// What was asked for.
+        name: String,
+        /// The nearest one that the action answers.
+        nearest: Option<String>,
     },
     /// It is at work on the same check.
     #[error("recovery action '{action}' already runs for '{check}'")]
@@ -150,6 +168,7 @@ type LastRuns = Arc<Mutex<BTreeMap<String, RecoveryRun>>>;
 #[derive(Debug, Clone)]
 pub struct HealerHandle {
     spec: Arc<RecoverySpec>,
+    health: HealthHandle,
     last: LastRuns,
     address: Address<Healer>,
 }
@@ -159,12 +178,13 @@ impl HealerHandle {
     #[must_use]
     pub fn child(deps: HealerDeps) -> (Arc<dyn ChildFactory>, Self) {
         let last = LastRuns::default();
-        let spec = deps.spec.clone();
+        let (spec, health) = (deps.spec.clone(), deps.health.clone());
         let lives = last.clone();
         let child = HostedChild::new(move |_| Healer::new(deps.clone(), lives.clone()));
         let address = child.address(0);
         let handle = Self {
             spec,
+            health,
             last,
             address,
         };
@@ -195,11 +215,7 @@ impl HealerHandle {
     /// [`HealerError`] if there is nothing to run.
     pub async fn run(&self, action: &str, check: Option<&str>) -> Result<RecoveryRun, HealerError> {
         let spec = self.known(action)?;
-        let own = check.or_else(|| spec.own_check());
-        let check = own.ok_or_else(|| HealerError::NeedsCheck {
-            action: spec.name.clone(),
-            when: spec.when.clone(),
-        })?;
+        let check = self.checked(spec, check)?;
         let order = RunAction {
             action: spec.clone(),
             check: check.to_owned(),
@@ -213,6 +229,41 @@ impl HealerHandle {
             Ok(Ok(run)) => Ok(run),
             _ => Ok(begun.run),
         }
+    }
+
+    /// The check to run an action for: the one named, if it is one that the action answers, or
+    /// the action's own.
+    fn checked<'a>(
+        &self,
+        spec: &'a RecoveryActionSpec,
+        named: Option<&'a str>,
+    ) -> Result<&'a str, HealerError> {
+        let (action, when) = (spec.name.clone(), spec.when.clone());
+        let Some(check) = named else {
+            let own = spec.own_check();
+            return own.ok_or(HealerError::NeedsCheck { action, when });
+        };
+        let short = || check.chars().take(80).collect::<String>();
+        if !spec.answers(check) {
+            let check = short();
+            return Err(HealerError::WrongCheck {
+                action,
+                when,
+                check,
+            });
+        }
+        // Before the first round nobody knows which checks there are.
+        let Some(report) = self.health.report() else {
+            return Ok(check);
+        };
+        if report.check(check).is_some() {
+            return Ok(check);
+        }
+        let there = report.checks.iter().map(|check| check.name.as_str());
+        Err(HealerError::NoCheck {
+            name: short(),
+            nearest: nearest(check, there.filter(|name| spec.answers(name))).map(str::to_owned),
+        })
     }
 
     fn known(&self, name: &str) -> Result<&RecoveryActionSpec, HealerError> {

@@ -9,6 +9,7 @@ use super::context::Context;
 use super::exit::{Failure, UNHEALTHY};
 use super::show::{all_fields, bytes, field};
 use super::table::Column;
+use crate::client::ClientError;
 
 /// Which page of a list.
 #[derive(Debug, Args)]
@@ -40,7 +41,7 @@ pub(super) enum Recovery {
     Run {
         /// The action
         name: String,
-        /// For this check, where it answers several
+        /// For this check, such as agent.echo; needed where the action answers several
         #[arg(long)]
         check: Option<String>,
     },
@@ -86,9 +87,8 @@ pub(super) async fn recovery(context: &Context, command: Recovery) -> Result<Exi
         }
         Recovery::Run { name, check } => {
             let body = check.map(|check| json!({"check": check}));
-            let answer = client
-                .command("recovery/actions", &name, "run", body)
-                .await?;
+            let asked = client.command("recovery/actions", &name, "run", body);
+            let answer = asked.await.map_err(about_check)?;
             out.object(&answer, "id", all_fields)?;
             if answer.value["outcome"] == "failed" {
                 return Ok(ExitCode::from(UNHEALTHY));
@@ -96,6 +96,16 @@ pub(super) async fn recovery(context: &Context, command: Recovery) -> Result<Exi
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A check that is missing, or not the action's, is the command line's fault.
+fn about_check(error: ClientError) -> Failure {
+    match &error {
+        ClientError::Refused(refusal) if refusal.is_about("#/check") => {
+            Failure::usage(format!("{error} (--check NAME)"))
+        }
+        _ => error.into(),
+    }
 }
 
 #[derive(Debug, Subcommand)]

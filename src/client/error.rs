@@ -61,6 +61,12 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// Whether it is about this place of the body.
+    #[must_use]
+    pub fn is_about(&self, pointer: &str) -> bool {
+        self.faults.iter().any(|(place, _)| place == pointer)
+    }
+
     /// Reads a problem document; what is none becomes one.
     pub(super) fn read(answer: &Answer) -> Self {
         let text = |key: &str| answer.value[key].as_str().map(str::to_owned);

@@ -381,12 +381,20 @@ fn an_order_that_cannot_be_carried_out_names_what_is_wrong() {
             .await
             .expect_err("no check");
         assert!(matches!(refused, HealerError::NeedsCheck { .. }));
-        let wrong = clinic
-            .healer
-            .run("restart-agent", Some("system"))
-            .await
-            .expect("a try");
-        assert_eq!(wrong.outcome, "failed");
-        assert_eq!(wrong.message, "check 'system' is about no agent");
+        for (check, says) in [
+            (
+                "system",
+                "recovery action 'restart-agent' answers 'agent.*', not 'system'",
+            ),
+            (
+                "agent.ecko",
+                "check 'agent.ecko' does not exist; did you mean 'agent.echo'?",
+            ),
+        ] {
+            let refused = clinic.healer.run("restart-agent", Some(check)).await;
+            assert_eq!(refused.expect_err("no such check").to_string(), says);
+        }
+        let run = clinic.healer.run("restart-agent", Some("agent.echo")).await;
+        assert_eq!(run.expect("a try").outcome, "succeeded");
     });
 }

@@ -12,6 +12,9 @@ use crate::domain::record::RecoveryRun;
 use crate::http::handles::{Answer, Health, Recovery};
 use crate::http::problem::Problem;
 
+/// Where a request for a run names its check.
+const CHECK: &str = "#/check";
+
 impl Health for HealthHandle {
     fn report(&self) -> Option<Arc<HealthReport>> {
         Self::report(self)
@@ -60,7 +63,12 @@ impl From<HealerError> for Problem {
             HealerError::NotFound { name, nearest } => {
                 Self::not_found("action", &name, nearest.as_deref())
             }
-            HealerError::NeedsCheck { .. } => Self::validation(&detail).at("#/check", detail),
+            HealerError::NoCheck { name, nearest } => {
+                Self::not_found("check", &name, nearest.as_deref())
+            }
+            HealerError::NeedsCheck { .. } | HealerError::WrongCheck { .. } => {
+                Self::validation(&detail).at(CHECK, detail)
+            }
             HealerError::UnderWay { .. } => Self::conflict(detail),
             HealerError::Silent(error) => error.into(),
         }

@@ -32,6 +32,7 @@ const CASES: &[Case] = &[
     ("GET", "/api/v1/workflows/wfl_00000000000000000000000000000000/graph", "", 404, "workflow_not_found", "wfl_0000"),
     ("GET", "/api/v1/health/checks/agent.ehco", "", 404, "check_not_found", "did you mean 'agent.echo'?"),
     ("POST", "/api/v1/recovery/actions/restart_eco:run", "", 404, "action_not_found", "did you mean 'restart_echo'?"),
+    ("POST", "/api/v1/recovery/actions/restart-agent:run", "", 422, "validation_failed", "say for which check, such as agent.echo"),
     ("GET", "/api/v1/queues/defalt", "", 404, "queue_not_found", "defalt"),
     ("GET", "/api/v1/artifacts/uploads%2Fnone", "", 404, "artifact_not_found", "uploads/none"),
     ("GET", "/api/v1/artifacts/..%2F..%2Fetc", "", 404, "artifact_not_found", ""),

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, watch};
 
+use crate::actors::healer::HealerError;
 use crate::domain::agent::{AgentKind, AgentState, AgentTarget, Desired, Verdict};
 use crate::domain::event::Event;
 use crate::domain::health::{HealthCheck, HealthReport, HealthStatus};
@@ -228,7 +229,12 @@ impl Recovery for Rooms {
             json!({"name": "restart_echo", "when": "agent.echo"}),
         ]))
     }
-    fn run<'a>(&'a self, action: &'a str, _check: Option<&'a str>) -> Answer<'a, RecoveryRun> {
+    fn run<'a>(&'a self, action: &'a str, check: Option<&'a str>) -> Answer<'a, RecoveryRun> {
+        if (action, check) == ("restart-agent", None) {
+            let when = "agent.*".to_owned();
+            let action = action.to_owned();
+            return done(Err(HealerError::NeedsCheck { action, when }.into()));
+        }
         let run = RecoveryRun {
             id: RecoveryRunId::from_bytes([1; 16]),
             action: action.to_owned(),
@@ -239,7 +245,12 @@ impl Recovery for Rooms {
             started_at: NOW,
             finished_at: Some(NOW),
         };
-        done(known("action", action, "restart_echo").map(|_| run))
+        let there = if check.is_some() {
+            "restart-agent"
+        } else {
+            "restart_echo"
+        };
+        done(known("action", action, there).map(|_| run))
     }
 }
 
