@@ -40,6 +40,6 @@ ENV AGENT_SYSTEM_ENV=production \
 EXPOSE 5000 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=5s --retries=3 \
-    CMD agent-system health --quiet || exit 1
+    CMD agent-system health --ready --quiet || exit 1
 ENTRYPOINT ["agent-system"]
 CMD ["serve"]

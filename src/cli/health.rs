@@ -14,6 +14,9 @@ use super::table::{Column, coloured, table};
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
+    /// Ask only whether the daemon is ready for work
+    #[arg(long)]
+    ready: bool,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -52,6 +55,8 @@ const HISTORY: &[Column] = &[
 pub(super) async fn run(context: &mut Context, args: Args) -> Result<ExitCode, Failure> {
     let Context { client, out } = context;
     match args.command {
+        None if args.ready => ready(context).await,
+        Some(_) if args.ready => Err(Failure::usage("--ready asks by itself, without a command")),
         None => report(context).await,
         Some(Command::Check { name }) => {
             let answer = client.command("health/checks", &name, "run", None).await?;
@@ -96,6 +101,21 @@ async fn report(context: &Context) -> Result<ExitCode, Failure> {
         }
     }
     Ok(code(&answer.value))
+}
+
+/// One line, or the answer as it came; 6 when it is not ready.
+async fn ready(context: &Context) -> Result<ExitCode, Failure> {
+    let Context { client, out } = context;
+    let answer = client.ready().await?;
+    let is_ready = answer.status < 400;
+    match out.format {
+        Format::Json | Format::Jsonl => out.object(&answer, "status", |_| String::new())?,
+        Format::Name | Format::Table if is_ready => out.line("ready")?,
+        Format::Name | Format::Table => {
+            out.line(&format!("not ready: {}", field(&answer.value, "detail")))?;
+        }
+    }
+    Ok(ExitCode::from(if is_ready { 0 } else { UNHEALTHY }))
 }
 
 /// 6 when it is critical.

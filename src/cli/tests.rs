@@ -65,12 +65,13 @@ fn what_the_contract_names_is_taken() {
         "queues list",
         "queues get default",
         "health",
+        "health --ready --quiet",
         "health check database",
         "health history database",
         "recovery list",
         "recovery run restart",
-        "recovery history",
         "recovery run restart --check agent.echo",
+        "recovery history",
         "events --follow --types task.* --since 2026-11-23T06:00:00Z",
         "messages list",
         "metrics",
@@ -153,12 +154,14 @@ async fn each_end_has_its_code() {
         ("queues get defalt", exit::NOT_FOUND),
         ("health", 0),
         ("health check agent.ehco", exit::NOT_FOUND),
+        ("health -o json check agent.echo", 0),
+        ("health --ready check agent.echo", exit::USAGE),
         ("recovery list", 0),
         ("recovery run restart_echo", 0),
-        ("events -o jsonl", 0),
         ("recovery run restart-agent", exit::USAGE),
         ("recovery run restart-agent --check agent.echo", 0),
         ("recovery run restart-agnt", exit::NOT_FOUND),
+        ("events -o jsonl", 0),
         ("messages list", 0),
         ("metrics", 0),
         ("metrics --agents", 0),
@@ -169,6 +172,11 @@ async fn each_end_has_its_code() {
     }
     *house.rooms.status.lock() = HealthStatus::Critical;
     assert_eq!(run(&url, "health").await, exit::UNHEALTHY);
+    assert_eq!(run(&url, "health --ready").await, 0, "critical, yet ready");
+    house.readiness.send_modify(|ready| ready.draining = true);
+    assert_eq!(run(&url, "health --ready").await, exit::UNHEALTHY);
+    let nobody = run("http://127.0.0.1:1", "health --ready --quiet").await;
+    assert_eq!(nobody, exit::UNREACHABLE);
     assert_eq!(
         run("http://127.0.0.1:1", "agents list").await,
         exit::UNREACHABLE

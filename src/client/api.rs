@@ -22,12 +22,18 @@ impl Client {
         self.ask(Question::get("/version")).await
     }
 
-    /// Whether the daemon is ready.
+    /// Whether the daemon is ready, also when it is not (a 503).
     ///
     /// # Errors
     /// As every question: [`ClientError`].
     pub async fn ready(&self) -> Answered {
-        self.ask(Question::get("/readyz")).await
+        let answer = self.ask_any(Question::get("/readyz")).await?;
+        if answer.status < 400 || answer.value["code"] == "not_ready" {
+            return Ok(answer);
+        }
+        Err(ClientError::Refused(Box::new(super::Refusal::read(
+            &answer,
+        ))))
     }
 
     /// The full health report, also when it is a 503.
