@@ -110,7 +110,7 @@ fn bad_requests_get_a_problem_and_the_daemon_goes_on() {
             "POST",
             "/api/v1/tasks",
             r#"{"agent":"nobody","payload":1}"#,
-            422,
+            404,
         ),
     ];
     for (method, path, body, expected) in cases {
