@@ -16,12 +16,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const GLANCE: Duration = Duration::from_millis(10);
 
 /// The binary under test.
-pub fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_agent-system"))
 }
 
 /// A command of the binary that sees nothing of the caller's environment but `PATH` and `HOME`.
-pub fn agent_system() -> Command {
+pub(crate) fn agent_system() -> Command {
     let mut command = Command::new(binary());
     command.env_clear();
     for key in ["PATH", "HOME"] {
@@ -34,7 +34,7 @@ pub fn agent_system() -> Command {
 }
 
 /// Waits until `condition` gives a value.
-pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     let pause = (std::sync::Mutex::new(()), std::sync::Condvar::new());
     loop {
@@ -48,24 +48,24 @@ pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T 
 }
 
 /// A running daemon.
-pub struct Daemon {
+pub(crate) struct Daemon {
     child: Option<Child>,
     config: Option<PathBuf>,
     data: tempfile::TempDir,
     /// `127.0.0.1:PORT` of the API.
-    pub api: String,
+    pub(crate) api: String,
     /// `127.0.0.1:PORT` of the metrics.
-    pub metrics: String,
+    pub(crate) metrics: String,
 }
 
 impl Daemon {
     /// Starts the development environment with its sample agents; returns when it is ready.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::start_with(None)
     }
 
     /// Starts with a configuration of the test's own.
-    pub fn configured(toml: &str) -> Self {
+    pub(crate) fn configured(toml: &str) -> Self {
         Self::start_with(Some(toml))
     }
 
@@ -88,17 +88,17 @@ impl Daemon {
     }
 
     /// The data directory.
-    pub fn data_dir(&self) -> PathBuf {
+    pub(crate) fn data_dir(&self) -> PathBuf {
         self.data.path().join("store")
     }
 
     /// What the daemon has logged.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.data.path().join("log")).unwrap_or_default()
     }
 
     /// Starts the next life on the same data directory; returns when it is ready.
-    pub fn start_again(&mut self) {
+    pub(crate) fn start_again(&mut self) {
         assert!(self.child.is_none(), "the daemon still runs");
         let log = std::fs::File::options()
             .create(true)
@@ -149,31 +149,31 @@ impl Daemon {
     }
 
     /// The daemon's process.
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.as_ref().unwrap().id()
     }
 
     /// Sends a signal by name: `TERM`, `INT`, `KILL`.
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         signal(self.pid(), name);
     }
 
     /// Waits for its end; gives the exit code, or `None` after a signal.
-    pub fn wait(&mut self) -> Option<i32> {
+    pub(crate) fn wait(&mut self) -> Option<i32> {
         let mut child = self.child.take().unwrap();
         let status = eventually("the daemon ends", || child.try_wait().unwrap());
         status.code()
     }
 
     /// `kill -9`, and the next life.
-    pub fn crash_and_start_again(&mut self) {
+    pub(crate) fn crash_and_start_again(&mut self) {
         self.signal("KILL");
         self.wait();
         self.start_again();
     }
 
     /// Runs the command line against this daemon.
-    pub fn cli(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn cli(&self, arguments: &[&str]) -> Output {
         agent_system()
             .env("AGENT_SYSTEM_URL", format!("http://{}", self.api))
             .args(arguments)
@@ -182,7 +182,7 @@ impl Daemon {
     }
 
     /// Runs the command line, which must succeed; gives what it printed.
-    pub fn ok(&self, arguments: &[&str]) -> Vec<u8> {
+    pub(crate) fn ok(&self, arguments: &[&str]) -> Vec<u8> {
         let output = self.cli(arguments);
         assert!(
             output.status.success(),
@@ -195,19 +195,19 @@ impl Daemon {
     }
 
     /// Runs the command line with `-o json`, which must succeed.
-    pub fn json(&self, arguments: &[&str]) -> Value {
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         let mut all = arguments.to_vec();
         all.extend(["-o", "json"]);
         serde_json::from_slice(&self.ok(&all)).unwrap()
     }
 
     /// `GET`; the status and the body.
-    pub fn get(&self, path: &str) -> (u16, String) {
+    pub(crate) fn get(&self, path: &str) -> (u16, String) {
         http(&self.api, "GET", path, &[], "")
     }
 
     /// `POST` of a JSON text; the status and the body.
-    pub fn post(&self, path: &str, body: &str) -> (u16, String) {
+    pub(crate) fn post(&self, path: &str, body: &str) -> (u16, String) {
         http(
             &self.api,
             "POST",
@@ -218,7 +218,7 @@ impl Daemon {
     }
 
     /// The page of metrics.
-    pub fn metrics_page(&self) -> String {
+    pub(crate) fn metrics_page(&self) -> String {
         http(&self.metrics, "GET", "/metrics", &[], "").1
     }
 }
@@ -236,7 +236,7 @@ impl Drop for Daemon {
 }
 
 /// Sends a signal to a process by pid.
-pub fn signal(pid: u32, name: &str) {
+pub(crate) fn signal(pid: u32, name: &str) {
     let status = Command::new("kill")
         .arg(format!("-{name}"))
         .arg(pid.to_string())
@@ -245,7 +245,7 @@ pub fn signal(pid: u32, name: &str) {
 }
 
 /// Whether a process exists and is no zombie.
-pub fn is_running(pid: u32) -> bool {
+pub(crate) fn is_running(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
         !stat
             .rsplit(')')
@@ -257,7 +257,7 @@ pub fn is_running(pid: u32) -> bool {
 }
 
 /// One HTTP request on a connection of its own; status 0 if there is no answer.
-pub fn http(
+pub(crate) fn http(
     address: &str,
     method: &str,
     path: &str,
@@ -318,7 +318,7 @@ fn unchunk(mut body: &str) -> String {
 }
 
 /// A file made by the test, below the daemon's own temporary directory.
-pub fn write_file(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
+pub(crate) fn write_file(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
     let path = folder.join(name);
     std::fs::write(&path, bytes).unwrap();
     path

@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::daemon::{Daemon, agent_system, http, is_running, write_file};
+use crate::daemon::{Daemon, agent_system, eventually, http, is_running, write_file};
 
 /// Runs `serve` to its end, which must come by itself; gives the exit code and what it said.
 fn refused(arguments: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String) {
@@ -191,4 +191,35 @@ fn the_metrics_page_has_the_families_of_agents_tasks_health_database_and_process
     ] {
         assert!(page.contains(family), "no {family} in\n{page}");
     }
+}
+
+#[test]
+fn an_agent_whose_command_does_not_exist_is_named_and_the_others_work() {
+    let daemon = Daemon::configured(
+        r#"
+        [agents.broken]
+        kind = "process"
+        command = ["no-such-program-anywhere"]
+        [agents.echo]
+        kind = "process"
+        command = ["agent-system", "sample-agent", "echo"]
+        "#,
+    );
+    let reason = eventually("the failed start is told", || {
+        let agent = daemon.json(&["agents", "get", "broken"]);
+        agent["restarts"]["last_reason"].as_str().map(str::to_owned)
+    });
+    assert!(reason.contains("no-such-program-anywhere"), "{reason}");
+    let (status, task) = daemon.post("/api/v1/tasks", r#"{"agent":"echo","payload":[1]}"#);
+    assert_eq!(status, 202, "{task}");
+    let id = serde_json::from_str::<Value>(&task).unwrap()["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let (_, done) = daemon.get(&format!("/api/v1/tasks/{id}?wait=10s"));
+    let done: Value = serde_json::from_str(&done).unwrap();
+    assert_eq!(
+        (&done["state"], &done["result"]),
+        (&"succeeded".into(), &serde_json::json!([1]))
+    );
 }

@@ -4,6 +4,7 @@ mod budgets;
 mod chaos;
 mod groups;
 mod library;
+mod listeners;
 mod operator;
 mod order;
 mod revive;
