@@ -1,10 +1,6 @@
 //! The one integration test program: the daemon as its users meet it, and the shape of the house.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test that cannot go on ends"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
 mod agents;
 mod architecture;

@@ -47,7 +47,7 @@ pub(super) fn start(
     let facts = ground.journal.fact_sink();
     let store = Arc::new(ground.store.clone());
     let (monitor, health) = HealthHandle::child(HealthDeps {
-        settings: config.monitoring().health.clone(),
+        settings: config.monitoring().health,
         actions: config.recovery().actions.clone().into(),
         store: store.clone(),
         agents: view,

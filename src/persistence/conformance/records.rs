@@ -46,46 +46,25 @@ pub(crate) async fn messages_are_paged_newest_first_and_delivered_once(store: St
     }
     let newest_first: Vec<_> = sent.iter().rev().cloned().collect();
     assert_eq!(seen, newest_first);
-    assert_eq!(
-        store
-            .messages(None, PageRequest::default())
-            .await
-            .unwrap()
-            .items
-            .len(),
-        6
-    );
+    let all = store.messages(None, PageRequest::default()).await.unwrap();
+    assert_eq!(all.items.len(), 6);
 
     let id = sent[0].id;
     store.message_delivered(id).await.unwrap();
-    let delivered = |found: Vec<Message>| {
-        found
-            .into_iter()
-            .find(|message| message.id == id)
-            .unwrap()
-            .delivered_at
-    };
-    let first = delivered(
-        store
-            .messages(None, PageRequest::default())
-            .await
-            .unwrap()
-            .items,
-    );
+    let first = delivered_at(&store, id).await;
     assert!(first.is_some());
     store.message_delivered(id).await.unwrap();
-    let second = delivered(
-        store
-            .messages(None, PageRequest::default())
-            .await
-            .unwrap()
-            .items,
-    );
-    assert_eq!(first, second);
+    assert_eq!(delivered_at(&store, id).await, first);
     let unknown = store
         .message_delivered(MessageId::from_bytes([0; 16]))
         .await;
     assert!(matches!(unknown, Err(StoreError::NotFound { .. })));
+}
+
+async fn delivered_at(store: &Store, id: MessageId) -> Option<crate::domain::timestamp::Timestamp> {
+    let all = store.messages(None, PageRequest::default()).await.unwrap();
+    let found = all.items.into_iter().find(|message| message.id == id);
+    found.unwrap().delivered_at
 }
 
 pub(super) fn health(check: &str, status: HealthStatus, n: i64) -> HealthRecord {

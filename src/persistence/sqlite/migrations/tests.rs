@@ -29,11 +29,7 @@ fn dump(path: &Path) -> BTreeMap<String, Rows> {
 
 fn rows(conn: &Connection, table: &str) -> Rows {
     let mut statement = conn.prepare(&format!("SELECT * FROM {table}")).unwrap();
-    let columns: Vec<String> = statement
-        .column_names()
-        .into_iter()
-        .map(ToOwned::to_owned)
-        .collect();
+    let columns: Vec<String> = statement.column_names().map(ToOwned::to_owned).collect();
     let read = |row: &rusqlite::Row<'_>| {
         columns
             .iter()
