@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use tokio::time::Instant;
 
 use cgroup::Cgroup;
-use machine::{Machine, Volume};
+use machine::{Machine, disk_used};
 
 /// Seconds of processor time below which a share would only be noise.
 const MIN_CPU_SECONDS: f64 = 0.1;
@@ -58,8 +58,6 @@ pub trait HostProbe: Send + Debug {
 pub struct Host {
     data_dir: PathBuf,
     machine: Option<Machine>,
-    /// Found with the first sample: to look for it may block.
-    volume: Option<Volume>,
     cgroup: Option<Cgroup>,
     before: Option<CpuReading>,
 }
@@ -80,7 +78,6 @@ impl Host {
         let mut host = Self {
             data_dir: data_dir.to_owned(),
             machine,
-            volume: None,
             cgroup: Cgroup::find(Path::new("/"), memory.map(|(_, total)| total)),
             before: None,
         };
@@ -111,11 +108,6 @@ impl Host {
         let limited = self.cgroup.as_ref().and_then(Cgroup::memory);
         limited.or_else(|| self.machine.as_mut()?.memory())
     }
-
-    fn disk(&mut self) -> Option<f64> {
-        let dir = &self.data_dir;
-        self.volume.get_or_insert_with(|| Volume::of(dir)).used(dir)
-    }
 }
 
 impl HostProbe for Host {
@@ -125,7 +117,7 @@ impl HostProbe for Host {
             at,
             cpu: self.cpu(at),
             memory: self.memory(),
-            disk: self.disk(),
+            disk: disk_used(&self.data_dir),
         }
     }
 

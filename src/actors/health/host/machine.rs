@@ -1,17 +1,12 @@
-//! The host without its containers: what `sysinfo` reads of processors, memory and one disk.
+//! The host without its containers: processors and memory by `sysinfo`, and a directory's disk.
 //!
-//! Only what is asked for is refreshed: no list of processes, no clock rates, no other disk. The
+//! Only what is asked for is refreshed: no list of processes, no clock rates. The
 //! limits of a container are not here (`sysinfo` knows none of its processors, and counts a file
 //! cache as memory in use): see `cgroup`.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use sysinfo::{
-    CpuRefreshKind, Disk, DiskRefreshKind, Disks, MINIMUM_CPU_UPDATE_INTERVAL, MemoryRefreshKind,
-    System,
-};
+use sysinfo::{CpuRefreshKind, MINIMUM_CPU_UPDATE_INTERVAL, MemoryRefreshKind, System};
 use tokio::time::Instant;
 
 /// Processors and memory.
@@ -56,51 +51,15 @@ impl Machine {
     }
 }
 
-/// The disk that a directory is on.
-#[derive(Debug)]
-pub(super) enum Volume {
-    /// One that `sysinfo` lists.
-    Listed(Box<Disk>),
-    /// One that it leaves out: in memory, or over a network.
-    Unlisted,
-}
-
-impl Volume {
-    /// Finds the disk of a directory. May block on another, sick one.
-    pub(super) fn of(dir: &Path) -> Self {
-        listed(dir).map_or(Self::Unlisted, |disk| Self::Listed(Box::new(disk)))
-    }
-
-    /// Share that cannot be written any more, 0 to 1: what is kept for root counts as used.
-    pub(super) fn used(&mut self, dir: &Path) -> Option<f64> {
-        match self {
-            Self::Listed(disk) => {
-                let storage = DiskRefreshKind::nothing().with_storage();
-                disk.refresh_specifics(storage);
-                share(disk.available_space(), disk.total_space())
-            }
-            Self::Unlisted => {
-                let disk = rustix::fs::statvfs(dir).ok()?;
-                share(disk.f_bavail, disk.f_blocks)
-            }
-        }
-    }
-}
-
-/// The innermost mount above a directory, if it is the directory's device.
-fn listed(dir: &Path) -> Option<Disk> {
-    let dir = fs::canonicalize(dir).ok()?;
-    let device = fs::metadata(&dir).ok()?.dev();
-    let disks = Disks::new_with_refreshed_list_specifics(DiskRefreshKind::nothing()).ok()?;
-    Vec::from(disks)
-        .into_iter()
-        .filter(|disk| disk.id() == Some(device) && dir.starts_with(disk.mount_point()))
-        .max_by_key(|disk| disk.mount_point().as_os_str().len())
-}
-
+/// Share of a directory's disk in use, 0 to 1, as `df` counts: blocks kept for root are neither
+/// used nor free. (`sysinfo` tells only what is there and what is available: where much is kept
+/// back, a disk with room would look full.)
 #[expect(clippy::cast_precision_loss, reason = "a share")]
-fn share(available: u64, total: u64) -> Option<f64> {
-    (total > 0).then(|| 1.0 - available.min(total) as f64 / total as f64)
+pub(super) fn disk_used(dir: &Path) -> Option<f64> {
+    let disk = rustix::fs::statvfs(dir).ok()?;
+    let used = disk.f_blocks.saturating_sub(disk.f_bfree);
+    let all = used + disk.f_bavail;
+    (all > 0).then(|| used as f64 / all as f64)
 }
 
 #[cfg(test)]
@@ -133,19 +92,10 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_is_found_by_a_directory_on_it_listed_or_not() {
+    fn a_disk_is_found_by_a_directory_on_it() {
         let dir = tempfile::tempdir().expect("a directory");
-        let found = Volume::of(dir.path()).used(dir.path()).expect("a share");
-        let asked = Volume::Unlisted.used(dir.path()).expect("a share");
-        assert!((found - asked).abs() < 0.05, "{found} and {asked}");
-        assert!(matches!(Volume::of(Path::new("/proc")), Volume::Unlisted));
-        assert_eq!(Volume::Unlisted.used(Path::new("/nowhere/at/all")), None);
-    }
-
-    #[test]
-    fn a_disk_is_used_by_what_is_not_free_for_us() {
-        assert_eq!(share(25, 100), Some(0.75));
-        assert_eq!(share(200, 100), Some(0.0));
-        assert_eq!(share(0, 0), None);
+        let share = disk_used(dir.path()).expect("a share");
+        assert!((0.0..=1.0).contains(&share), "{share}");
+        assert_eq!(disk_used(Path::new("/nowhere/at/all")), None);
     }
 }
