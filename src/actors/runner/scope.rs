@@ -75,7 +75,7 @@ impl Reins {
 pub(crate) struct Scope {
     reins: Arc<Reins>,
     runner: u64,
-    exit: Mutex<Option<ExitReason>>,
+    exit: Mutex<Option<Box<ExitReason>>>,
     ending: AtomicBool,
     over: AtomicBool,
     links: Notify,
@@ -106,7 +106,7 @@ impl Scope {
 
     /// Ends the life with this reason, unless one was given before.
     pub(crate) fn end_with(&self, reason: ExitReason) {
-        self.exit.lock().get_or_insert(reason);
+        self.exit.lock().get_or_insert_with(|| Box::new(reason));
         self.ending.store(true, Ordering::Release);
         self.reins.waker.wake();
     }
@@ -123,7 +123,7 @@ impl Scope {
 
     /// The reason given by [`exit_with`] or by a linked future, if any.
     pub(crate) fn take_reason(&self) -> Option<ExitReason> {
-        self.exit.lock().take()
+        self.exit.lock().take().map(|reason| *reason)
     }
 
     /// The life has ended: what is linked to it is dropped.

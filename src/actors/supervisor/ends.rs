@@ -67,7 +67,11 @@ impl Supervisor {
         let mut was = replica.life.take()?;
         let generation = replica.generation;
         let forced = matches!(reason, ExitReason::Killed | ExitReason::Shutdown);
-        let reason = was.cause.take().filter(|_| forced).unwrap_or(reason);
+        let reason = was
+            .cause
+            .take()
+            .filter(|_| forced)
+            .map_or(reason, |cause| *cause);
         replica.last = Some(Box::new(LastEnd {
             reason: reason.clone(),
             at: clock::now(),
@@ -316,7 +320,7 @@ impl Supervisor {
         let Some(life) = self.life_mut(slot) else {
             return;
         };
-        life.cause = Some(cause);
+        life.cause = Some(Box::new(cause));
         life.verdict = Verdict::Dead;
         life.grant.revoke();
         life.control.kill();

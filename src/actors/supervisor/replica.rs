@@ -65,7 +65,7 @@ pub(super) struct Running {
     pub(super) ready: Option<(Instant, Ready)>,
     pub(super) ending: Option<Ending>,
     /// Why the supervisor ends this life by force; its end is then reported with this reason.
-    pub(super) cause: Option<ExitReason>,
+    pub(super) cause: Option<Box<ExitReason>>,
     pub(super) pid: Option<u32>,
     pub(super) evidence: Option<Box<Evidence>>,
     pub(super) verdict: Verdict,
