@@ -79,11 +79,13 @@ impl Ours {
             .map(|_| {
                 let store = self.store.clone();
                 tokio::spawn(async move {
+                    let like = message();
                     for _ in 0..each {
-                        store
-                            .log_message(message())
-                            .await
-                            .expect("the write is kept");
+                        let message = Message {
+                            id: MessageId::from_bytes(clock::new_id()),
+                            ..like.clone()
+                        };
+                        store.log_message(message).await.expect("the write is kept");
                     }
                 })
             })

@@ -2,15 +2,19 @@
 
 use rusqlite::Row;
 
-use super::{Sealed, Sqlite, all};
+use super::{Fault, Sealed, Sqlite, all};
 use crate::domain::ids::MessageId;
 use crate::domain::name::Name;
 use crate::domain::query::{Page, PageRequest};
 use crate::domain::record::Message;
+use crate::persistence::codec;
 use crate::persistence::cursor::Bounds;
 use crate::persistence::{Result, StoreError};
 
+/// Sealed by the caller: everybody waits for the writer's time.
 pub(crate) async fn log_message(db: &Sqlite, message: Message) -> Result<()> {
+    let content = codec::seal(&message.content)
+        .map_err(|error| Fault::from(error).into_error("log message"))?;
     db.write("log message", move |tx| {
         tx.execute(
             "INSERT INTO messages (id, sender, recipient, type, content, created_at, delivered_at)
@@ -20,7 +24,7 @@ pub(crate) async fn log_message(db: &Sqlite, message: Message) -> Result<()> {
                 &message.from,
                 &message.to,
                 &message.kind,
-                Sealed(&message.content),
+                &content,
                 message.created_at,
                 message.delivered_at,
             ),
