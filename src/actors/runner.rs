@@ -2,7 +2,7 @@
 //! place under the supervisor's [`Grant`].
 //!
 //! Rely on:
-//! - a panic in a handler, a hook, a timer, a stream, an actor's future or a [`link`]ed future ends
+//! - a panic in a handler, a hook, a timer, a stream, an actor's future or a [`link()`]ed future ends
 //!   that life alone, never the process;
 //! - each life ends with exactly one notice, after its future is gone;
 //! - each life has fresh state from the factory; messages that waited are kept, the caller of the

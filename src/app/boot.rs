@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use super::StartError;
 use super::ports::{About, Listeners};
+use super::records::Records;
 use super::upkeep;
 use super::view::View;
 use crate::actors::agent::Registry;
@@ -45,6 +46,7 @@ pub(super) struct House {
     pub(super) pools: [Arc<Pool>; 2],
     pub(super) budget: StopBudget,
     pub(super) about: About,
+    pub(super) records: Arc<Records>,
     pub(super) begun: Instant,
 }
 
@@ -61,7 +63,7 @@ pub(super) async fn boot(
     let ground = ground::lay(&config).await?;
     let dispatcher = ground.dispatcher(&config);
     let pools = [Pool::start(arbiters(&config)), Pool::start(1)];
-    let agents = fleet::start(
+    let fleet = fleet::start(
         &config,
         &ground,
         &dispatcher.handle,
@@ -70,6 +72,7 @@ pub(super) async fn boot(
         pools[0].clone(),
     )
     .await?;
+    let agents = fleet.tree;
     let view = Arc::new(View {
         supervisor: agents.clone(),
         dispatcher: dispatcher.handle.clone(),
@@ -109,6 +112,7 @@ pub(super) async fn boot(
         pools,
         budget: config.stop_budget(),
         about: served.about,
+        records: fleet.records,
         begun,
     })
 }

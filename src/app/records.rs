@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::actors::agent::boot_id;
@@ -31,8 +31,15 @@ const AT_MOST_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Records {
     store: Store,
-    waiting: mpsc::Sender<Kept>,
+    waiting: mpsc::Sender<Order>,
     lost: AtomicU64,
+}
+
+/// What the task is told.
+enum Order {
+    Keep(Kept),
+    /// Write everything that came before, then answer.
+    Flush(oneshot::Sender<()>),
 }
 
 impl Records {
@@ -46,11 +53,20 @@ impl Records {
             lost: AtomicU64::new(0),
         })
     }
+
+    /// Resolves when everything that was kept before has been written.
+    pub(super) async fn flush(&self) {
+        let (written, waiting) = oneshot::channel();
+        // The task ends with the daemon only; without it there is nothing to wait for.
+        if self.waiting.send(Order::Flush(written)).await.is_ok() {
+            waiting.await.ok();
+        }
+    }
 }
 
 impl SupervisorRecords for Records {
     fn keep(&self, record: Kept) {
-        if self.waiting.try_send(record).is_err() {
+        if self.waiting.try_send(Order::Keep(record)).is_err() {
             let lost = self.lost.fetch_add(1, Ordering::Relaxed) + 1;
             // Every power of two, so that a long outage fills no log.
             if lost.is_power_of_two() {
@@ -85,7 +101,7 @@ impl SupervisorRecords for Records {
 type Owner = String;
 
 /// Writes until nobody can send any more; then what still waits.
-async fn write(store: Store, mut records: mpsc::Receiver<Kept>) {
+async fn write(store: Store, mut records: mpsc::Receiver<Order>) {
     let boot = boot_id();
     let mut latest: BTreeMap<Owner, Kept> = BTreeMap::new();
     let mut next = Instant::now();
@@ -94,22 +110,30 @@ async fn write(store: Store, mut records: mpsc::Receiver<Kept>) {
         tokio::select! {
             biased;
             () = tokio::time::sleep_until(next), if due => {
-                for (_, record) in std::mem::take(&mut latest) {
-                    keep(&store, record, &boot).await;
-                }
+                keep_all(&store, &mut latest, &boot).await;
                 next = Instant::now() + AT_MOST_EVERY;
             }
-            record = records.recv() => match record {
+            order = records.recv() => match order {
                 None => break,
-                Some(record) => match owner(&record) {
+                Some(Order::Flush(written)) => {
+                    keep_all(&store, &mut latest, &boot).await;
+                    // Who asked may have stopped waiting.
+                    written.send(()).ok();
+                }
+                Some(Order::Keep(record)) => match owner(&record) {
                     Some(owner) => { latest.insert(owner, record); }
                     None => keep(&store, record, &boot).await,
                 },
             },
         }
     }
-    for (_, record) in latest {
-        keep(&store, record, &boot).await;
+    keep_all(&store, &mut latest, &boot).await;
+}
+
+/// Writes the latest of every owner.
+async fn keep_all(store: &Store, latest: &mut BTreeMap<Owner, Kept>, boot: &str) {
+    for (_, record) in std::mem::take(latest) {
+        keep(store, record, boot).await;
     }
 }
 

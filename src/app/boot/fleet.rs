@@ -18,6 +18,12 @@ use crate::domain::agent::AgentSpec;
 use crate::domain::record::AgentRecord;
 use crate::persistence::artifacts::Artifacts;
 
+/// The agents, started.
+pub(super) struct Fleet {
+    pub(super) tree: SupervisorHandle,
+    pub(super) records: Arc<Records>,
+}
+
 /// Starts the tree of agents.
 pub(super) async fn start(
     config: &Config,
@@ -26,7 +32,7 @@ pub(super) async fn start(
     registry: Registry,
     artifacts: Artifacts,
     pool: Arc<Pool>,
-) -> Result<SupervisorHandle, StartError> {
+) -> Result<Fleet, StartError> {
     let environment = AgentEnvironment {
         work: Arc::new(dispatcher.clone()),
         launcher: launcher(&ground.owner)?,
@@ -44,20 +50,21 @@ pub(super) async fn start(
             record: Some(record),
         });
     }
-    let agents = supervisor::start(Plan {
+    let records = Records::start(ground.store.clone());
+    let tree = supervisor::start(Plan {
         groups: config.groups().values().cloned().collect(),
         children,
         budgets: ground.store.restart_budgets().await?,
         outside: Outside {
             facts: Some(Arc::new(ground.journal.clone())),
-            records: Some(Records::start(ground.store.clone())),
+            records: Some(records.clone()),
             work: Some(Arc::new(dispatcher.clone())),
         },
         pool: Some(pool),
         seed: None,
     })?;
-    dispatcher.set_control(Arc::new(Control::new(agents.clone())));
-    Ok(agents)
+    dispatcher.set_control(Arc::new(Control::new(tree.clone())));
+    Ok(Fleet { tree, records })
 }
 
 fn launcher(owner: &str) -> Result<Launcher, StartError> {
