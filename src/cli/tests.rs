@@ -170,6 +170,12 @@ async fn each_end_has_its_code() {
     for (line, code) in cases {
         assert_eq!(run(&url, line).await, code, "{line}");
     }
+}
+
+#[tokio::test]
+async fn what_is_unhealthy_unready_or_unreachable_has_its_code() {
+    let house = House::open().await;
+    let url = house.url("");
     *house.rooms.status.lock() = HealthStatus::Critical;
     assert_eq!(run(&url, "health").await, exit::UNHEALTHY);
     assert_eq!(run(&url, "health --ready").await, 0, "critical, yet ready");
