@@ -35,3 +35,7 @@ image:
 # Documentation of the crate, private items too.
 doc:
     cargo doc --no-deps --document-private-items --open
+
+# Kills the daemon at random moments of its work; every result must be right.
+crash-storm *args:
+    scripts/crash-storm {{args}}

@@ -223,3 +223,32 @@ fn an_agent_whose_command_does_not_exist_is_named_and_the_others_work() {
         (&"succeeded".into(), &serde_json::json!([1]))
     );
 }
+
+#[test]
+fn a_second_signal_ends_at_once_and_the_next_life_does_what_was_left() {
+    let mut daemon = Daemon::start();
+    let payload = r#"{"sleep_ms":3000,"value":7}"#;
+    let task = daemon.json(&["tasks", "submit", "--agent", "flaky", "--payload", payload]);
+    let id = task["id"].as_str().unwrap().to_owned();
+    eventually("the task runs", || {
+        (daemon.json(&["tasks", "get", &id])["state"] == "running").then_some(())
+    });
+    let agent = daemon.json(&["agents", "get", "flaky"])["pid"]
+        .as_u64()
+        .unwrap();
+    daemon.signal("TERM");
+    eventually("the daemon drains", || {
+        daemon.log().contains("draining").then_some(())
+    });
+    daemon.signal("TERM");
+    assert_eq!(daemon.wait(), Some(1), "{}", daemon.log());
+    let agent = u32::try_from(agent).unwrap();
+    eventually("the agent is gone", || (!is_running(agent)).then_some(()));
+    daemon.start_again();
+    let done = daemon.json(&["tasks", "wait", &id]);
+    assert_eq!(
+        (&done["state"], &done["interruptions"]),
+        (&"succeeded".into(), &1.into()),
+        "{done}"
+    );
+}

@@ -16,9 +16,23 @@ use crate::domain::agent::InstanceId;
 
 /// Makes the lives of an agent from a factory of fresh state.
 ///
-/// ```ignore
+/// ```
+/// use actix::Actor;
+/// use agent_system::actors::life::Hosted;
+/// use agent_system::actors::runner::{AgentContext, HostedChild};
+///
+/// #[derive(Default)]
+/// struct Counter;
+///
+/// impl Actor for Counter {
+///     type Context = AgentContext<Self>;
+/// }
+///
+/// impl Hosted for Counter {}
+///
 /// let counters = HostedChild::new(|_life| Counter::default());
 /// let first = counters.address(0);
+/// assert_eq!(first.depth(), 0);
 /// ```
 pub struct HostedChild<A: Hosted> {
     factory: Factory<A>,
