@@ -77,7 +77,7 @@ fn plain(value: DeValue<'_>) -> toml::Value {
             .parse()
             .map_or_else(|_| text(&number), toml::Value::Float),
         DeValue::Boolean(flag) => toml::Value::Boolean(flag),
-        DeValue::Datetime(instant) => toml::Value::Datetime(instant),
+        DeValue::Datetime(instant) => date(instant),
         DeValue::Array(items) => toml::Value::Array(
             items
                 .into_iter()
@@ -95,6 +95,15 @@ fn plain(value: DeValue<'_>) -> toml::Value {
 
 fn text(number: &dyn std::fmt::Display) -> toml::Value {
     toml::Value::String(number.to_string())
+}
+
+/// The parser takes `:` alone for a date without a part; written out again it panics, so it stays
+/// a text, to be refused by its kind.
+fn date(instant: toml::value::Datetime) -> toml::Value {
+    match instant.to_string().parse::<toml::value::Datetime>() {
+        Ok(_) => toml::Value::Datetime(instant),
+        Err(_) => text(&instant),
+    }
 }
 
 #[cfg(test)]
@@ -121,6 +130,16 @@ mod tests {
         ] {
             assert_eq!(at(&table, key).unwrap().source, embedded(line), "{key}");
         }
+    }
+
+    #[test]
+    fn a_colon_alone_is_no_date() {
+        let read = value(":");
+        assert!(!matches!(read, Some(toml::Value::Datetime(_))), "{read:?}");
+        assert!(matches!(
+            value("2026-01-02"),
+            Some(toml::Value::Datetime(_))
+        ));
     }
 
     #[test]
