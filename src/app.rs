@@ -9,6 +9,7 @@
 //! not be kept up, 75 something had to be killed or the data directory is another daemon's, 78 bad
 //! configuration.
 
+pub(crate) mod bench;
 mod boot;
 mod control;
 mod effects;
@@ -103,7 +104,7 @@ pub(crate) fn serve(request: &LoadRequest, registry: Registry) -> ExitCode {
         }
     };
     let shown = crate::config::render::redacted_json(request);
-    match house::run(config, shown, registry, begun) {
+    match house::run(config, shown, registry, begun, stop::live) {
         Ok(ending) => ExitCode::from(ending.exit_code()),
         Err(error) => {
             eprintln!("agent-system: {error}");

@@ -7,6 +7,7 @@
 //! Not here: what `serve` does; the caller of [`main`] passes it in.
 
 mod agents;
+mod bench;
 mod config;
 mod context;
 mod db;
@@ -80,6 +81,8 @@ enum Command {
     Db(Box<db::Args>),
     /// The configuration, without a running daemon
     Config(config::Args),
+    /// How fast the house is on this machine; with --url, how fast a running daemon is
+    Bench(bench::Args),
     /// The version of this binary and of the daemon
     Version,
     /// Completions for a shell
@@ -128,6 +131,10 @@ fn completion(shell: clap_complete::Shell) -> ExitCode {
 }
 
 fn run(global: Global, command: Command) -> Result<ExitCode, Failure> {
+    if let Command::Bench(args) = &command {
+        let url = global.url.clone();
+        return bench::run(&Context::new(global)?, url, args);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -151,7 +158,7 @@ async fn dispatch(mut context: Context, command: Command) -> Result<ExitCode, Fa
         Command::Db(args) => db::run(context, *args).await?,
         Command::Config(args) => config::run(context, args)?,
         Command::Version => version(context).await?,
-        Command::Serve(_) | Command::Completion { .. } => {}
+        Command::Serve(_) | Command::Bench(_) | Command::Completion { .. } => {}
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use actix_rt::System;
 use tokio::runtime::{Builder, Runtime};
 
-use super::{Ending, StartError, boot, stop};
+use super::{StartError, boot};
 use crate::actors::agent::Registry;
 use crate::config::{Config, LogFormat, LogLevel};
 use crate::persistence::lock::Lock;
@@ -18,13 +18,15 @@ const RUNTIME_SHUTDOWN: std::time::Duration = std::time::Duration::from_millis(5
 /// Threads for blocking work, at most; each is small, and idle ones end after ten seconds.
 const MAX_BLOCKING_THREADS: usize = 64;
 
-/// Runs the daemon on the calling thread, which becomes the system arbiter.
-pub(super) fn run(
+/// Runs the daemon on the calling thread, which becomes the system arbiter, for as long as `live`
+/// takes; what it gives is given back. Closing the house is its part.
+pub(super) fn run<T>(
     config: Config,
     shown: serde_json::Value,
     registry: Registry,
     begun: Instant,
-) -> Result<Ending, StartError> {
+    live: impl AsyncFnOnce(boot::House) -> T,
+) -> Result<T, StartError> {
     start_log(&config)?;
     for warning in config.warnings() {
         tracing::warn!("{warning}");
@@ -36,7 +38,7 @@ pub(super) fn run(
     let system = System::with_tokio_rt(move || shared);
     let ended = system.block_on(async {
         let house = boot::boot(config, shown, registry, metrics, begun).await?;
-        Ok(stop::live(house).await)
+        Ok(live(house).await)
     });
     drop(system);
     if let Some(runtime) = Arc::into_inner(runtime) {

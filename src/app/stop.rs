@@ -99,7 +99,7 @@ impl Signals {
 }
 
 /// Closes everything, the last things first.
-async fn close(house: House) -> Ending {
+pub(super) async fn close(house: House) -> Ending {
     house
         .readiness
         .send_modify(|readiness| readiness.draining = true);

@@ -9,17 +9,15 @@ use super::exit::Failure;
 use super::out::{Format, Out};
 use crate::client::Client;
 
+/// The daemon that is asked unless another is named.
+const DEFAULT_URL: &str = "http://127.0.0.1:5000";
+
 /// Flags that every command takes.
 #[derive(Debug, Args)]
 pub(super) struct Global {
-    /// The daemon's URL
-    #[arg(
-        long,
-        global = true,
-        env = "AGENT_SYSTEM_URL",
-        default_value = "http://127.0.0.1:5000"
-    )]
-    url: String,
+    /// The daemon's URL [default: http://127.0.0.1:5000]
+    #[arg(long, global = true, env = "AGENT_SYSTEM_URL")]
+    pub(super) url: Option<String>,
     /// What proves who asks
     #[arg(
         long,
@@ -58,7 +56,7 @@ impl Context {
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let color = !global.no_color && !no_color && std::io::stdout().is_terminal();
         Ok(Self {
-            client: Client::new(&global.url, token)?,
+            client: Client::new(global.url.as_deref().unwrap_or(DEFAULT_URL), token)?,
             out: Out::new(global.output, color, global.quiet),
         })
     }

@@ -240,6 +240,11 @@ impl Sqlite {
         }
     }
 
+    /// Commits since it was opened.
+    pub(crate) fn commits(&self) -> u64 {
+        self.owner.shared.commits()
+    }
+
     /// One tiny write and one tiny read, there and back.
     pub(crate) async fn ping(&self) -> Result<Duration> {
         let began = Instant::now();

@@ -16,6 +16,12 @@ impl Store {
         self.sqlite().status()
     }
 
+    /// Commits since the store was opened.
+    #[must_use]
+    pub fn commits(&self) -> u64 {
+        self.sqlite().commits()
+    }
+
     /// One tiny write and one tiny read, there and back.
     pub async fn ping(&self) -> Result<Duration> {
         self.sqlite().ping().await

@@ -84,8 +84,10 @@ pub(super) struct Shared {
     lock: Mutex<Option<Lock>>,
     size_bytes: AtomicU64,
     wal_bytes: AtomicU64,
-    /// Commits since the log was last written back.
+    /// Commits since the store was opened.
     commits: AtomicU64,
+    /// Of these, those before the log was last written back.
+    written_back: AtomicU64,
     measured: Mutex<Instant>,
 }
 
@@ -114,6 +116,7 @@ impl Shared {
             size_bytes: AtomicU64::new(0),
             wal_bytes: AtomicU64::new(0),
             commits: AtomicU64::new(0),
+            written_back: AtomicU64::new(0),
             measured: Mutex::new(Instant::now()),
         }
     }
@@ -208,13 +211,19 @@ impl Shared {
 
     /// The log was written back.
     pub(super) fn checkpointed(&self) {
-        self.commits.store(0, Relaxed);
+        self.written_back.store(self.commits(), Relaxed);
         self.measure();
+    }
+
+    /// Commits since the store was opened.
+    pub(super) fn commits(&self) -> u64 {
+        self.commits.load(Relaxed)
     }
 
     /// Commits since the log was last written back.
     pub(super) fn commits_in_log(&self) -> u64 {
-        self.commits.load(Relaxed)
+        self.commits()
+            .saturating_sub(self.written_back.load(Relaxed))
     }
 
     /// Looks the sizes of the files up.
