@@ -16,6 +16,7 @@ pub mod ids;
 pub mod liveness;
 pub mod name;
 pub mod query;
+pub mod queue;
 pub mod record;
 pub mod recovery;
 pub mod restart;

@@ -92,6 +92,21 @@ pub(super) struct Submit {
     /// The longest one attempt may take
     #[arg(long, value_parser = span)]
     timeout: Option<Duration>,
+    /// The longest it may wait for a slot
+    #[arg(long, value_parser = span, value_name = "SPAN")]
+    waiting_timeout: Option<Duration>,
+    /// The longest it may take altogether
+    #[arg(long, value_parser = span, value_name = "SPAN")]
+    total_timeout: Option<Duration>,
+    /// Tasks of the queue with the same key share its limits of keys
+    #[arg(long, value_name = "KEY")]
+    concurrency_key: Option<String>,
+    /// Answer with an earlier task that has this key, if there is one
+    #[arg(long, value_name = "KEY")]
+    unique: Option<String>,
+    /// How old that task may be
+    #[arg(long, value_parser = span, value_name = "SPAN", requires = "unique")]
+    unique_period: Option<Duration>,
     /// A label, KEY=VALUE; may repeat
     #[arg(long, value_parser = pair)]
     label: Vec<(String, String)>,
@@ -259,7 +274,20 @@ fn request(submit: Submit) -> Result<Value, Failure> {
     set("run_at", submit.run_at.map(|at| at.to_string().into()));
     set("max_attempts", submit.max_attempts.map(Value::from));
     let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
-    set("timeout_ms", submit.timeout.map(|span| millis(span).into()));
+    for (key, span) in [
+        ("timeout_ms", submit.timeout),
+        ("waiting_timeout_ms", submit.waiting_timeout),
+        ("total_timeout_ms", submit.total_timeout),
+    ] {
+        set(key, span.map(|span| millis(span).into()));
+    }
+    set("concurrency_key", submit.concurrency_key.map(Value::from));
+    let period = submit.unique_period.map(millis);
+    let unique = submit.unique.map(|key| match period {
+        Some(period) => json!({"key": key, "period_ms": period}),
+        None => json!({"key": key}),
+    });
+    set("unique", unique);
     let labels: Map<String, Value> = submit
         .label
         .into_iter()

@@ -165,8 +165,26 @@ pub struct Submitted {
     pub task: Task,
     /// The hand-over, if it was claimed in the same commit.
     pub claimed: Option<ClaimedTask>,
-    /// The idempotency key had been seen: this is the first submission's task.
+    /// The idempotency key had been seen, or a task with its key of uniqueness was there: this is
+    /// the first submission's task.
     pub existing: bool,
+    /// It is the task that holds the key of uniqueness.
+    pub unique_conflict: bool,
+}
+
+/// What falls due did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DueWork {
+    /// Tasks that were queued.
+    pub queued: u64,
+    /// Tasks that timed out where they stood.
+    pub expired: u64,
+    /// Those of them that ran: their agents must be told.
+    pub stop: Vec<(TaskId, LeaseId)>,
+    /// Running tasks of workflows that failed by this: their agents must be told.
+    pub cancel: Vec<(TaskId, LeaseId)>,
+    /// How long until the next falls due.
+    pub next: Option<Duration>,
 }
 
 /// What a cancellation did.

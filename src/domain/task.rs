@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{LeaseId, SessionId, TaskId, WorkflowId};
 use super::name::Name;
+use super::queue::Unique;
 use super::timestamp::Timestamp;
 
 /// The largest payload of a task, as JSON, in bytes.
@@ -139,6 +140,14 @@ pub struct NewTask {
     pub labels: BTreeMap<String, String>,
     /// Makes a repeated submission answer with the first task.
     pub idempotency: Option<IdempotencyKey>,
+    /// The longest it may wait for a slot, each time it waits.
+    pub waiting_timeout: Option<Duration>,
+    /// The longest from the instant it may first run to its end.
+    pub total_timeout: Option<Duration>,
+    /// Tasks of a queue with the same key share its limits of keys.
+    pub concurrency_key: Option<String>,
+    /// Makes a submission answer with an earlier task that has the same key.
+    pub unique: Option<Unique>,
 }
 
 impl NewTask {
@@ -158,6 +167,10 @@ impl NewTask {
             depends_on: Vec::new(),
             labels: BTreeMap::new(),
             idempotency: None,
+            waiting_timeout: None,
+            total_timeout: None,
+            concurrency_key: None,
+            unique: None,
         }
     }
 }
@@ -216,6 +229,16 @@ pub struct Task {
     pub labels: BTreeMap<String, String>,
     /// The longest one attempt may take.
     pub timeout_ms: u64,
+    /// The longest it may wait for a slot, each time it waits.
+    pub waiting_timeout_ms: Option<u64>,
+    /// The longest from the instant it may first run to its end.
+    pub total_timeout_ms: Option<u64>,
+    /// When it times out where it stands now.
+    pub expires_at: Option<Timestamp>,
+    /// Tasks of the queue with the same key share its limits of keys.
+    pub concurrency_key: Option<String>,
+    /// What makes it unique.
+    pub unique_key: Option<String>,
     /// Not before.
     pub run_at: Timestamp,
     /// When it was accepted.
@@ -274,14 +297,29 @@ pub struct TaskAttempt {
     pub session_id: SessionId,
     /// The replica that ran it.
     pub instance: Option<String>,
-    /// `running`, `succeeded`, `failed`, `timed_out`, `interrupted`, `crashed`, `cancelled`, `stale`.
+    /// `running`, `succeeded`, `failed`, `timed_out`, `interrupted`, `crashed`, `cancelled`.
     pub outcome: String,
     /// Why it failed.
     pub error: Option<TaskError>,
+    /// What came after its end, and changed nothing.
+    pub stale_result: Option<StaleResult>,
     /// When it was handed out.
     pub started_at: Timestamp,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
+}
+
+/// What came under a lease that held no more.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StaleResult {
+    /// The outcome it would have been.
+    pub outcome: String,
+    /// What the agent gave back; absent if it was too large to be kept.
+    pub output: Option<serde_json::Value>,
+    /// Why it failed.
+    pub error: Option<TaskError>,
+    /// When it came.
+    pub at: Timestamp,
 }
 
 /// How an execution ended, as the dispatcher reports it to the store.

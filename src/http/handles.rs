@@ -21,6 +21,7 @@ use crate::domain::event::Event;
 use crate::domain::health::{HealthCheck, HealthReport};
 use crate::domain::ids::{TaskId, WorkflowId};
 use crate::domain::name::Name;
+use crate::domain::query::Submitted;
 use crate::domain::record::RecoveryRun;
 use crate::domain::task::{NewTask, Task};
 use crate::domain::timestamp::Timestamp;
@@ -62,8 +63,8 @@ pub trait Agents: Send + Sync {
 
 /// Durable work.
 pub trait Work: Send + Sync {
-    /// Accepts a task; `true` if its idempotency key had been seen.
-    fn submit(&self, task: NewTask) -> Answer<'_, (Task, bool)>;
+    /// Accepts a task, or answers with the one that was there before.
+    fn submit(&self, task: NewTask) -> Answer<'_, Submitted>;
     /// A task once it is final, or as it is when the time is over.
     fn task_wait(&self, id: TaskId, at_most: Duration) -> Answer<'_, Task>;
     /// Cancels a task.

@@ -1,11 +1,13 @@
 //! `/api/v1/tasks`: durable work.
 //!
 //! A submission is answered after its commit. With `Idempotency-Key`, the same request again
-//! answers 200 with the first task; another request with the same key is 422.
+//! answers 200 with the first task; another request with the same key is 422. With `unique`, an
+//! earlier task that holds the key is the answer: 200, with `"unique_conflict": true`.
 
 mod request;
+mod unique;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::body;
 use super::call::Call;
@@ -13,8 +15,8 @@ use super::problem::Problem;
 use super::reply;
 use super::router::Outcome;
 use crate::domain::ids::TaskId;
-use crate::domain::query::TaskFilter;
-use crate::domain::task::TaskState;
+use crate::domain::query::{Submitted, TaskFilter};
+use crate::domain::task::{Task, TaskState};
 
 pub(super) use request::idempotency;
 
@@ -27,8 +29,28 @@ pub(super) async fn submit(mut call: Call) -> Outcome {
     let value: serde_json::Value = call.json().await?;
     let key = idempotency(&call, &value)?;
     let task = body::shape::<request::TaskRequest>(&value)?.checked(key)?;
-    let (task, existing) = call.handles.work.submit(task).await?;
-    reply::accepted(&task, existing, &format!("/api/v1/tasks/{}", task.id))
+    let Submitted {
+        task,
+        existing,
+        unique_conflict,
+        ..
+    } = call.handles.work.submit(task).await?;
+    let location = format!("/api/v1/tasks/{}", task.id);
+    let view = TaskView {
+        task: &task,
+        unique_conflict: unique_conflict.then_some(true),
+    };
+    reply::accepted(&view, existing, &location)
+}
+
+/// A task as a submission is answered with it.
+#[derive(Serialize)]
+struct TaskView<'a> {
+    #[serde(flatten)]
+    task: &'a Task,
+    /// An earlier task holds the key of uniqueness: this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unique_conflict: Option<bool>,
 }
 
 /// `GET /api/v1/tasks`

@@ -9,7 +9,7 @@ use super::actor::{Ctx, Dispatcher, later};
 use super::deadlines::Due;
 use super::desk::{Placed, Reserved};
 use crate::actors::work::TaskFrame;
-use crate::domain::query::{ClaimedTask, Claims};
+use crate::domain::query::{ClaimedTask, Claims, DueWork};
 use crate::persistence::StoreError;
 
 /// How long claims rest after the store refused one.
@@ -36,7 +36,7 @@ struct TasksClaimed {
 #[derive(Message)]
 #[rtype(result = "()")]
 struct DueQueued {
-    looked: std::result::Result<(u64, Option<Duration>), StoreError>,
+    looked: std::result::Result<DueWork, StoreError>,
 }
 
 impl Handler<Wake> for Dispatcher {
@@ -87,14 +87,20 @@ impl Handler<DueQueued> for Dispatcher {
 
     fn handle(&mut self, DueQueued { looked }: DueQueued, ctx: &mut Ctx) {
         match looked {
-            Ok((_, next)) => {
+            Ok(DueWork {
+                next, stop, cancel, ..
+            }) => {
+                for (_, lease) in stop {
+                    self.has_expired(lease);
+                }
+                self.ask_to_give_up(cancel, "its workflow failed", ctx);
                 if let Some(span) = next {
                     self.memory
                         .lock()
                         .deadlines
                         .add(Instant::now() + span, Due::Queue);
-                    self.arm(ctx);
                 }
+                self.arm(ctx);
             }
             // The upkeep looks again.
             Err(error) => tracing::warn!(%error, "what is due could not be queued"),

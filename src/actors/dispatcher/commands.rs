@@ -149,6 +149,21 @@ impl Dispatcher {
         }
     }
 
+    /// A task that runs is out of time altogether, and settled so: its agent is asked to give it up.
+    pub(super) fn has_expired(&mut self, lease: LeaseId) {
+        let mut memory = self.memory.lock();
+        let Memory {
+            desk, deadlines, ..
+        } = &mut *memory;
+        let Some((_, _, port, held)) = desk.held(lease) else {
+            return;
+        };
+        held.ended = true;
+        deadlines.remove(Due::Attempt(lease));
+        deadlines.add(Instant::now() + CANCEL_GRACE, Due::Grace(lease));
+        port.cancel(held.task, "the task is out of time");
+    }
+
     /// An attempt has taken too long: it is settled so, its agent is asked to give it up.
     pub(super) fn attempt_timed_out(&mut self, lease: LeaseId, ctx: &mut Ctx) {
         let ended = {

@@ -34,8 +34,18 @@ impl CommitFeed {
         for event in events {
             count(event);
             match event.kind.as_str() {
-                "task.queued" | "task.interrupted" => self.wake(event),
-                "task.created" if event.data["state"] == "queued" => self.wake(event),
+                "task.queued" | "task.interrupted" => {
+                    if event.data["times_out"] == true {
+                        self.look_for_due();
+                    }
+                    self.wake(event);
+                }
+                "task.created" if event.data["state"] == "queued" => {
+                    if event.data["times_out"] == true {
+                        self.look_for_due();
+                    }
+                    self.wake(event);
+                }
                 "task.created" if event.data["state"] == "scheduled" => self.look_for_due(),
                 "task.retrying" => self.look_for_due(),
                 "task.succeeded" | "task.failed" | "task.timed_out" | "task.dead"

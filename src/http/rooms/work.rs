@@ -6,6 +6,7 @@ use futures_util::FutureExt;
 
 use crate::actors::dispatcher::{DispatchError, DispatcherHandle};
 use crate::domain::ids::{TaskId, WorkflowId};
+use crate::domain::query::Submitted;
 use crate::domain::task::{NewTask, Task};
 use crate::domain::workflow::{NewWorkflow, Workflow};
 use crate::http::handles::{Answer, Work};
@@ -20,12 +21,8 @@ macro_rules! answer {
 }
 
 impl Work for DispatcherHandle {
-    fn submit(&self, task: NewTask) -> Answer<'_, (Task, bool)> {
-        async move {
-            let submitted = Self::submit(self, task).await?;
-            Ok((submitted.task, submitted.existing))
-        }
-        .boxed()
+    fn submit(&self, task: NewTask) -> Answer<'_, Submitted> {
+        answer!(Self::submit(self, task))
     }
 
     fn task_wait(&self, id: TaskId, at_most: Duration) -> Answer<'_, Task> {

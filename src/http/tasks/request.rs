@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::unique::UniqueRequest;
 use crate::domain::ids::TaskId;
 use crate::domain::name::Name;
 use crate::domain::task::{IdempotencyKey, NewTask, Target};
@@ -24,13 +25,13 @@ const DEFAULT_ATTEMPTS: u32 = 3;
 const MAX_ATTEMPTS: u32 = 100;
 /// The attempt timeout of a task that names none.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15 * 60);
-/// The longest attempt timeout.
+/// The longest timeout of any kind.
 const MAX_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 3600);
 /// The longest name, in bytes.
 const MAX_TITLE_BYTES: usize = 200;
 /// The most labels, and the longest key or value.
 const MAX_LABELS: (usize, usize) = (32, 128);
-/// The longest idempotency key.
+/// The longest key of any kind.
 const MAX_KEY_BYTES: usize = 255;
 
 /// `POST /api/v1/tasks`
@@ -49,7 +50,10 @@ pub(super) struct TaskRequest {
     timeout_ms: Option<u64>,
     #[serde(default)]
     labels: BTreeMap<String, String>,
-    unique: Option<Value>,
+    waiting_timeout_ms: Option<u64>,
+    total_timeout_ms: Option<u64>,
+    concurrency_key: Option<String>,
+    unique: Option<UniqueRequest>,
 }
 
 impl TaskRequest {
@@ -81,6 +85,10 @@ impl TaskRequest {
             depends_on: Vec::new(),
             labels: self.labels,
             idempotency,
+            waiting_timeout: self.waiting_timeout_ms.map(Duration::from_millis),
+            total_timeout: self.total_timeout_ms.map(Duration::from_millis),
+            concurrency_key: self.concurrency_key,
+            unique: self.unique.map(UniqueRequest::checked),
         })
     }
 
@@ -101,10 +109,10 @@ impl TaskRequest {
         let targets = targets.into_iter().flatten().count();
         let priority = self.priority.unwrap_or(DEFAULT_PRIORITY);
         let attempts = self.max_attempts.unwrap_or(DEFAULT_ATTEMPTS);
-        let timeout = self
-            .timeout_ms
-            .map_or(DEFAULT_TIMEOUT, Duration::from_millis);
+        let spans = self.spans();
         let title = self.name.as_deref().unwrap_or("-");
+        let key = self.concurrency_key.as_deref().unwrap_or("-");
+        let unique = self.unique.as_ref().and_then(|it| it.fault(MAX_KEY_BYTES));
         let claims = [
             (
                 targets == 1,
@@ -122,28 +130,38 @@ impl TaskRequest {
                 format!("{attempts} is not 1 to {MAX_ATTEMPTS}"),
             ),
             (
-                !timeout.is_zero() && timeout <= MAX_TIMEOUT,
-                "timeout_ms",
-                format!(
-                    "{} is not 1 to {}",
-                    timeout.as_millis(),
-                    MAX_TIMEOUT.as_millis()
-                ),
-            ),
-            (
                 (1..=MAX_TITLE_BYTES).contains(&title.len()),
                 "name",
                 format!("must hold 1 to {MAX_TITLE_BYTES} bytes"),
             ),
             (self.labels_fit(), "labels", labels_allowed()),
             (
-                self.unique.is_none(),
-                "unique",
-                "not in this version; use Idempotency-Key".to_owned(),
+                (1..=MAX_KEY_BYTES).contains(&key.len()),
+                "concurrency_key",
+                format!("must hold 1 to {MAX_KEY_BYTES} bytes"),
             ),
+            unique.map_or((true, "", String::new()), |(field, allowed)| {
+                (false, field, allowed)
+            }),
         ];
-        let broken = claims.into_iter().filter(|(holds, ..)| !holds);
+        let broken = claims.into_iter().chain(spans).filter(|(holds, ..)| !holds);
         broken.map(|(_, field, allowed)| (field, allowed)).collect()
+    }
+
+    /// The timeouts, each with its range.
+    fn spans(&self) -> [(bool, &'static str, String); 3] {
+        [
+            ("timeout_ms", self.timeout_ms),
+            ("waiting_timeout_ms", self.waiting_timeout_ms),
+            ("total_timeout_ms", self.total_timeout_ms),
+        ]
+        .map(|(field, millis)| {
+            let span = millis.map_or(DEFAULT_TIMEOUT, Duration::from_millis);
+            let fits = !span.is_zero() && span <= MAX_TIMEOUT;
+            let most = MAX_TIMEOUT.as_millis();
+            let allowed = format!("{} is not 1 to {most}", span.as_millis());
+            (fits, field, allowed)
+        })
     }
 
     fn labels_fit(&self) -> bool {
@@ -238,7 +256,8 @@ mod tests {
     #[test]
     fn every_fault_of_a_task_is_named_at_once() {
         let refused = checked(
-            json!({"priority": 0, "max_attempts": 0, "timeout_ms": 0, "name": "", "unique": {}}),
+            json!({"priority": 0, "max_attempts": 0, "timeout_ms": 0, "waiting_timeout_ms": 0,
+                "name": "", "concurrency_key": "", "unique": {"key": ""}}),
         )
         .unwrap_err();
         let places: Vec<_> = refused
@@ -252,9 +271,11 @@ mod tests {
                 "#",
                 "#/priority",
                 "#/max_attempts",
-                "#/timeout_ms",
                 "#/name",
-                "#/unique"
+                "#/concurrency_key",
+                "#/unique/key",
+                "#/timeout_ms",
+                "#/waiting_timeout_ms"
             ]
         );
     }

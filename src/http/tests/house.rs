@@ -19,6 +19,7 @@ use crate::domain::event::Event;
 use crate::domain::health::{HealthCheck, HealthReport, HealthStatus};
 use crate::domain::ids::{RecoveryRunId, SessionId, TaskId, WorkflowId};
 use crate::domain::name::{Name, nearest};
+use crate::domain::query::Submitted;
 use crate::domain::record::RecoveryRun;
 use crate::domain::task::{NewTask, Task};
 use crate::domain::timestamp::Timestamp;
@@ -127,12 +128,8 @@ impl Agents for Rooms {
 }
 
 impl Work for Rooms {
-    fn submit(&self, task: NewTask) -> Answer<'_, (Task, bool)> {
-        async move {
-            let done = self.store.create_task(self.session, task, None).await?;
-            Ok((done.task, done.existing))
-        }
-        .boxed()
+    fn submit(&self, task: NewTask) -> Answer<'_, Submitted> {
+        async move { Ok(self.store.create_task(self.session, task, None).await?) }.boxed()
     }
     fn task_wait(&self, id: TaskId, at_most: Duration) -> Answer<'_, Task> {
         async move {

@@ -2,14 +2,12 @@
 //!
 //! Each forwards to the backend; what it does stands there.
 
-use std::time::Duration;
-
 use super::sqlite::{tasks, workflows};
 use super::{Result, Store};
 use crate::domain::ids::{LeaseId, SessionId, TaskId, WorkflowId};
 use crate::domain::query::{
-    Cancelled, Claims, Page, PageRequest, QueueStats, Settled, Settlement, SlotOffer, Submitted,
-    TaskFilter, WorkflowFilter,
+    Cancelled, Claims, DueWork, Page, PageRequest, QueueStats, Settled, Settlement, SlotOffer,
+    Submitted, TaskFilter, WorkflowFilter,
 };
 use crate::domain::task::{NewTask, Progress, Target, Task, TaskAttempt, TaskState};
 use crate::domain::workflow::{NewWorkflow, Workflow, WorkflowDefinition, WorkflowState};
@@ -65,8 +63,8 @@ impl Store {
         tasks::retry_task(self.sqlite(), task).await
     }
 
-    /// Queues what is due; says when the next is.
-    pub async fn queue_due(&self) -> Result<(u64, Option<Duration>)> {
+    /// Queues what is due and ends what has waited or lived too long; says when the next is.
+    pub async fn queue_due(&self) -> Result<DueWork> {
         tasks::queue_due(self.sqlite()).await
     }
 

@@ -10,23 +10,22 @@
 mod claim;
 mod control;
 mod create;
+mod expiry;
 mod facts;
 mod list;
 mod row;
 mod settle;
 
-use std::time::Duration;
-
 pub(super) use self::control::cancelled_error;
-pub(super) use self::create::{NewRow, insert, remember, seen_before};
+pub(super) use self::create::{Extras, NewRow, insert, remember, seen_before};
 pub(super) use self::facts::{Change, journal, move_to};
 pub(super) use self::list::{cursor_key, page_limit};
 pub(super) use self::row::{TaskRow, rows_of_workflow};
 use super::{SqlResult, Sqlite, WriteTx};
 use crate::domain::ids::{LeaseId, SessionId, TaskId};
 use crate::domain::query::{
-    Cancelled, Claims, Page, PageRequest, QueueStats, Settled, Settlement, SlotOffer, Submitted,
-    TaskFilter,
+    Cancelled, Claims, DueWork, Page, PageRequest, QueueStats, Settled, Settlement, SlotOffer,
+    Submitted, TaskFilter,
 };
 use crate::domain::task::{NewTask, Progress, Target, Task, TaskAttempt, TaskState};
 use crate::persistence::Result;
@@ -115,7 +114,7 @@ pub(crate) async fn retry_task(db: &Sqlite, task: TaskId) -> Result<Task> {
         .await
 }
 
-pub(crate) async fn queue_due(db: &Sqlite) -> Result<(u64, Option<Duration>)> {
+pub(crate) async fn queue_due(db: &Sqlite) -> Result<DueWork> {
     db.write("queue what is due", control::queue_due).await
 }
 
@@ -158,6 +157,8 @@ pub(crate) async fn held_by(db: &Sqlite, session: SessionId) -> Result<Vec<(Task
 #[cfg(test)]
 pub(super) use self::control::retry as retry_in;
 
+#[cfg(test)]
+mod expiry_tests;
 #[cfg(test)]
 pub(super) mod harness;
 #[cfg(test)]

@@ -80,10 +80,10 @@ fn a_result_after_the_attempt_timed_out_is_stale() {
         echo.succeed(&again);
         let task = world.end_of(id).await;
         assert_eq!(task.result, Some(serde_json::json!({"done": 2})));
-        assert_eq!(
-            world.store.task_attempts(id).await.unwrap()[0].outcome,
-            "stale"
-        );
+        let first = world.store.task_attempts(id).await.unwrap().remove(0);
+        assert_eq!(first.outcome, "timed_out");
+        let late = first.stale_result.unwrap();
+        assert_eq!(late.output, Some(serde_json::json!({"done": 1})));
     });
 }
 

@@ -102,6 +102,9 @@ pub(super) fn hand_over(
          VALUES (?1, ?2, ?3, ?4, ?5, 'running', ?6)",
         (task.key, to.attempt, lease_id, hold.session, &instance, now),
     )?;
+    if task.timeouts.any() {
+        task.timeouts.arm(tx, task, to.state, now)?;
+    }
     let data = json!({
         "name": task.name, "attempt": to.attempt, "instance": instance,
         "waited_ms": millis(now.since(task.run_at)),

@@ -1,15 +1,13 @@
 //! What is done to tasks from outside an execution: progress, cancel, retry, due, rescue.
 
-use std::time::Duration;
-
 use serde_json::json;
 
-use super::Rescued;
 use super::facts::{Change, journal, move_to};
 use super::row::TaskRow;
 use super::settle::end_attempt;
+use super::{Rescued, expiry};
 use crate::domain::ids::{LeaseId, SessionId, TaskId};
-use crate::domain::query::Cancelled;
+use crate::domain::query::{Cancelled, DueWork};
 use crate::domain::task::{Progress, Task, TaskError, TaskState};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::transition::{Command, rank};
@@ -143,32 +141,26 @@ pub(super) fn move_by_hand(
     super::list::task(tx.conn(), id)
 }
 
-/// Queues what is due; says how many, and when the next is.
-pub(super) fn queue_due(tx: &mut WriteTx<'_>) -> SqlResult<(u64, Option<Duration>)> {
+/// Queues what is due and ends what has waited or lived too long; says when the next is.
+pub(super) fn queue_due(tx: &mut WriteTx<'_>) -> SqlResult<DueWork> {
     let now = tx.now();
-    let due = TaskRow::due(tx, now, DUE_AT_ONCE)?;
-    for task in &due {
+    let mut done = DueWork::default();
+    for task in TaskRow::due(tx, now, DUE_AT_ONCE)? {
         let to = task.after(Command::Due)?;
-        let place = Some(rank(task.run_at, task.priority));
-        move_to(
-            tx,
-            task,
-            to,
-            &Change {
-                rank: place,
-                ..Change::default()
-            },
-        )?;
+        let change = Change {
+            rank: Some(rank(task.run_at, task.priority)),
+            run_at: Some(task.run_at),
+            ..Change::default()
+        };
+        move_to(tx, &task, to, &change)?;
+        done.queued += 1;
     }
-    let next: Option<Timestamp> = tx
-        .first(
-            "SELECT min(run_at) FROM tasks WHERE state IN ('scheduled', 'retrying')",
-            [],
-            |row| row.get(0),
-        )?
-        .flatten();
-    let queued = u64::try_from(due.len()).unwrap_or(u64::MAX);
-    Ok((queued, next.map(|at| at.since(now))))
+    let expires_next = expiry::sweep(tx, DUE_AT_ONCE, &mut done)?;
+    let next = "SELECT min(run_at) FROM tasks WHERE state IN ('scheduled', 'retrying')";
+    let due_next: Option<Timestamp> = tx.first(next, [], |row| row.get(0))?.flatten();
+    let next = due_next.into_iter().chain(expires_next).min();
+    done.next = next.map(|at| at.since(now));
+    Ok(done)
 }
 
 /// Takes back every running task that this session does not hold: an interruption each, and queued

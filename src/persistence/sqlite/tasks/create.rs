@@ -1,14 +1,17 @@
 //! Creation: one row, one event; claimed at once if a free slot came with it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::claim::{Hold, hand_over};
+use super::expiry::Timeouts;
 use super::row::TaskRow;
 use crate::domain::ids::{SessionId, TaskId, WorkflowId};
 use crate::domain::name::Name;
 use crate::domain::query::{SlotOffer, Submitted};
+use crate::domain::queue::Unique;
 use crate::domain::task::{
     DEFAULT_QUEUE, IdempotencyKey, MAX_PAYLOAD_BYTES, NewTask, Target, TaskState,
 };
@@ -35,6 +38,27 @@ pub(in crate::persistence::sqlite) struct NewRow<'a> {
     pub(in crate::persistence::sqlite) labels: &'a BTreeMap<String, String>,
     pub(in crate::persistence::sqlite) run_at: Timestamp,
     pub(in crate::persistence::sqlite) standing: Standing,
+    pub(in crate::persistence::sqlite) extras: Extras<'a>,
+}
+
+/// What few tasks have.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub(in crate::persistence::sqlite) struct Extras<'a> {
+    pub(in crate::persistence::sqlite) concurrency_key: Option<&'a str>,
+    pub(in crate::persistence::sqlite) unique_key: Option<&'a str>,
+    pub(in crate::persistence::sqlite) waiting: Option<Duration>,
+    pub(in crate::persistence::sqlite) total: Option<Duration>,
+}
+
+impl<'a> Extras<'a> {
+    fn of(task: &'a NewTask) -> Self {
+        Self {
+            concurrency_key: task.concurrency_key.as_deref(),
+            unique_key: task.unique.as_ref().map(|unique| unique.key.as_str()),
+            waiting: task.waiting_timeout,
+            total: task.total_timeout,
+        }
+    }
 }
 
 /// Stores a task; with an offer that fits, already claimed for it.
@@ -45,13 +69,17 @@ pub(super) fn create(
     offer: Option<&SlotOffer>,
 ) -> SqlResult<Submitted> {
     if let Some(first) = seen_before(tx, "task", task.idempotency.as_ref())? {
-        let id = TaskId::from_bytes(first);
-        let task = super::list::task(tx.conn(), id)?;
-        return Ok(Submitted {
-            task,
-            claimed: None,
-            existing: true,
-        });
+        return first_one(tx, TaskId::from_bytes(first), false);
+    }
+    if let Some(first) = task
+        .unique
+        .as_ref()
+        .map(|it| twin(tx, it))
+        .transpose()?
+        .flatten()
+    {
+        remember(tx, "task", task.idempotency.as_ref(), first.as_bytes())?;
+        return first_one(tx, first, true);
     }
     let now = tx.now();
     let later = task.run_at.filter(|run_at| *run_at > now);
@@ -75,6 +103,7 @@ pub(super) fn create(
             labels: &task.labels,
             run_at: later.unwrap_or(now),
             standing: Standing::accepted(task.max_attempts, waits_for),
+            extras: Extras::of(task),
         },
     )?;
     remember(tx, "task", task.idempotency.as_ref(), task.id.as_bytes())?;
@@ -99,7 +128,36 @@ pub(super) fn create(
         task,
         claimed,
         existing: false,
+        unique_conflict: false,
     })
+}
+
+/// The answer to a submission that makes no task.
+fn first_one(tx: &WriteTx<'_>, id: TaskId, unique_conflict: bool) -> SqlResult<Submitted> {
+    Ok(Submitted {
+        task: super::list::task(tx.conn(), id)?,
+        claimed: None,
+        existing: true,
+        unique_conflict,
+    })
+}
+
+/// The newest task that has this key, is young enough and stands in a state that counts.
+fn twin(tx: &WriteTx<'_>, unique: &Unique) -> SqlResult<Option<TaskId>> {
+    let words: Vec<_> = unique
+        .states
+        .iter()
+        .map(|state| format!("'{}'", state.as_str()))
+        .collect();
+    let sql = format!(
+        "SELECT id FROM tasks WHERE unique_key = ?1 AND created_at > ?2 AND state IN ({}) \
+         ORDER BY key DESC LIMIT 1",
+        words.join(", ")
+    );
+    let oldest = unique
+        .period
+        .map_or(i64::MIN, |period| tx.now().before(period).as_micros());
+    tx.first(&sql, (&unique.key, oldest), |row| row.get(0))
 }
 
 /// Inserts a row and its `task.created`.
@@ -152,10 +210,32 @@ pub(in crate::persistence::sqlite) fn insert(
         queue: queue.to_owned(),
         started_at: None,
         standing: new.standing,
+        timeouts: Timeouts::begin(&new.extras, new.run_at),
     };
+    if new.extras != Extras::default() {
+        keep_extras(tx, &row, &new.extras)?;
+    }
     let data = json!({"name": new.name, "state": new.standing.state.as_str()});
     super::journal(tx, &row, "task.created", data)?;
     Ok(row)
+}
+
+/// Few tasks have these, so they cost a statement of their own.
+fn keep_extras(tx: &WriteTx<'_>, row: &TaskRow, extras: &Extras<'_>) -> SqlResult<()> {
+    tx.execute(
+        "UPDATE tasks SET concurrency_key = ?2, unique_key = ?3, waiting_timeout_ms = ?4, \
+         total_timeout_ms = ?5, total_until = ?6, expires_at = ?7 WHERE key = ?1",
+        rusqlite::params![
+            row.key,
+            extras.concurrency_key,
+            extras.unique_key,
+            row.timeouts.waiting_ms,
+            row.timeouts.total_ms,
+            row.timeouts.total_until,
+            row.timeouts.expires_at(row.standing.state, row.run_at),
+        ],
+    )?;
+    Ok(())
 }
 
 /// The sealed payload, if it is small enough to be stored in this state. A template with

@@ -56,6 +56,10 @@ pub(in crate::persistence::sqlite) fn move_to(
             to.state == TaskState::Running,
         ],
     )?;
+    if task.timeouts.any() {
+        let ready_at = change.run_at.unwrap_or_else(|| tx.now());
+        task.timeouts.arm(tx, task, to.state, ready_at)?;
+    }
     let Some(kind) = event_of(&task.standing, &to) else {
         return Ok(());
     };
@@ -92,6 +96,9 @@ pub(in crate::persistence::sqlite) fn journal(
         if let Some(word) = word {
             data[key] = word.as_str().into();
         }
+    }
+    if task.timeouts.any() {
+        data["times_out"] = true.into();
     }
     if let Some(workflow) = task.workflow_id {
         data["workflow_id"] = workflow.to_string().into();

@@ -1,6 +1,5 @@
 //! For tests of tasks and workflows: a real database in memory, transactions at chosen instants.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -150,19 +149,10 @@ impl Db {
 }
 
 pub(in crate::persistence::sqlite) fn task_for(target: Target) -> NewTask {
+    let id = TaskId::from_bytes(clock::new_id());
     NewTask {
-        id: TaskId::from_bytes(clock::new_id()),
-        workflow_id: None,
-        name: "t".into(),
-        target,
-        payload: json!({"n": 1}),
-        priority: 5,
-        run_at: None,
-        max_attempts: 3,
         timeout: Duration::from_secs(60),
-        depends_on: Vec::new(),
-        labels: BTreeMap::new(),
-        idempotency: None,
+        ..NewTask::plain(id, "t".into(), target, json!({"n": 1}))
     }
 }
 

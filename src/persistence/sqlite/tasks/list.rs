@@ -19,7 +19,8 @@ const SELECT: &str = "SELECT t.key, t.id, w.id, t.name, t.agent, t.role, t.queue
     t.progress_percent, t.progress_message, t.progress_at, t.labels, t.timeout_ms, t.run_at, \
     t.created_at, t.started_at, t.finished_at, \
     (SELECT json_group_array(d.depends_on) FROM task_dependencies d \
-     WHERE d.workflow_key = t.workflow_key AND d.step = t.step) \
+     WHERE d.workflow_key = t.workflow_key AND d.step = t.step), \
+    t.waiting_timeout_ms, t.total_timeout_ms, t.expires_at, t.concurrency_key, t.unique_key \
     FROM tasks t LEFT JOIN workflows w ON w.key = t.workflow_key \
     LEFT JOIN sessions s ON s.id = t.session_id ";
 
@@ -84,6 +85,11 @@ fn read(row: &Row<'_>) -> rusqlite::Result<(i64, Task)> {
         depends_on,
         labels,
         timeout_ms: row.get::<_, i64>(25)?.unsigned_abs(),
+        waiting_timeout_ms: row.get::<_, Option<i64>>(31)?.map(i64::unsigned_abs),
+        total_timeout_ms: row.get::<_, Option<i64>>(32)?.map(i64::unsigned_abs),
+        expires_at: row.get(33)?,
+        concurrency_key: row.get(34)?,
+        unique_key: row.get(35)?,
         run_at: row.get(26)?,
         created_at: row.get(27)?,
         started_at: row.get(28)?,
@@ -190,8 +196,8 @@ pub(super) fn attempts(conn: &Connection, id: TaskId) -> SqlResult<Vec<TaskAttem
     })?;
     all(
         conn,
-        "SELECT attempt, lease_id, session_id, instance, outcome, error, started_at, finished_at \
-         FROM task_attempts WHERE task_key = ?1 ORDER BY attempt",
+        "SELECT attempt, lease_id, session_id, instance, outcome, error, started_at, finished_at, \
+         stale_result FROM task_attempts WHERE task_key = ?1 ORDER BY attempt",
         [key],
         |row| {
             Ok(TaskAttempt {
@@ -206,6 +212,7 @@ pub(super) fn attempts(conn: &Connection, id: TaskId) -> SqlResult<Vec<TaskAttem
                     .map(|Sealed(error)| error),
                 started_at: row.get(6)?,
                 finished_at: row.get(7)?,
+                stale_result: row.get::<_, Option<Sealed<_>>>(8)?.map(|Sealed(late)| late),
             })
         },
     )

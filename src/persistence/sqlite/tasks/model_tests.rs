@@ -2,6 +2,7 @@
 //! task's state, counters and lease, and in who is claimed next.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::json;

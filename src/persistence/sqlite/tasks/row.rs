@@ -2,6 +2,7 @@
 
 use rusqlite::{Params, Row};
 
+use super::expiry::Timeouts;
 use crate::domain::ids::{LeaseId, SessionId, TaskId, WorkflowId};
 use crate::domain::task::TaskState;
 use crate::domain::timestamp::Timestamp;
@@ -28,6 +29,7 @@ pub(in crate::persistence::sqlite) struct TaskRow {
     pub(in crate::persistence::sqlite) started_at: Option<Timestamp>,
     pub(in crate::persistence::sqlite) lease_id: Option<LeaseId>,
     pub(in crate::persistence::sqlite) standing: Standing,
+    pub(in crate::persistence::sqlite) timeouts: Timeouts,
 }
 
 macro_rules! select {
@@ -37,7 +39,7 @@ macro_rules! select {
              (SELECT w.id FROM workflows w WHERE w.key = tasks.workflow_key), \
              step, item, priority, rank, run_at, lease_id, state, attempt, max_attempts, \
              crash_attempts, interruptions, alone, cancel_requested, reason, queue, started_at, \
-             agent, role FROM tasks "
+             agent, role, waiting_timeout_ms, total_timeout_ms, total_until FROM tasks "
             $(, $rest)*
         )
     };
@@ -69,6 +71,13 @@ impl TaskRow {
         tx.all(sql, [session], Self::read)
     }
 
+    pub(super) fn expired(tx: &WriteTx<'_>, now: Timestamp, limit: u32) -> SqlResult<Vec<Self>> {
+        let sql = select!(
+            "WHERE expires_at IS NOT NULL AND expires_at <= ?1 ORDER BY expires_at LIMIT ?2"
+        );
+        tx.all(sql, (now, limit), Self::read)
+    }
+
     fn one(tx: &WriteTx<'_>, sql: &str, params: impl Params) -> SqlResult<Option<Self>> {
         tx.first(sql, params, Self::read)
     }
@@ -92,6 +101,11 @@ impl TaskRow {
             role: row.get(22)?,
             queue: row.get(19)?,
             started_at: row.get(20)?,
+            timeouts: Timeouts {
+                waiting_ms: row.get(23)?,
+                total_ms: row.get(24)?,
+                total_until: row.get(25)?,
+            },
             standing: Standing {
                 state,
                 attempt: row.get(12)?,

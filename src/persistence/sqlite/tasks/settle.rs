@@ -6,7 +6,7 @@ use super::facts::{Change, journal, move_to};
 use super::row::TaskRow;
 use crate::domain::ids::LeaseId;
 use crate::domain::query::{Settled, Settlement};
-use crate::domain::task::{MAX_PAYLOAD_BYTES, Outcome, TaskError, TaskState};
+use crate::domain::task::{MAX_PAYLOAD_BYTES, Outcome, StaleResult, TaskError, TaskState};
 use crate::domain::transition::Command;
 use crate::persistence::codec::seal;
 use crate::persistence::sqlite::{Sealed, SqlResult, WriteTx, workflows};
@@ -129,14 +129,15 @@ pub(super) fn end_attempt(
 }
 
 /// A result under a lease that holds no more. The same result once more is no news; any other is
-/// kept as `stale` and changes nothing else.
+/// kept beside its execution as `stale_result` and changes nothing else. The first one stays.
 fn late(tx: &mut WriteTx<'_>, task: &TaskRow, settlement: &Settlement) -> SqlResult<Settled> {
-    let known: Option<(u32, String)> = tx.first(
-        "SELECT attempt, outcome FROM task_attempts WHERE task_key = ?1 AND lease_id = ?2",
+    let known: Option<(u32, String, bool)> = tx.first(
+        "SELECT attempt, outcome, stale_result IS NOT NULL FROM task_attempts \
+         WHERE task_key = ?1 AND lease_id = ?2",
         (task.key, settlement.lease_id),
-        |row| Ok((row.get(0)?, row.get(1)?)),
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
     )?;
-    let (command, _) = judge(&settlement.outcome)?;
+    let (command, error) = judge(&settlement.outcome)?;
     let settled = |stale| Settled {
         state: task.standing.state,
         stale,
@@ -144,16 +145,13 @@ fn late(tx: &mut WriteTx<'_>, task: &TaskRow, settlement: &Settlement) -> SqlRes
         cancel: Vec::new(),
     };
     let attempt = match known {
-        Some((_, outcome)) if outcome == outcome_word(command) => return Ok(settled(false)),
-        Some((_, outcome)) if outcome == "stale" => return Ok(settled(true)),
-        Some((attempt, _)) => Some(attempt),
+        Some((_, _, true)) => return Ok(settled(true)),
+        Some((_, outcome, _)) if outcome == outcome_word(command) => return Ok(settled(false)),
+        Some((attempt, ..)) => Some(attempt),
         None => None,
     };
     if let Some(attempt) = attempt {
-        tx.execute(
-            "UPDATE task_attempts SET outcome = 'stale' WHERE task_key = ?1 AND attempt = ?2",
-            (task.key, attempt),
-        )?;
+        keep_late(tx, task, attempt, settlement, (command, error))?;
     }
     let data = json!({
         "name": task.name, "attempt": attempt, "lease_id": settlement.lease_id.to_string(),
@@ -161,4 +159,29 @@ fn late(tx: &mut WriteTx<'_>, task: &TaskRow, settlement: &Settlement) -> SqlRes
     });
     journal(tx, task, "task.stale_result", data)?;
     Ok(settled(true))
+}
+
+/// Keeps what came late. What is larger than a result may be has become an error already.
+fn keep_late(
+    tx: &WriteTx<'_>,
+    task: &TaskRow,
+    attempt: u32,
+    settlement: &Settlement,
+    (command, error): (Command, Option<TaskError>),
+) -> SqlResult<()> {
+    let output = match &settlement.outcome {
+        Outcome::Succeeded(output) if error.is_none() => Some(output.clone()),
+        _ => None,
+    };
+    let late = StaleResult {
+        outcome: outcome_word(command).to_owned(),
+        output,
+        error,
+        at: tx.now(),
+    };
+    tx.execute(
+        "UPDATE task_attempts SET stale_result = ?3 WHERE task_key = ?1 AND attempt = ?2",
+        (task.key, attempt, Sealed(&late)),
+    )?;
+    Ok(())
 }

@@ -1,5 +1,7 @@
 //! Claims about tasks in SQLite.
 
+use std::time::Duration;
+
 use super::harness::{Db, for_agent, slots, task_for};
 use super::*;
 use crate::domain::task::{IdempotencyKey, MAX_PAYLOAD_BYTES, Outcome, Target};
@@ -141,12 +143,11 @@ fn a_result_counts_only_under_the_lease_that_holds_now() {
     assert!(late.stale);
 
     assert_eq!(db.task(first.id).result, Some(json!("good")));
-    let outcomes: Vec<_> = list::attempts(&db.conn, first.id)
-        .unwrap()
-        .into_iter()
-        .map(|row| row.outcome)
-        .collect();
-    assert_eq!(outcomes, ["stale", "succeeded"]);
+    let attempts = list::attempts(&db.conn, first.id).unwrap();
+    let outcomes: Vec<_> = attempts.iter().map(|row| row.outcome.as_str()).collect();
+    assert_eq!(outcomes, ["interrupted", "succeeded"]);
+    let late = attempts[0].stale_result.clone().unwrap();
+    assert_eq!(late.output, Some(json!("late")), "the first one stays");
     assert_eq!(
         db.kinds(&first.id.to_string()),
         [

@@ -17,7 +17,9 @@ use crate::domain::workflow::TaskDefinition;
 use crate::domain::workflow::check::MAX_ITEMS;
 use crate::domain::workflow::reference::{Scope, refers_to_input, resolve, tasks_referred_to};
 use crate::persistence::codec::seal;
-use crate::persistence::sqlite::tasks::{Change, NewRow, insert, move_to, rows_of_workflow};
+use crate::persistence::sqlite::tasks::{
+    Change, Extras, NewRow, insert, move_to, rows_of_workflow,
+};
 use crate::persistence::sqlite::{Fault, Sealed, SqlResult, WriteTx};
 
 /// The most bytes of payloads that one `for_each` makes.
@@ -187,6 +189,7 @@ fn insert_task(
             labels: &BTreeMap::new(),
             run_at: tx.now(),
             standing,
+            extras: Extras::default(),
         },
     )?;
     Ok(())
