@@ -94,6 +94,7 @@ fn table() -> Router {
         .get("/api/v1/workflows/{id}/graph", workflows::graph)
         .post("/api/v1/workflows/{id}:cancel", workflows::cancel)
         .post("/api/v1/workflows/{id}:retry", workflows::retry)
+        .post("/api/v1/workflows/{id}:signal", workflows::signal)
         .get("/api/v1/queues", queues::list)
         .get("/api/v1/queues/{name}", queues::get)
         .upload("/api/v1/artifacts", artifacts::create)

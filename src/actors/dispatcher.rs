@@ -28,6 +28,7 @@ mod depths;
 mod desk;
 mod ends;
 mod feed;
+mod flows;
 mod handle;
 mod known;
 mod reports;

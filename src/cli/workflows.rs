@@ -45,8 +45,16 @@ pub(super) enum Command {
         #[arg(long, value_parser = span)]
         timeout: Option<Duration>,
     },
-    /// Its tasks and who waits for whom, in Graphviz' language
-    Graph(Id),
+    /// Its tasks and who waits for whom
+    Graph {
+        /// The workflow
+        id: String,
+        /// dot: Graphviz' language; text: a line for each task
+        #[arg(long, value_parser = ["dot", "text"], default_value = "dot")]
+        format: String,
+    },
+    /// Tell it what it waits for
+    Signal(Signal),
     /// Cancel it and its tasks
     Cancel {
         /// The workflow
@@ -98,6 +106,26 @@ pub(super) struct Run {
     wait_timeout: Option<Duration>,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct Signal {
+    /// The workflow
+    id: String,
+    /// The signal that one of its tasks waits for
+    name: String,
+    /// What is said, as JSON
+    #[arg(long, conflicts_with_all = ["approve", "reject"])]
+    payload: Option<String>,
+    /// Say yes: {"approved": true}
+    #[arg(long, conflicts_with = "reject")]
+    approve: bool,
+    /// Say no: {"approved": false}
+    #[arg(long)]
+    reject: bool,
+    /// Why, with --approve or --reject
+    #[arg(long)]
+    reason: Option<String>,
+}
+
 const COLUMNS: &[Column] = &[
     ("ID", |workflow| field(workflow, "id")),
     ("NAME", |workflow| field(workflow, "name")),
@@ -142,7 +170,14 @@ pub(super) async fn run(context: &mut Context, command: Command) -> Result<ExitC
         Command::Get(Get { id, wait: false }) => {
             out.object(&client.get("workflows", &id).await?, "id", all_fields)?;
         }
-        Command::Graph(Id { id }) => graph(context, &id).await?,
+        Command::Graph { id, format } => graph(context, &id, &format).await?,
+        Command::Signal(given) => {
+            let body = json!({"name": given.name, "payload": said(&given)?});
+            let answer = client
+                .command("workflows", &given.id, "signal", Some(body))
+                .await?;
+            out.object(&answer, "id", now_is)?;
+        }
         Command::Cancel { id, reason } => {
             let body = reason.map(|reason| json!({"reason": reason}));
             let answer = client.command("workflows", &id, "cancel", body).await?;
@@ -161,15 +196,36 @@ pub(super) async fn run(context: &mut Context, command: Command) -> Result<ExitC
     Ok(ExitCode::SUCCESS)
 }
 
-async fn graph(context: &Context, id: &str) -> Result<(), Failure> {
-    let dot = context.out.format == Format::Table;
-    let format = if dot { "dot" } else { "json" };
+/// What a signal says.
+fn said(given: &Signal) -> Result<Value, Failure> {
+    if given.approve || given.reject {
+        let mut said = json!({"approved": given.approve});
+        if let Some(reason) = &given.reason {
+            said["reason"] = reason.as_str().into();
+        }
+        return Ok(said);
+    }
+    if given.reason.is_some() {
+        return Err(Failure::usage(
+            "--reason goes with --approve or --reject".to_owned(),
+        ));
+    }
+    let Some(text) = &given.payload else {
+        return Ok(Value::Null);
+    };
+    serde_json::from_str(text)
+        .map_err(|error| Failure::usage(format!("--payload is not JSON: {error}")))
+}
+
+async fn graph(context: &Context, id: &str, shown: &str) -> Result<(), Failure> {
+    let table = context.out.format == Format::Table;
+    let format = if table { shown } else { "json" };
     let filter = vec![("format", format.to_owned())];
     let answer = context
         .client
         .part("workflows", id, "graph", filter)
         .await?;
-    if dot {
+    if table {
         return context.out.bytes(&answer.text);
     }
     context.out.object(&answer, "id", all_fields)

@@ -10,7 +10,7 @@ use super::ids::{LeaseId, TaskId, WorkflowId};
 use super::name::Name;
 use super::task::{Outcome, Task, TaskState};
 use super::timestamp::Timestamp;
-use super::workflow::WorkflowState;
+use super::workflow::{Workflow, WorkflowState};
 
 /// Items a page holds unless asked otherwise.
 pub const DEFAULT_PAGE_LIMIT: u32 = 50;
@@ -194,6 +194,24 @@ pub struct Cancelled {
     pub tasks: Vec<TaskId>,
     /// Running tasks whose agents must be told; they become final when settled.
     pub running: Vec<(TaskId, LeaseId)>,
+}
+
+/// What a signal did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Signalled {
+    /// The workflow afterwards.
+    pub workflow: Workflow,
+    /// Running tasks of the workflow, which has failed: their agents must be told.
+    pub cancel: Vec<(TaskId, LeaseId)>,
+}
+
+/// What the end of waits did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Expired {
+    /// Running tasks of workflows that have failed: their agents must be told.
+    pub cancel: Vec<(TaskId, LeaseId)>,
+    /// When the next wait ends.
+    pub next: Option<Duration>,
 }
 
 /// What stands in a queue.

@@ -76,6 +76,8 @@ pub fn transition(task: Standing, command: Command) -> Result<Standing, IllegalT
         (S::Blocked, C::Unresolvable) => Ok(task.to(S::Failed)),
         (S::Scheduled | S::Retrying, C::Due) => Ok(task.to(S::Queued)),
         (S::Queued, C::Due) => Ok(task),
+        (S::Waiting, C::Succeed) => Ok(task.to(S::Succeeded)),
+        (S::Waiting, C::FailFinal) => Ok(task.to(S::Failed)),
         (S::Queued, C::Claim) => Ok(Standing {
             attempt: task.attempt.saturating_add(1),
             cancelling: false,
@@ -140,6 +142,7 @@ impl Standing {
             WaitsFor::Slot => TaskState::Queued,
             WaitsFor::RunAt => TaskState::Scheduled,
             WaitsFor::Upstream => TaskState::Blocked,
+            WaitsFor::Signal => TaskState::Waiting,
         }
     }
 

@@ -24,9 +24,9 @@ const TABLE: &str = "
 unblock        queued    -         -         -         -         -         -         -       -         -         -
 due            -         queued    =         -         -         queued    -         -       -         -         -
 claim          -         -         running   -         -         -         -         -       -         -         -
-succeed        -         -         -         succeeded -         -         -         -       -         -         -
+succeed        -         -         -         succeeded succeeded -         -         -       -         -         -
 fail_retryable -         -         -         retrying  -         -         -         -       -         -         -
-fail_final     -         -         -         failed    -         -         -         -       -         -         -
+fail_final     -         -         -         failed    failed    -         -         -       -         -         -
 unresolvable   failed    -         -         -         -         -         -         -       -         -         -
 attempt_late   -         -         -         retrying  -         -         -         -       -         -         -
 total_late     timed_out timed_out timed_out timed_out timed_out timed_out -         -       -         -         -

@@ -3,6 +3,9 @@
 //! References: a JSON object with the single key `$ref` stands for a value that is known later:
 //! `input.KEY…` or `tasks.NAME.result.KEY…`; inside a `for_each` also `item` and `index`.
 //! The result of a task with `for_each` is the list of its items' results, in the items' order.
+//!
+//! A task with `signal` or `approval` runs on no agent: it waits for what somebody outside says. A
+//! task that another names by `compensate` runs only to undo that one.
 
 use std::collections::BTreeMap;
 
@@ -18,6 +21,9 @@ pub mod graph;
 mod lines;
 pub mod reference;
 pub mod text;
+pub mod wait;
+
+pub use self::wait::{OnTimeout, OpenWait};
 
 /// Where a workflow stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -102,10 +108,16 @@ pub struct TaskDefinition {
     /// The agent it is for …
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<Name>,
-    /// … or the role.
+    /// … or the role …
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<Name>,
-    /// What the agent gets; may hold references.
+    /// … or the signal that it waits for; what comes with the signal is its result …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<String>,
+    /// … or the signal by which a person says yes (`{"approved": true}`) or no.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<String>,
+    /// What the agent gets, or what is shown to whoever is waited for; may hold references.
     #[serde(default)]
     pub payload: serde_json::Value,
     /// Tasks that must succeed first. Tasks it refers to are added by themselves.
@@ -117,13 +129,16 @@ pub struct TaskDefinition {
     /// Executions that are its own fault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_attempts: Option<u32>,
-    /// The longest one attempt may take, in milliseconds.
+    /// The longest one attempt, or the wait for a signal, may take, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
+    /// What it means when the signal does not come in time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_timeout: Option<OnTimeout>,
     /// What its failure means for the workflow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_failure: Option<OnFailure>,
-    /// The task that undoes it, when `on_failure = "compensate"`.
+    /// The task that undoes it, if it succeeded and the workflow is undone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compensate: Option<String>,
 }
@@ -182,4 +197,6 @@ pub struct Workflow {
     pub finished_at: Option<Timestamp>,
     /// How many of its tasks stand in which state.
     pub tasks: BTreeMap<String, u64>,
+    /// The signals that it waits for now.
+    pub waits: Vec<OpenWait>,
 }

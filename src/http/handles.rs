@@ -77,6 +77,13 @@ pub trait Work: Send + Sync {
     fn workflow_wait(&self, id: WorkflowId, at_most: Duration) -> Answer<'_, Workflow>;
     /// Cancels a workflow and its tasks.
     fn cancel_workflow(&self, id: WorkflowId, reason: String) -> Answer<'_, Workflow>;
+    /// Tells a workflow what it waits for.
+    fn signal_workflow(
+        &self,
+        id: WorkflowId,
+        signal: String,
+        payload: serde_json::Value,
+    ) -> Answer<'_, Workflow>;
     /// Runs again what failed of a workflow.
     fn retry_workflow(&self, id: WorkflowId) -> Answer<'_, Workflow>;
 }

@@ -5,6 +5,7 @@
 
 mod graph;
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::call::Call;
@@ -98,12 +99,13 @@ pub(super) async fn get(mut call: Call) -> Outcome {
 /// `GET /api/v1/workflows/{id}/graph`
 pub(super) async fn graph(mut call: Call) -> Outcome {
     call.query.only(&["format"])?;
-    let dot = match call.query.get("format") {
-        Some("dot") => true,
-        None => call.accepts("text/vnd.graphviz") || call.accepts("text/dot"),
-        Some("json") => false,
+    let dot = call.accepts("text/vnd.graphviz") || call.accepts("text/dot");
+    let format = match call.query.get("format") {
+        Some(known @ ("dot" | "json" | "text")) => known.to_owned(),
+        None if dot => "dot".to_owned(),
+        None => "json".to_owned(),
         Some(other) => {
-            let detail = format!("query parameter 'format': '{other}' is neither json nor dot");
+            let detail = format!("query parameter 'format': '{other}' is none of json, dot, text");
             return Err(Problem::invalid_request(detail));
         }
     };
@@ -112,10 +114,11 @@ pub(super) async fn graph(mut call: Call) -> Outcome {
     let workflow = records.workflow(id).await?;
     let definition = records.workflow_definition(id).await?;
     let graph = graph::Graph::of(&workflow, &definition, &tasks(records, id).await?);
-    if dot {
-        return Ok(reply::text("text/vnd.graphviz; charset=utf-8", graph.dot()));
+    match format.as_str() {
+        "dot" => Ok(reply::text("text/vnd.graphviz; charset=utf-8", graph.dot())),
+        "text" => Ok(reply::text("text/plain; charset=utf-8", graph.text())),
+        _ => reply::json(&graph),
     }
-    reply::json(&graph)
 }
 
 /// All tasks of a workflow.
@@ -150,6 +153,22 @@ pub(super) async fn cancel(mut call: Call) -> Outcome {
             .cancel_workflow(id, wanted.reason()?)
             .await?,
     )
+}
+
+/// What is said to a workflow.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Signal {
+    name: String,
+    #[serde(default)]
+    payload: Value,
+}
+
+/// `POST /api/v1/workflows/{id}:signal`
+pub(super) async fn signal(mut call: Call) -> Outcome {
+    let Signal { name, payload } = call.json().await?;
+    let id: WorkflowId = call.id("workflow")?;
+    reply::json(&call.handles.work.signal_workflow(id, name, payload).await?)
 }
 
 /// `POST /api/v1/workflows/{id}:retry`

@@ -68,6 +68,7 @@ impl Actor for Dispatcher {
                 .add(Instant::now() + RESCUE_PERIOD, Due::Upkeep);
         }
         self.look_for_due(ctx);
+        self.look_at_waits(ctx);
         self.claim(ctx);
         self.arm(ctx);
     }
@@ -180,6 +181,7 @@ impl Dispatcher {
                 Due::Attempt(lease) => self.attempt_timed_out(lease, ctx),
                 Due::Grace(lease) => self.not_given_up(lease, ctx),
                 Due::Queue => self.look_for_due(ctx),
+                Due::Waits => self.look_at_waits(ctx),
                 Due::Drain => self.drain_is_over(ctx),
                 Due::Upkeep => self.upkeep(ctx),
                 Due::Claim => {

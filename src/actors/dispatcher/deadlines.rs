@@ -15,6 +15,8 @@ pub(super) enum Due {
     Grace(LeaseId),
     /// Tasks that waited for an instant may be queued.
     Queue,
+    /// Waits of workflows may be over.
+    Waits,
     /// A claim may be tried again.
     Claim,
     /// The drain is over.

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use super::actor::Dispatcher;
 use super::claims::{LookForDue, Wake};
+use super::flows::LookAtWaits;
 use crate::actors::runner::Address;
 use crate::domain::event::Event;
 use crate::domain::task::Target;
@@ -26,6 +27,7 @@ pub struct CommitFeed {
     dispatcher: OnceLock<Address<Dispatcher>>,
     news: Mutex<HashSet<Target>>,
     due: AtomicBool,
+    waits: AtomicBool,
 }
 
 impl CommitFeed {
@@ -48,6 +50,7 @@ impl CommitFeed {
                 }
                 "task.created" if event.data["state"] == "scheduled" => self.look_for_due(),
                 "task.retrying" => self.look_for_due(),
+                "task.waiting" => self.look_at_waits(),
                 "task.succeeded" | "task.failed" | "task.timed_out" | "task.dead"
                 | "task.cancelled" | "workflow.completed" | "workflow.failed"
                 | "workflow.cancelled" => self.ended(&event.subject),
@@ -110,6 +113,20 @@ impl CommitFeed {
             && dispatcher.report(LookForDue).is_err()
         {
             self.heard_due();
+        }
+    }
+
+    /// The dispatcher has heard that somebody waits.
+    pub(super) fn heard_waits(&self) {
+        self.waits.store(false, Ordering::Release);
+    }
+
+    fn look_at_waits(&self) {
+        if let Some(dispatcher) = self.dispatcher.get()
+            && !self.waits.swap(true, Ordering::AcqRel)
+            && dispatcher.report(LookAtWaits).is_err()
+        {
+            self.heard_waits();
         }
     }
 

@@ -14,6 +14,7 @@ use super::actor::{Dispatcher, Memory, Submit};
 use super::commands::{Cancel, Drain, Unwanted};
 use super::depths::Depths;
 use super::feed::CommitFeed;
+use super::flows::GiveSignal;
 use super::known::Known;
 use super::{COMMAND_WITHIN, DispatchError, Result};
 use crate::actors::runner::{Address, HostedChild, TellError};
@@ -151,6 +152,26 @@ impl DispatcherHandle {
     pub async fn cancel_workflow(&self, id: WorkflowId, reason: &str) -> Result<Workflow> {
         self.cancel(Unwanted::Workflow(id), reason).await?;
         self.workflow(id).await
+    }
+
+    /// Tells a workflow what it waits for. The same again is no news; what comes too early is
+    /// kept.
+    ///
+    /// # Errors
+    /// [`DispatchError`]; what is not waited for, or was given otherwise, is refused.
+    pub async fn signal_workflow(
+        &self,
+        id: WorkflowId,
+        signal: String,
+        payload: serde_json::Value,
+    ) -> Result<Workflow> {
+        self.ask(|answer| GiveSignal {
+            id,
+            signal,
+            payload,
+            answer,
+        })
+        .await?
     }
 
     async fn cancel(&self, what: Unwanted, reason: &str) -> Result<Cancelled> {

@@ -70,6 +70,7 @@ impl Dispatcher {
         self.memory.lock().desk.news_for_all();
         self.claim(ctx);
         self.look_for_due(ctx);
+        self.look_at_waits(ctx);
         // Each sweep sees all that was on its way at the one before.
         if std::mem::replace(&mut self.memory.lock().sweeping, true) {
             return;

@@ -9,11 +9,11 @@ pub enum Command {
     Due,
     /// It is handed out under a new lease.
     Claim,
-    /// Its agent gave a result.
+    /// Its agent gave a result, or the signal that it waited for came.
     Succeed,
     /// Its agent gave an error that another attempt may cure.
     FailRetryable,
-    /// Its agent gave an error that no attempt will cure.
+    /// Its agent gave an error that no attempt will cure, or a person said no.
     FailFinal,
     /// Its references point at nothing, or its payload became too large when they were resolved.
     Unresolvable,
@@ -125,4 +125,6 @@ pub enum WaitsFor {
     RunAt,
     /// Tasks it depends on.
     Upstream,
+    /// What somebody outside says.
+    Signal,
 }

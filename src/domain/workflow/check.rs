@@ -6,6 +6,7 @@
 
 mod fields;
 mod links;
+mod undo;
 
 use std::collections::BTreeSet;
 
@@ -25,15 +26,18 @@ pub const MAX_ATTEMPTS: u32 = 100;
 pub const MAX_TITLE_CHARS: usize = 200;
 
 const WORKFLOW_KEYS: [&str; 5] = ["name", "description", "input", "tasks", "output"];
-const TASK_KEYS: [&str; 10] = [
+const TASK_KEYS: [&str; 13] = [
     "name",
     "agent",
     "role",
+    "signal",
+    "approval",
     "payload",
     "depends_on",
     "for_each",
     "max_attempts",
     "timeout_ms",
+    "on_timeout",
     "on_failure",
     "compensate",
 ];
@@ -70,9 +74,11 @@ impl Faults {
 /// Every fault found.
 pub fn check(value: &Value) -> Result<WorkflowDefinition, Vec<DefinitionError>> {
     let mut faults = Faults::default();
-    let definition = workflow(value, &mut faults);
-    if let Some(definition) = &definition {
+    let mut definition = workflow(value, &mut faults);
+    if let Some(definition) = &mut definition {
+        undo::fill_in(definition);
         links::check_names(definition, &mut faults);
+        undo::check(definition, &mut faults);
         links::check_references(definition, &mut faults);
         links::check_cycles(definition, &mut faults);
     }
@@ -191,11 +197,15 @@ fn task(index: usize, value: &Value, faults: &mut Faults) -> Option<TaskDefiniti
         let wanted = "needs a name: a lower-case letter, then up to 62 of a-z, 0-9, '_' and '-'";
         fields.fault("name", wanted);
     }
-    let (agent, role) = fields.target();
-    let on_failure = fields.on_failure();
+    let target = fields.target();
     Some(TaskDefinition {
-        agent,
-        role,
+        on_timeout: fields.on_timeout(),
+        on_failure: fields.on_failure(),
+        compensate: fields.text("compensate"),
+        agent: target.agent,
+        role: target.role,
+        signal: target.signal,
+        approval: target.approval,
         payload: map.get("payload").cloned().unwrap_or(Value::Null),
         depends_on: fields.texts("depends_on"),
         for_each: fields.for_each(),
@@ -203,12 +213,11 @@ fn task(index: usize, value: &Value, faults: &mut Faults) -> Option<TaskDefiniti
             .number("max_attempts", 1, u64::from(MAX_ATTEMPTS))
             .and_then(|number| u32::try_from(number).ok()),
         timeout_ms: fields.number("timeout_ms", 1, u64::from(u32::MAX)),
-        on_failure,
-        compensate: None,
         name: name?,
     })
 }
 
+/// Whether a text may name a task or a signal.
 fn is_task_name(name: &str) -> bool {
     let mut bytes = name.bytes();
     let rest = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-');

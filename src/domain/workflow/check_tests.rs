@@ -99,7 +99,49 @@ fn each_fault_has_its_words() {
         ),
         (
             json!([{"name": "a", "agent": "x", "on_failure": "compensate"}]),
-            "not in this version",
+            "/tasks/0/on_failure task 'a': on_failure is compensate, but no task says how it is undone",
+        ),
+        (
+            json!([{"name": "a", "agent": "x", "compensate": "b"}]),
+            "/tasks/0/compensate task 'a': compensate names 'b', which is no task",
+        ),
+        (
+            json!([{"name": "a", "agent": "x", "compensate": "a"}]),
+            "cannot undo itself",
+        ),
+        (
+            json!([{"name": "a", "agent": "x", "compensate": "u"}, {"name": "b", "agent": "x", "compensate": "u"},
+                {"name": "u", "agent": "x"}]),
+            "/tasks/1/compensate task 'b': 'u' undoes 'a' already",
+        ),
+        (
+            json!([{"name": "a", "agent": "x", "compensate": "u"}, {"name": "u", "agent": "x", "depends_on": ["a"]}]),
+            "/tasks/1/depends_on task 'u': 'depends_on' has no meaning for a task that undoes another",
+        ),
+        (
+            json!([{"name": "a", "agent": "x", "compensate": "u"}, {"name": "u", "agent": "x"},
+                {"name": "b", "agent": "x", "depends_on": ["u"]}]),
+            "task 'b': waits for 'u', which runs only to undo 'a'",
+        ),
+        (
+            json!([{"name": "a", "signal": "go", "agent": "x"}]),
+            "task 'a': has both agent and signal; keep one",
+        ),
+        (
+            json!([{"name": "a", "signal": "Go"}]),
+            "'signal' names a signal",
+        ),
+        (
+            json!([{"name": "a", "signal": "go", "for_each": [1]}]),
+            "'for_each' has no meaning for a task that waits",
+        ),
+        (
+            json!([{"name": "a", "approval": "ok", "on_timeout": "continue"}]),
+            "an approval that nobody gave is none",
+        ),
+        (
+            json!([{"name": "a", "agent": "x", "on_timeout": "fail"}]),
+            "'on_timeout' is for a task with signal",
         ),
         (
             json!([{"name": "a", "agent": "x", "max_attempts": 0}]),

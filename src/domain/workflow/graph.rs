@@ -23,16 +23,17 @@ impl TaskDefinition {
 }
 
 impl WorkflowDefinition {
-    /// The tasks that no other task waits for, in the order of the definition.
+    /// The tasks that no other task waits for, in the order of the definition; none that undoes.
     #[must_use]
     pub fn sinks(&self) -> Vec<&str> {
-        let waited_for: std::collections::BTreeSet<String> = self
-            .tasks
-            .iter()
-            .flat_map(TaskDefinition::upstream)
-            .collect();
-        self.tasks
-            .iter()
+        let undone = self.undone();
+        let forward = || {
+            let tasks = self.tasks.iter();
+            tasks.filter(|task| !undone.contains_key(task.name.as_str()))
+        };
+        let waited_for: std::collections::BTreeSet<String> =
+            forward().flat_map(TaskDefinition::upstream).collect();
+        forward()
             .map(|task| task.name.as_str())
             .filter(|name| !waited_for.contains(*name))
             .collect()

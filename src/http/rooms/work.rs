@@ -49,6 +49,15 @@ impl Work for DispatcherHandle {
         answer!(Self::cancel_workflow(self, id, &reason))
     }
 
+    fn signal_workflow(
+        &self,
+        id: WorkflowId,
+        signal: String,
+        payload: serde_json::Value,
+    ) -> Answer<'_, Workflow> {
+        answer!(Self::signal_workflow(self, id, signal, payload))
+    }
+
     fn retry_workflow(&self, id: WorkflowId) -> Answer<'_, Workflow> {
         answer!(Self::retry_workflow(self, id))
     }

@@ -1,5 +1,7 @@
 //! A served house: a database in a scratch directory, one agent, one check, one action.
 
+mod work;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,17 +19,14 @@ use crate::actors::healer::HealerError;
 use crate::domain::agent::{AgentKind, AgentState, AgentTarget, Desired, Verdict};
 use crate::domain::event::Event;
 use crate::domain::health::{HealthCheck, HealthReport, HealthStatus};
-use crate::domain::ids::{RecoveryRunId, SessionId, TaskId, WorkflowId};
+use crate::domain::ids::{RecoveryRunId, SessionId};
 use crate::domain::name::{Name, nearest};
-use crate::domain::query::Submitted;
 use crate::domain::record::RecoveryRun;
-use crate::domain::task::{NewTask, Task};
 use crate::domain::timestamp::Timestamp;
-use crate::domain::workflow::{NewWorkflow, Workflow};
 use crate::http::{
     AgentCommand, AgentHealth, AgentView, Agents, Answer, Close, Closing, Facts, Handles, Health,
     Limits, MAX_CONNECTIONS, Ports, Problem, QueueView, Readiness, Recovery, Replicas, Restarts,
-    Server, Usage, VersionInfo, Work, closing, routes,
+    Server, Usage, VersionInfo, closing, routes,
 };
 use crate::persistence::artifacts::Artifacts;
 use crate::persistence::{SqliteOptions, Store};
@@ -124,48 +123,6 @@ impl Agents for Rooms {
     fn logs(&self, target: AgentTarget) -> Answer<'_, Vec<String>> {
         let lines = vec!["one".to_owned(), "two".to_owned()];
         done(known("agent", target.agent.as_str(), "echo").map(|_| lines))
-    }
-}
-
-impl Work for Rooms {
-    fn submit(&self, task: NewTask) -> Answer<'_, Submitted> {
-        async move { Ok(self.store.create_task(self.session, task, None).await?) }.boxed()
-    }
-    fn task_wait(&self, id: TaskId, at_most: Duration) -> Answer<'_, Task> {
-        async move {
-            let task = self.store.task(id).await?;
-            if !task.state.is_final() {
-                tokio::time::sleep(at_most).await;
-            }
-            Ok(task)
-        }
-        .boxed()
-    }
-    fn cancel_task(&self, id: TaskId, reason: String) -> Answer<'_, Task> {
-        async move {
-            self.store.cancel_task(id, &reason).await?;
-            Ok(self.store.task(id).await?)
-        }
-        .boxed()
-    }
-    fn retry_task(&self, id: TaskId) -> Answer<'_, Task> {
-        async move { Ok(self.store.retry_task(id).await?) }.boxed()
-    }
-    fn run_workflow(&self, workflow: NewWorkflow) -> Answer<'_, (Workflow, bool)> {
-        async move { Ok(self.store.create_workflow(workflow).await?) }.boxed()
-    }
-    fn workflow_wait(&self, id: WorkflowId, _at_most: Duration) -> Answer<'_, Workflow> {
-        async move { Ok(self.store.workflow(id).await?) }.boxed()
-    }
-    fn cancel_workflow(&self, id: WorkflowId, reason: String) -> Answer<'_, Workflow> {
-        async move {
-            self.store.cancel_workflow(id, &reason).await?;
-            Ok(self.store.workflow(id).await?)
-        }
-        .boxed()
-    }
-    fn retry_workflow(&self, id: WorkflowId) -> Answer<'_, Workflow> {
-        async move { Ok(self.store.retry_workflow(id).await?) }.boxed()
     }
 }
 

@@ -1,5 +1,5 @@
-//! A workflow's graph: its tasks with their states, and who waits for whom; as JSON or in
-//! Graphviz' language.
+//! A workflow's graph: its tasks with their states, and who waits for whom; as JSON, as lines of
+//! text, or in Graphviz' language.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -26,6 +26,8 @@ struct Node {
     name: String,
     agent: Option<String>,
     role: Option<String>,
+    /// The signal that it waits for.
+    signal: Option<String>,
     /// The state of its task, or of the least advanced of several.
     state: Option<TaskState>,
     /// How many of its tasks stand in which state.
@@ -33,11 +35,13 @@ struct Node {
     tasks: Vec<TaskId>,
 }
 
-/// `to` waits for `from`.
+/// `to` waits for `from`, or undoes it.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct Edge {
     from: String,
     to: String,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    undoes: bool,
 }
 
 impl Graph {
@@ -48,7 +52,9 @@ impl Graph {
             .iter()
             .map(|task| Node::of(task, tasks))
             .collect();
-        let edges = definition.tasks.iter().flat_map(edges_to).collect();
+        let undone = definition.undone();
+        let edges = |task| edges_to(task, undone.get(task.name.as_str()).copied());
+        let edges = definition.tasks.iter().flat_map(edges).collect();
         Self {
             id: workflow.id,
             name: workflow.name.clone(),
@@ -76,9 +82,56 @@ impl Graph {
             );
         }
         for edge in &self.edges {
-            let _written = writeln!(text, "  {} -> {};", quoted(&edge.from), quoted(&edge.to));
+            let style = if edge.undoes {
+                " [style=dashed, label=undoes]"
+            } else {
+                ""
+            };
+            let (from, to) = (quoted(&edge.from), quoted(&edge.to));
+            let _written = writeln!(text, "  {from} -> {to}{style};");
         }
         text.push_str("}\n");
+        text
+    }
+
+    /// A line for each task, in the order of the definition: its name, its state, what it comes
+    /// after.
+    pub(super) fn text(&self) -> String {
+        let longest = self
+            .nodes
+            .iter()
+            .map(|node| node.name.chars().count())
+            .max();
+        let width = longest.unwrap_or(0);
+        let mut text = String::new();
+        for node in &self.nodes {
+            let states: Vec<_> = match node.states.len() {
+                0 => vec!["pending".to_owned()],
+                1 if node.tasks.len() == 1 => {
+                    node.states.keys().map(|&word| word.to_owned()).collect()
+                }
+                _ => node
+                    .states
+                    .iter()
+                    .map(|(word, count)| format!("{count} {word}"))
+                    .collect(),
+            };
+            let mut line = format!("{:width$}  {:<10}", node.name, states.join(", "));
+            for (undoes, word) in [(false, "after"), (true, "undoes")] {
+                let of = |edge: &&Edge| edge.to == node.name && edge.undoes == undoes;
+                let from: Vec<_> = self
+                    .edges
+                    .iter()
+                    .filter(of)
+                    .map(|edge| edge.from.as_str())
+                    .collect();
+                if !from.is_empty() {
+                    line.push_str(&format!("  {word} {}", from.join(", ")));
+                }
+            }
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
         text
     }
 }
@@ -97,6 +150,7 @@ impl Node {
             name: definition.name.clone(),
             agent: definition.agent.as_ref().map(ToString::to_string),
             role: definition.role.as_ref().map(ToString::to_string),
+            signal: definition.awaits().map(str::to_owned),
             state: own.iter().map(|task| task.state).min(),
             states,
             tasks: own.iter().map(|task| task.id).collect(),
@@ -110,12 +164,16 @@ fn belongs(task: &str, definition: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('['))
 }
 
-fn edges_to(task: &TaskDefinition) -> Vec<Edge> {
+fn edges_to(task: &TaskDefinition, undoes: Option<&str>) -> Vec<Edge> {
     let edge = |from| Edge {
         from,
         to: task.name.clone(),
+        undoes: undoes.is_some(),
     };
-    task.upstream().into_iter().map(edge).collect()
+    match undoes {
+        Some(step) => vec![edge(step.to_owned())],
+        None => task.upstream().into_iter().map(edge).collect(),
+    }
 }
 
 fn quoted(text: &str) -> String {
@@ -132,6 +190,7 @@ const fn colour(state: Option<TaskState>) -> &'static str {
         Some(TaskState::Running) => "lightblue",
         Some(TaskState::Failed | TaskState::Dead | TaskState::TimedOut) => "lightcoral",
         Some(TaskState::Cancelled) => "lightgray",
+        Some(TaskState::Waiting) => "khaki",
         _ => "white",
     }
 }

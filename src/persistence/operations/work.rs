@@ -6,8 +6,8 @@ use super::sqlite::{tasks, workflows};
 use super::{Result, Store};
 use crate::domain::ids::{LeaseId, SessionId, TaskId, WorkflowId};
 use crate::domain::query::{
-    Cancelled, Claims, DueWork, Page, PageRequest, QueueStats, Settled, Settlement, SlotOffer,
-    Submitted, TaskFilter, WorkflowFilter,
+    Cancelled, Claims, DueWork, Expired, Page, PageRequest, QueueStats, Settled, Settlement,
+    Signalled, SlotOffer, Submitted, TaskFilter, WorkflowFilter,
 };
 use crate::domain::task::{NewTask, Progress, Target, Task, TaskAttempt, TaskState};
 use crate::domain::workflow::{NewWorkflow, Workflow, WorkflowDefinition, WorkflowState};
@@ -123,6 +123,21 @@ impl Store {
     /// Cancels a workflow and every task of it that is not final.
     pub async fn cancel_workflow(&self, workflow: WorkflowId, reason: &str) -> Result<Cancelled> {
         workflows::cancel_workflow(self.sqlite(), workflow, reason).await
+    }
+
+    /// Tells a workflow what it waits for, once; what comes too early is kept.
+    pub async fn signal_workflow(
+        &self,
+        workflow: WorkflowId,
+        signal: &str,
+        payload: serde_json::Value,
+    ) -> Result<Signalled> {
+        workflows::signal_workflow(self.sqlite(), workflow, signal, payload).await
+    }
+
+    /// Ends the waits whose time is over; says when the next one's is.
+    pub async fn expire_waits(&self) -> Result<Expired> {
+        workflows::expire_waits(self.sqlite()).await
     }
 
     /// Runs what failed of a final workflow again.

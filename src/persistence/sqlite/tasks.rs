@@ -16,6 +16,7 @@ mod list;
 mod row;
 mod settle;
 
+pub(super) use self::claim::begin_workflow;
 pub(super) use self::control::cancelled_error;
 pub(super) use self::create::{Extras, NewRow, insert, remember, seen_before};
 pub(super) use self::facts::{Change, journal, move_to};

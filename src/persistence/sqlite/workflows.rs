@@ -12,12 +12,16 @@ mod end;
 mod list;
 mod open;
 mod step;
+mod undo;
+mod wait;
+
+use serde_json::Value;
 
 pub(super) use self::advance::{Onward, task_ended};
 use self::list::workflow as read;
 use super::Sqlite;
 use crate::domain::ids::WorkflowId;
-use crate::domain::query::{Cancelled, Page, PageRequest, WorkflowFilter};
+use crate::domain::query::{Cancelled, Expired, Page, PageRequest, Signalled, WorkflowFilter};
 use crate::domain::workflow::{NewWorkflow, Workflow, WorkflowDefinition, WorkflowState};
 use crate::persistence::Result;
 
@@ -57,6 +61,23 @@ pub(crate) async fn cancel_workflow(
 pub(crate) async fn retry_workflow(db: &Sqlite, workflow: WorkflowId) -> Result<Workflow> {
     db.write("retry a workflow", move |tx| control::retry(tx, workflow))
         .await
+}
+
+pub(crate) async fn signal_workflow(
+    db: &Sqlite,
+    workflow: WorkflowId,
+    signal: &str,
+    payload: Value,
+) -> Result<Signalled> {
+    let signal = signal.to_owned();
+    db.write("signal a workflow", move |tx| {
+        wait::signal(tx, workflow, &signal, &payload)
+    })
+    .await
+}
+
+pub(crate) async fn expire_waits(db: &Sqlite) -> Result<Expired> {
+    db.write("end waits", wait::expire).await
 }
 
 pub(crate) async fn workflow(db: &Sqlite, id: WorkflowId) -> Result<Workflow> {

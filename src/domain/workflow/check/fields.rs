@@ -2,10 +2,18 @@
 
 use serde_json::{Map, Value};
 
-use super::{Faults, MAX_ITEMS, did_you_mean};
+use super::{Faults, MAX_ITEMS, did_you_mean, is_task_name};
 use crate::domain::name::Name;
-use crate::domain::workflow::OnFailure;
 use crate::domain::workflow::reference::reference_text;
+use crate::domain::workflow::{OnFailure, OnTimeout};
+
+/// Who does a task, or what it waits for: one of them.
+pub(super) struct Target {
+    pub(super) agent: Option<Name>,
+    pub(super) role: Option<Name>,
+    pub(super) signal: Option<String>,
+    pub(super) approval: Option<String>,
+}
 
 /// The fields of one object, read with their faults.
 pub(super) struct Fields<'a, 'f> {
@@ -86,16 +94,49 @@ impl<'a> Fields<'a, '_> {
         }
     }
 
-    pub(super) fn target(&mut self) -> (Option<Name>, Option<Name>) {
-        match (
-            self.map.contains_key("agent"),
-            self.map.contains_key("role"),
-        ) {
-            (true, true) => self.fault("role", "has both agent and role; keep one"),
-            (false, false) => self.fault("agent", "has neither agent nor role; give one"),
-            _ => {}
+    /// Who does the task, or what it waits for.
+    pub(super) fn target(&mut self) -> Target {
+        let given: Vec<&str> = ["agent", "role", "signal", "approval"]
+            .into_iter()
+            .filter(|key| self.map.contains_key(*key))
+            .collect();
+        match given[..] {
+            [] => {
+                let wanted = "has neither agent nor role; give one, or signal or approval if it waits for somebody";
+                self.fault("agent", wanted);
+            }
+            [_] => {}
+            [first, second, ..] => {
+                self.fault(second, &format!("has both {first} and {second}; keep one"));
+            }
         }
-        (self.name("agent"), self.name("role"))
+        if self.map.contains_key("signal") || self.map.contains_key("approval") {
+            for key in ["for_each", "max_attempts", "compensate"] {
+                if self.map.contains_key(key) {
+                    self.fault(
+                        key,
+                        &format!("'{key}' has no meaning for a task that waits"),
+                    );
+                }
+            }
+        }
+        Target {
+            agent: self.name("agent"),
+            role: self.name("role"),
+            signal: self.signal("signal"),
+            approval: self.signal("approval"),
+        }
+    }
+
+    fn signal(&mut self, key: &str) -> Option<String> {
+        let name = self.text(key)?;
+        if !is_task_name(&name) {
+            let wanted = format!(
+                "'{key}' names a signal: a lower-case letter, then up to 62 of a-z, 0-9, '_' and '-'"
+            );
+            self.fault(key, &wanted);
+        }
+        Some(name)
     }
 
     pub(super) fn for_each(&mut self) -> Option<Value> {
@@ -118,23 +159,37 @@ impl<'a> Fields<'a, '_> {
     }
 
     pub(super) fn on_failure(&mut self) -> Option<OnFailure> {
-        if self.map.contains_key("compensate") {
-            self.fault(
-                "compensate",
-                "'compensate' is not in this version; use on_failure fail or continue",
-            );
-        }
         match self.text("on_failure")?.as_str() {
             "fail" => Some(OnFailure::Fail),
             "continue" => Some(OnFailure::Continue),
-            "compensate" => {
-                let message =
-                    "on_failure 'compensate' is not in this version; use fail or continue";
-                self.fault("on_failure", message);
+            "compensate" => Some(OnFailure::Compensate),
+            _ => {
+                let wanted = "'on_failure' must be fail, continue or compensate";
+                self.fault("on_failure", wanted);
                 None
             }
+        }
+    }
+
+    pub(super) fn on_timeout(&mut self) -> Option<OnTimeout> {
+        let wanted = self.text("on_timeout")?;
+        if !self.map.contains_key("signal") && !self.map.contains_key("approval") {
+            self.fault(
+                "on_timeout",
+                "'on_timeout' is for a task with signal; on_failure says what a timeout means here",
+            );
+        }
+        match wanted.as_str() {
+            "fail" => Some(OnTimeout::Fail),
+            "continue" if self.map.contains_key("approval") => {
+                let why =
+                    "an approval that nobody gave is none: 'on_timeout' can only be fail here";
+                self.fault("on_timeout", why);
+                None
+            }
+            "continue" => Some(OnTimeout::Continue),
             _ => {
-                self.fault("on_failure", "'on_failure' must be fail or continue");
+                self.fault("on_timeout", "'on_timeout' must be fail or continue");
                 None
             }
         }

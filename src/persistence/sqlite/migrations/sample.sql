@@ -13,6 +13,8 @@ INSERT INTO tasks (id, workflow_key, name, step, agent, queue, state, priority, 
         max_attempts, session_id, lease_id, timeout_ms, run_at, created_at, progress_percent)
     VALUES (zeroblob(16), 1, 'count', 'count', 'echo', 'default', 'running', 5, 6, x'0031', 3,
         zeroblob(16), zeroblob(16), 9, 10, 11, 12.5);
+INSERT INTO workflow_waits VALUES (1, 1, 'go', 0, 3);
+INSERT INTO workflow_signals VALUES (1, 'go', x'0031', 2);
 INSERT INTO task_dependencies VALUES (1, 'count', 'split');
 INSERT INTO task_attempts VALUES (1, 1, zeroblob(16), zeroblob(16), 'echo#0', 'running', NULL, 1, NULL, NULL);
 INSERT INTO queue_pauses VALUES ('default', 1, 2, NULL);

@@ -142,7 +142,11 @@ pub(super) fn require_open(tx: &WriteTx<'_>, session: SessionId) -> SqlResult<()
     })
 }
 
-fn begin_workflow(tx: &mut WriteTx<'_>, task: &TaskRow) -> SqlResult<()> {
+/// The first of its tasks has begun, or waits for somebody.
+pub(in crate::persistence::sqlite) fn begin_workflow(
+    tx: &mut WriteTx<'_>,
+    task: &TaskRow,
+) -> SqlResult<()> {
     let (Some(key), Some(id)) = (task.workflow_key, task.workflow_id) else {
         return Ok(());
     };

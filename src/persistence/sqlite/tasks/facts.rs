@@ -18,6 +18,8 @@ pub(in crate::persistence::sqlite) struct Change<'a> {
     pub(in crate::persistence::sqlite) result: Option<&'a Value>,
     /// Why it stands there; the last error stays if absent.
     pub(in crate::persistence::sqlite) error: Option<&'a TaskError>,
+    /// More for its event: an object.
+    pub(in crate::persistence::sqlite) told: Option<Value>,
     /// Its new place in the queue.
     pub(in crate::persistence::sqlite) rank: Option<i64>,
     /// Its new instant.
@@ -72,6 +74,11 @@ pub(in crate::persistence::sqlite) fn move_to(
     }
     if let Some(cause) = to.cause {
         data["reason"] = cause.as_str().into();
+    }
+    if let Some(Value::Object(told)) = &change.told {
+        for (key, value) in told {
+            data[key] = value.clone();
+        }
     }
     if let Some(error) = change.error {
         data["code"] = error.code.as_str().into();

@@ -55,7 +55,10 @@ impl TaskRow {
         })
     }
 
-    pub(super) fn by_key(tx: &WriteTx<'_>, key: i64) -> SqlResult<Option<Self>> {
+    pub(in crate::persistence::sqlite) fn by_key(
+        tx: &WriteTx<'_>,
+        key: i64,
+    ) -> SqlResult<Option<Self>> {
         Self::one(tx, select!("WHERE key = ?1"), [key])
     }
 

@@ -37,6 +37,7 @@ pub(super) fn settle(tx: &mut WriteTx<'_>, settlement: &Settlement) -> SqlResult
         result,
         error: error.as_ref(),
         rank: None,
+        told: None,
         run_at: (to.state == TaskState::Retrying).then(|| now.after(settlement.backoff)),
     };
     move_to(tx, &task, to, &change)?;

@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 
-use super::end::{cancel_rest, complete, fail};
+use super::end::{complete, fail};
 use super::open::{Opened, open};
 use super::step::{Run, Step, dependents};
+use super::undo;
 use crate::domain::ids::{LeaseId, TaskId};
 use crate::domain::task::{TaskError, TaskState};
 use crate::domain::transition::Command;
-use crate::domain::workflow::OnFailure;
+use crate::domain::workflow::{OnFailure, WorkflowState};
 use crate::persistence::sqlite::tasks::{Change, TaskRow, move_to, rows_of_workflow};
 use crate::persistence::sqlite::{SqlResult, WriteTx};
 
@@ -32,11 +33,13 @@ pub(in crate::persistence::sqlite) fn task_ended(
         return Ok(Onward::default());
     };
     let run = Run::by_key(tx, key)?;
-    if run.state.is_final() {
-        return Ok(Onward::default());
+    let failed = (state != TaskState::Succeeded).then(|| Failure::of(task, state, error));
+    match run.state {
+        WorkflowState::Compensating => return undo::task_ended(tx, &run, step, failed.as_ref()),
+        state if state.is_final() => return Ok(Onward::default()),
+        _ => {}
     }
     let mut advance = Advance::of(run);
-    let failed = (state != TaskState::Succeeded).then(|| Failure::of(task, state, error));
     advance.item_ended(tx, step, failed)?;
     advance.run(tx)
 }
@@ -119,12 +122,13 @@ impl Advance {
                 });
             }
             Opened::Tasks(_) => self.onward.unblocked = true,
-            Opened::Failed(failure) => self.item_ended(tx, name, Some(failure))?,
+            Opened::Waits => {}
+            Opened::Ended(failure) => self.item_ended(tx, name, failure)?,
         }
         Ok(())
     }
 
-    fn item_ended(
+    pub(super) fn item_ended(
         &mut self,
         tx: &mut WriteTx<'_>,
         name: &str,
@@ -134,13 +138,14 @@ impl Advance {
         step.items_left = (step.items_left - 1).max(0);
         step.items_failed += i64::from(failed.is_some());
         step.save(tx, &self.run)?;
-        let goes_on = step.definition.on_failure == Some(OnFailure::Continue);
+        let policy = step.definition.on_failure.unwrap_or(OnFailure::Fail);
         match failed {
-            Some(failure) if !goes_on => {
+            Some(failure) if policy != OnFailure::Continue => {
                 self.next.clear();
-                fail(tx, &self.run, &failure)?;
-                self.onward.cancel =
-                    cancel_rest(tx, &self.run, Command::UpstreamFailed, None)?.running;
+                self.onward = match policy {
+                    OnFailure::Compensate => undo::begin(tx, &self.run, &failure)?,
+                    _ => fail(tx, &self.run, &failure)?,
+                };
             }
             _ if step.items_left == 0 => {
                 let succeeded = step.items_failed == 0;

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::advance::Advance;
 use super::end::{cancel_rest, finish};
 use super::step::{Run, Step};
+use super::{undo, wait};
 use crate::domain::event::NewEvent;
 use crate::domain::ids::WorkflowId;
 use crate::domain::query::Cancelled;
@@ -27,7 +28,11 @@ pub(super) fn cancel(tx: &mut WriteTx<'_>, id: WorkflowId, reason: &str) -> SqlR
         }),
         state if state.is_final() => Err(conflict(&run, "cancel")),
         _ => {
-            let error = cancelled_error(reason);
+            let mut error = cancelled_error(reason);
+            if let Some(cause) = undo::cause(tx, &run)? {
+                let left = format!("{reason}; it was being undone: {}", cause.message);
+                error.message = left;
+            }
             finish(tx, &run, WorkflowState::Cancelled, None, Some(&error))?;
             cancel_rest(tx, &run, Command::Cancel, Some(&error))
         }
@@ -69,6 +74,11 @@ pub(super) fn retry(tx: &mut WriteTx<'_>, id: WorkflowId) -> SqlResult<Workflow>
         WorkflowState::Failed | WorkflowState::Cancelled => {}
         WorkflowState::Completed => return Err(conflict(&run, "retry")),
         _ => return super::read(tx.conn(), id),
+    }
+    if let Some(undone) = undo::undone_step(tx, &run)? {
+        return Err(Fault::Store(StoreError::Conflict(format!(
+            "cannot retry workflow '{id}': '{undone}' was undone; run the workflow anew"
+        ))));
     }
     let mut again = Again {
         run,
@@ -120,7 +130,7 @@ struct Again {
 impl Again {
     /// Refuses while tasks still run, and finds the steps that are done.
     fn prepare(&mut self, tx: &mut WriteTx<'_>) -> SqlResult<()> {
-        for step in Step::all(tx, &self.run)? {
+        for step in forward(tx, &self.run)? {
             let name = step.definition.name.clone();
             let rows = rows_of_workflow(tx, self.run.key, Some(&name))?;
             if rows
@@ -132,7 +142,7 @@ impl Again {
                     self.run.id
                 ))));
             }
-            let opened = step.state != "waiting" && step.state != "cancelled";
+            let opened = !step.never_opened();
             let done = |task: &TaskRow| task.standing.state == TaskState::Succeeded;
             if opened && rows.iter().all(done) {
                 self.succeeded.push(name);
@@ -144,7 +154,7 @@ impl Again {
     /// Puts every step that is not done back to where it can go on; says how many there are.
     fn reset_steps(&mut self, tx: &mut WriteTx<'_>) -> SqlResult<i64> {
         let mut left = 0;
-        for mut step in Step::all(tx, &self.run)? {
+        for mut step in forward(tx, &self.run)? {
             let done = self.succeeded.contains(&step.definition.name);
             if done {
                 "succeeded".clone_into(&mut step.state);
@@ -177,9 +187,12 @@ impl Again {
             )?;
             rows.clear();
         }
-        let never_opened =
-            matches!(step.state.as_str(), "waiting" | "cancelled") || rows.is_empty();
-        let resolved = !never_opened && !rows.iter().any(unresolved);
+        let never_opened = step.never_opened() || rows.is_empty();
+        let asks = step.definition.awaits().is_some();
+        if let Some(signal) = step.definition.awaits() {
+            wait::forget(tx, &self.run, signal, &rows)?;
+        }
+        let resolved = !never_opened && !asks && !rows.iter().any(unresolved);
         step.items_failed = 0;
         if resolved {
             "open".clone_into(&mut step.state);
@@ -218,6 +231,13 @@ impl Again {
         }
         Ok(left)
     }
+}
+
+/// The steps that undo none.
+fn forward(tx: &WriteTx<'_>, run: &Run) -> SqlResult<Vec<Step>> {
+    let mut steps = Step::all(tx, run)?;
+    steps.retain(|step| step.undoes.is_none());
+    Ok(steps)
 }
 
 /// A task that failed before it ran still has its references.

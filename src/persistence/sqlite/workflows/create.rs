@@ -31,7 +31,7 @@ pub(super) fn create(tx: &mut WriteTx<'_>, new: &NewWorkflow) -> SqlResult<(Work
         data,
     })?;
     let mut advance = Advance::of(run);
-    for step in steps {
+    for step in steps.into_iter().filter(|step| step.undoes.is_none()) {
         match step.waiting_on {
             0 => advance.open(step.definition.name),
             _ => insert_blocked(tx, &run, &step.definition)?,
@@ -43,7 +43,8 @@ pub(super) fn create(tx: &mut WriteTx<'_>, new: &NewWorkflow) -> SqlResult<(Work
 
 fn insert(tx: &WriteTx<'_>, new: &NewWorkflow) -> SqlResult<Run> {
     let definition = &new.definition;
-    let steps_left = i64::try_from(definition.tasks.len()).unwrap_or(i64::MAX);
+    let forward = definition.tasks.len() - definition.undone().len();
+    let steps_left = i64::try_from(forward).unwrap_or(i64::MAX);
     let key = tx.insert(
         "INSERT INTO workflows (id, name, description, state, definition, definition_hash, input, \
          labels, created_at, steps_left) \
@@ -77,19 +78,27 @@ fn hash(new: &NewWorkflow) -> SqlResult<String> {
 }
 
 fn insert_steps(tx: &WriteTx<'_>, new: &NewWorkflow, run: &Run) -> SqlResult<Vec<Step>> {
+    let undone = new.definition.undone();
     let mut steps = Vec::with_capacity(new.definition.tasks.len());
     for (position, definition) in new.definition.tasks.iter().enumerate() {
-        let upstream = definition.upstream();
+        let undoes = undone.get(definition.name.as_str()).copied();
+        // What undoes waits for nobody: its turn comes when the workflow is undone.
+        let upstream = match undoes {
+            Some(_) => Vec::new(),
+            None => definition.upstream(),
+        };
         let waiting_on = i64::try_from(upstream.len()).unwrap_or(i64::MAX);
         tx.execute(
-            "INSERT INTO workflow_steps (workflow_key, name, position, definition, state, waiting_on) \
-             VALUES (?1, ?2, ?3, ?4, 'waiting', ?5)",
+            "INSERT INTO workflow_steps \
+             (workflow_key, name, position, definition, state, waiting_on, undoes) \
+             VALUES (?1, ?2, ?3, ?4, 'waiting', ?5, ?6)",
             (
                 run.key,
                 &definition.name,
                 i64::try_from(position).unwrap_or(i64::MAX),
                 Sealed(definition),
                 waiting_on,
+                undoes,
             ),
         )?;
         for depends_on in &upstream {
@@ -100,6 +109,7 @@ fn insert_steps(tx: &WriteTx<'_>, new: &NewWorkflow, run: &Run) -> SqlResult<Vec
         }
         steps.push(Step {
             definition: definition.clone(),
+            undoes: undoes.map(str::to_owned),
             state: "waiting".to_owned(),
             waiting_on,
             items_left: 0,

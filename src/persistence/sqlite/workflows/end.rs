@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::advance::Failure;
+use super::advance::{Failure, Onward};
 use super::open::{Known, result_of};
 use super::step::Run;
 use crate::domain::event::NewEvent;
@@ -43,21 +43,36 @@ fn output(tx: &WriteTx<'_>, run: &Run) -> SqlResult<Result<Value, TaskError>> {
     Ok(Ok(Value::Object(results)))
 }
 
-/// A task failed whose failure is the workflow's.
-pub(super) fn fail(tx: &mut WriteTx<'_>, run: &Run, failure: &Failure) -> SqlResult<()> {
+/// A task failed whose failure is the workflow's: what is left of it is cancelled.
+pub(super) fn fail(tx: &mut WriteTx<'_>, run: &Run, failure: &Failure) -> SqlResult<Onward> {
+    finish(
+        tx,
+        run,
+        WorkflowState::Failed,
+        None,
+        Some(&error_of(failure)),
+    )?;
+    let cancel = cancel_rest(tx, run, Command::UpstreamFailed, None)?.running;
+    Ok(Onward {
+        unblocked: false,
+        cancel,
+    })
+}
+
+/// What a task's failure is for its workflow.
+pub(super) fn error_of(failure: &Failure) -> TaskError {
     let told = failure
         .error
         .as_ref()
         .map_or_else(String::new, |error| format!(": {}", error.message));
-    let error = TaskError {
+    TaskError {
         code: "task_failed".to_owned(),
         message: format!("task '{}' {}{told}", failure.task, ended_how(failure.state)),
         retryable: false,
-    };
-    finish(tx, run, WorkflowState::Failed, None, Some(&error))
+    }
 }
 
-const fn ended_how(state: TaskState) -> &'static str {
+pub(super) const fn ended_how(state: TaskState) -> &'static str {
     match state {
         TaskState::Dead => "is dead",
         TaskState::TimedOut => "timed out",

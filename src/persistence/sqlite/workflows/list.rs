@@ -51,6 +51,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<(i64, Workflow)> {
         started_at: row.get(11)?,
         finished_at: row.get(12)?,
         tasks: BTreeMap::new(),
+        waits: Vec::new(),
     };
     Ok((row.get(0)?, workflow))
 }
@@ -66,6 +67,7 @@ fn with_counts(conn: &Connection, key: i64, mut workflow: Workflow) -> SqlResult
         .into_iter()
         .map(|(state, count)| (state.as_str().to_owned(), count.unsigned_abs()))
         .collect();
+    workflow.waits = super::wait::open_of(conn, key)?;
     Ok(workflow)
 }
 

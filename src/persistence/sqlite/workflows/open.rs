@@ -6,11 +6,13 @@ use serde_json::Value;
 
 use super::advance::Failure;
 use super::step::{Run, Step};
+use super::wait;
 use crate::clock;
 use crate::domain::ids::TaskId;
+use crate::domain::name::Name;
 use crate::domain::task::{
-    DEFAULT_MAX_ATTEMPTS, DEFAULT_PRIORITY, DEFAULT_TIMEOUT, MAX_PAYLOAD_BYTES, Target, TaskError,
-    TaskState,
+    DEFAULT_MAX_ATTEMPTS, DEFAULT_PRIORITY, DEFAULT_QUEUE, DEFAULT_TIMEOUT, MAX_PAYLOAD_BYTES,
+    Target, TaskError, TaskState,
 };
 use crate::domain::transition::{Command, Standing, WaitsFor, rank};
 use crate::domain::workflow::TaskDefinition;
@@ -18,7 +20,7 @@ use crate::domain::workflow::check::MAX_ITEMS;
 use crate::domain::workflow::reference::{Scope, refers_to_input, resolve, tasks_referred_to};
 use crate::persistence::codec::seal;
 use crate::persistence::sqlite::tasks::{
-    Change, Extras, NewRow, insert, move_to, rows_of_workflow,
+    Change, Extras, NewRow, TaskRow, insert, move_to, rows_of_workflow,
 };
 use crate::persistence::sqlite::{Fault, Sealed, SqlResult, WriteTx};
 
@@ -29,15 +31,17 @@ const MAX_FAN_OUT_BYTES: usize = 64 * 1024 * 1024;
 pub(super) enum Opened {
     /// So many tasks wait for a slot now.
     Tasks(i64),
-    /// It cannot run.
-    Failed(Failure),
+    /// It waits for a signal.
+    Waits,
+    /// It has ended already: it cannot run, or its signal had come before.
+    Ended(Option<Failure>),
 }
 
 impl Opened {
     pub(super) const fn items(&self) -> i64 {
         match self {
             Self::Tasks(items) => *items,
-            Self::Failed(_) => 1,
+            Self::Waits | Self::Ended(_) => 1,
         }
     }
 }
@@ -56,6 +60,7 @@ pub(super) fn open(tx: &mut WriteTx<'_>, run: &Run, step: &Step) -> SqlResult<Op
         };
     }
     match known.payload(&definition.payload, None) {
+        Ok(payload) if definition.awaits().is_some() => wait::begin(tx, run, definition, &payload),
         Ok(payload) => queue(tx, run, definition, &payload),
         Err(error) => refuse(tx, run, definition, error),
     }
@@ -123,18 +128,7 @@ fn refuse(
     definition: &TaskDefinition,
     error: TaskError,
 ) -> SqlResult<Opened> {
-    let rows = rows_of_workflow(tx, run.key, Some(&definition.name))?;
-    let task = match rows.into_iter().next() {
-        Some(task) => task,
-        None => {
-            let waiting = Standing::accepted(max_attempts(definition), WaitsFor::Upstream);
-            insert_task(tx, run, definition, None, &definition.payload, waiting)?;
-            let made = rows_of_workflow(tx, run.key, Some(&definition.name))?
-                .into_iter()
-                .next();
-            made.ok_or(Fault::Sql(rusqlite::Error::QueryReturnedNoRows))?
-        }
-    };
+    let task = blocked_task(tx, run, definition)?;
     let to = task.after(Command::Unresolvable)?;
     move_to(
         tx,
@@ -145,15 +139,35 @@ fn refuse(
             ..Change::default()
         },
     )?;
-    Ok(Opened::Failed(Failure::of(
-        &task,
-        TaskState::Failed,
-        Some(&error),
-    )))
+    let failure = Failure::of(&task, TaskState::Failed, Some(&error));
+    Ok(Opened::Ended(Some(failure)))
+}
+
+/// The one task of a step that still waits; made if it is not there.
+pub(super) fn blocked_task(
+    tx: &mut WriteTx<'_>,
+    run: &Run,
+    definition: &TaskDefinition,
+) -> SqlResult<TaskRow> {
+    let find = |tx: &mut WriteTx<'_>| {
+        let rows = rows_of_workflow(tx, run.key, Some(&definition.name))?;
+        Ok::<_, Fault>(rows.into_iter().next())
+    };
+    if let Some(task) = find(tx)? {
+        return Ok(task);
+    }
+    let waiting = Standing::accepted(max_attempts(definition), WaitsFor::Upstream);
+    insert_task(tx, run, definition, None, &definition.payload, waiting)?;
+    find(tx)?.ok_or(Fault::Sql(rusqlite::Error::QueryReturnedNoRows))
 }
 
 fn max_attempts(definition: &TaskDefinition) -> u32 {
     definition.max_attempts.unwrap_or(DEFAULT_MAX_ATTEMPTS)
+}
+
+fn default_queue() -> SqlResult<Name> {
+    let parsed = DEFAULT_QUEUE.parse();
+    parsed.map_err(|_| Fault::Sql(rusqlite::Error::InvalidQuery))
 }
 
 fn insert_task(
@@ -171,7 +185,8 @@ fn insert_task(
     let target = match (&definition.agent, &definition.role) {
         (Some(agent), _) => Target::Agent(agent.clone()),
         (None, Some(role)) => Target::Role(role.clone()),
-        (None, None) => return Err(Fault::Sql(rusqlite::Error::InvalidQuery)),
+        // It is handed to nobody.
+        (None, None) => Target::Queue(default_queue()?),
     };
     let timeout = u64::try_from(DEFAULT_TIMEOUT.as_millis()).unwrap_or(u64::MAX);
     insert(

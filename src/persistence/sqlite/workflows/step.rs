@@ -47,6 +47,8 @@ impl Run {
 #[derive(Debug, Clone)]
 pub(super) struct Step {
     pub(super) definition: TaskDefinition,
+    /// The step that this one undoes, for which alone it runs.
+    pub(super) undoes: Option<String>,
     /// `waiting`, `open`, `succeeded`, `failed`, `cancelled`.
     pub(super) state: String,
     /// Steps that must still succeed before it opens.
@@ -59,16 +61,21 @@ pub(super) struct Step {
 
 impl Step {
     pub(super) fn of(tx: &WriteTx<'_>, run: &Run, name: &str) -> SqlResult<Self> {
-        let sql = "SELECT definition, state, waiting_on, items_left, items_failed \
+        let sql = "SELECT definition, state, waiting_on, items_left, items_failed, undoes \
                    FROM workflow_steps WHERE workflow_key = ?1 AND name = ?2";
         tx.first(sql, (run.key, name), Self::read)?
             .ok_or(Fault::Sql(rusqlite::Error::QueryReturnedNoRows))
     }
 
     pub(super) fn all(tx: &WriteTx<'_>, run: &Run) -> SqlResult<Vec<Self>> {
-        let sql = "SELECT definition, state, waiting_on, items_left, items_failed \
+        let sql = "SELECT definition, state, waiting_on, items_left, items_failed, undoes \
                    FROM workflow_steps WHERE workflow_key = ?1 ORDER BY position";
         tx.all(sql, [run.key], Self::read)
+    }
+
+    /// Whether none of its tasks was ever made ready.
+    pub(super) fn never_opened(&self) -> bool {
+        matches!(self.state.as_str(), "waiting" | "cancelled")
     }
 
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
@@ -79,6 +86,7 @@ impl Step {
             waiting_on: row.get(2)?,
             items_left: row.get(3)?,
             items_failed: row.get(4)?,
+            undoes: row.get(5)?,
         })
     }
 

@@ -11,6 +11,9 @@ use crate::domain::task::{Outcome, Task, TaskState};
 use crate::domain::workflow::check::check;
 use crate::persistence::sqlite::tasks::harness::{Db, slots};
 
+mod undoing;
+mod waits;
+
 /// A workflow under way on one agent with plenty of slots.
 struct Flow {
     db: Db,
