@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::fault::SqlResult;
@@ -50,7 +51,7 @@ pub(crate) fn open_writer(
     conn.pragma_update(None, "foreign_keys", true)?;
     conn.pragma_update(None, "temp_store", "MEMORY")?;
     conn.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
-    conn.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+    keep_prepared(&conn)?;
     Ok(conn)
 }
 
@@ -62,8 +63,17 @@ pub(crate) fn open_reader(path: &Path) -> SqlResult<Connection> {
     conn.pragma_update(None, "query_only", true)?;
     conn.pragma_update(None, "temp_store", "MEMORY")?;
     conn.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
-    conn.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+    keep_prepared(&conn)?;
     Ok(conn)
+}
+
+/// Statements are compiled once. Without the planner's guarantee SQLite compiles a cached statement
+/// anew whenever a value is bound that might suit another of the partial indexes, which costs more
+/// than the statement itself; each of ours names its index by literals instead.
+fn keep_prepared(conn: &Connection) -> SqlResult<()> {
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    conn.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+    Ok(())
 }
 
 /// The smallest write there is: proves that the file takes one.
