@@ -4,17 +4,26 @@
 //! exec would forbid it): binds the child's life to the daemon's, sets limits and the mark by which
 //! everything the agent starts can be found again, then becomes the program.
 //!
+//! With `--order stdin` it waits for the rest of its arguments there, so that the launcher can keep
+//! some at the ready: the next life of an agent then costs one `exec`, and no start of a large
+//! binary. The order is written by [`sealed`]; what follows it on stdin is the program's.
+//!
 //! A failure is one line on stderr that begins with [`FAILURE_MARK`], and the shell's exit codes:
 //! 127 not found, 126 not executable, 125 anything else.
+
+mod stdin;
 
 use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write as _};
 use std::os::unix::process::CommandExt as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use rustix::process::{Pid, Resource, Rlimit, Signal};
+
+pub(crate) use stdin::sealed;
 
 /// Begins the line that says why the program could not be started.
 pub(crate) const FAILURE_MARK: &str = "agent-system exec-agent failed: ";
@@ -39,9 +48,12 @@ pub(crate) fn is_failure_code(code: i32) -> bool {
 
 /// Becomes the program, or says why not.
 pub(crate) fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let failure = match Order::parse(arguments).and_then(Order::carry_out) {
-        Ok(never) => match never {},
-        Err(failure) => failure,
+    let order = Order::parse(arguments).and_then(Order::complete);
+    let failure = match order.map(|order| order.map(Order::carry_out)) {
+        Ok(Some(Ok(never))) => match never {},
+        // Nobody needs it any more.
+        Ok(None) => return ExitCode::SUCCESS,
+        Ok(Some(Err(failure))) | Err(failure) => failure,
     };
     // Nobody is left to tell if stderr is gone; the exit code still says it.
     let _told = writeln!(io::stderr(), "{FAILURE_MARK}{}", failure.message);
@@ -66,7 +78,14 @@ impl Failure {
 #[derive(Debug, Default, PartialEq)]
 struct Order {
     parent: Option<i32>,
-    owner: String,
+    /// The rest of the order comes on stdin.
+    to_come: bool,
+    /// The value of [`LIFE_VARIABLE`].
+    life: OsString,
+    /// The environment, if it is not this process's own.
+    environment: Option<Vec<(OsString, OsString)>>,
+    /// The program reads nothing.
+    no_input: bool,
     directory: Option<PathBuf>,
     limits: Vec<(Limit, u64)>,
     command: Vec<OsString>,
@@ -80,28 +99,51 @@ enum Limit {
 }
 
 impl Order {
-    fn parse(mut arguments: impl Iterator<Item = OsString>) -> Result<Self, Failure> {
+    fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Self, Failure> {
         let mut order = Self::default();
-        while let Some(flag) = arguments.next() {
-            if flag == "--" {
-                order.command = arguments.collect();
-                break;
-            }
-            let value = arguments.next().ok_or_else(|| {
-                Failure::other(format!("flag {} needs a value", flag.to_string_lossy()))
-            })?;
-            order.take(&flag, value)?;
-        }
-        if order.command.is_empty() {
+        order.take_all(arguments)?;
+        if order.command.is_empty() && !order.to_come {
             return Err(Failure::other("usage: exec-agent [flags] -- COMMAND…"));
         }
         Ok(order)
     }
 
+    fn take_all(&mut self, mut arguments: impl Iterator<Item = OsString>) -> Result<(), Failure> {
+        while let Some(flag) = arguments.next() {
+            if flag == "--" {
+                self.command = arguments.collect();
+                break;
+            }
+            let value = arguments.next().ok_or_else(|| {
+                Failure::other(format!("flag {} needs a value", flag.to_string_lossy()))
+            })?;
+            self.take(&flag, value)?;
+        }
+        Ok(())
+    }
+
+    /// Waits for what is to come; `None` if nothing ever does. From here on it ends with its
+    /// parent, so that one that waits is never left behind.
+    fn complete(mut self) -> Result<Option<Self>, Failure> {
+        die_with_parent(self.parent)?;
+        if self.to_come {
+            let Some(rest) = stdin::read()? else {
+                return Ok(None);
+            };
+            self.to_come = false;
+            self.take_all(rest.into_iter())?;
+        }
+        Ok(Some(self))
+    }
+
     fn take(&mut self, flag: &OsStr, value: OsString) -> Result<(), Failure> {
         match flag.to_str() {
             Some("--parent") => self.parent = Some(number(&value)?),
-            Some("--owner") => self.owner = value.to_string_lossy().into_owned(),
+            Some("--order") => self.to_come = value == "stdin",
+            Some("--life") => self.life = value,
+            Some("--input") => self.no_input = value == "none",
+            Some("--environment") => self.environment = Some(Vec::new()),
+            Some("--variable") => self.variable(&value),
             Some("--directory") => self.directory = Some(value.into()),
             Some("--memory") => self.limits.push((Limit::Memory, number(&value)?)),
             Some("--open-files") => self.limits.push((Limit::OpenFiles, number(&value)?)),
@@ -114,8 +156,31 @@ impl Order {
         Ok(())
     }
 
+    fn variable(&mut self, line: &OsStr) {
+        let line = line.as_bytes();
+        let name_ends = line.iter().position(|byte| *byte == b'=');
+        let (name, value) = line.split_at(name_ends.unwrap_or(line.len()));
+        let value = value.get(1..).unwrap_or_default();
+        let (name, value) = (OsStr::from_bytes(name), OsStr::from_bytes(value));
+        let environment = self.environment.get_or_insert_default();
+        environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Where programs are looked for.
+    fn path(&self) -> OsString {
+        match &self.environment {
+            None => std::env::var_os("PATH").unwrap_or_default(),
+            Some(all) => {
+                let path = all.iter().find(|(name, _)| name == "PATH");
+                path.map(|(_, value)| value.clone()).unwrap_or_default()
+            }
+        }
+    }
+
     fn carry_out(self) -> Result<Infallible, Failure> {
-        die_with_parent(self.parent)?;
+        if self.no_input {
+            stdin::close().map_err(|error| Failure::other(format!("/dev/null: {error}")))?;
+        }
         if let Some(directory) = &self.directory {
             std::env::set_current_dir(directory).map_err(|error| {
                 Failure::other(format!("directory '{}': {error}", directory.display()))
@@ -129,11 +194,13 @@ impl Order {
             .command
             .split_first()
             .ok_or_else(|| Failure::other("no command"))?;
-        let error = program(name)
-            .args(rest)
-            .env(LIFE_VARIABLE, life_mark(&self.owner))
-            .exec();
-        Err(exec_failure(name, &error))
+        let mut program = program(name);
+        if let Some(environment) = &self.environment {
+            program.env_clear();
+            program.envs(environment.iter().map(|(name, value)| (name, value)));
+        }
+        let error = program.args(rest).env(LIFE_VARIABLE, &self.life).exec();
+        Err(exec_failure(name, &error, &self.path()))
     }
 }
 
@@ -172,12 +239,6 @@ fn set_limit(limit: Limit, value: u64) -> io::Result<()> {
     Ok(rustix::process::setrlimit(resource, limits)?)
 }
 
-fn life_mark(owner: &str) -> String {
-    let pid = std::process::id();
-    let ticks = super::proc::stat(pid).map_or(0, |stat| stat.start_ticks);
-    mark_of(owner, pid, ticks)
-}
-
 /// The value of [`LIFE_VARIABLE`] in everything that one life starts.
 pub(crate) fn mark_of(owner: &str, pid: u32, start_ticks: u64) -> String {
     format!("{owner}:{pid}:{start_ticks}")
@@ -193,12 +254,12 @@ fn program(name: &OsStr) -> Command {
     }
 }
 
-fn exec_failure(name: &OsStr, error: &io::Error) -> Failure {
+fn exec_failure(name: &OsStr, error: &io::Error, path: &OsStr) -> Failure {
     let shown = name.to_string_lossy();
     match error.kind() {
         io::ErrorKind::NotFound => Failure {
             code: NOT_FOUND,
-            message: not_found(&shown),
+            message: not_found(&shown, path),
         },
         io::ErrorKind::PermissionDenied => Failure {
             code: NOT_EXECUTABLE,
@@ -211,9 +272,9 @@ fn exec_failure(name: &OsStr, error: &io::Error) -> Failure {
     }
 }
 
-fn not_found(shown: &str) -> String {
+fn not_found(shown: &str, path: &OsStr) -> String {
     if !shown.contains('/') {
-        let path = std::env::var("PATH").unwrap_or_default();
+        let path = path.to_string_lossy();
         return format!("command '{shown}' not found in PATH ({path})");
     }
     if std::path::Path::new(shown).exists() {
@@ -244,12 +305,29 @@ mod tests {
     }
 
     #[test]
+    fn an_order_from_stdin_reads_like_one_of_arguments() {
+        let words = ["--input", "none", "--variable", "A=b=c", "--variable", "E=", "--", "sh", ""];
+        let sealed = sealed(words.iter().map(OsString::from));
+        let (length, body) = sealed.split_at(4);
+        assert_eq!(u32::from_le_bytes(length.try_into().unwrap()) as usize, body.len());
+        assert_eq!(body, b"--input\0none\0--variable\0A=b=c\0--variable\0E=\0--\0sh\0\0");
+        let order = parse(&words).unwrap();
+        let expected = [("A", "b=c"), ("E", "")].map(|(name, value)| (name.into(), value.into()));
+        assert_eq!(order.environment, Some(expected.to_vec()));
+        assert!(order.no_input);
+        assert_eq!(order.command, ["sh", ""]);
+    }
+
+    #[test]
     fn an_unknown_flag_a_missing_value_and_a_missing_command_are_refused_by_name() {
         for (words, text) in [
             (&["--what", "1", "--", "sh"][..], "unknown flag --what"),
             (&["--parent"], "flag --parent needs a value"),
             (&["--parent", "x", "--", "sh"], "'x' is no number"),
-            (&["--parent", "1"], "usage: exec-agent [flags] -- COMMAND…"),
+            (
+                &["--parent", "1"],
+                "usage: exec-agent [flags] -- COMMAND…",
+            ),
         ] {
             assert_eq!(parse(words), Err(text.to_owned()));
         }

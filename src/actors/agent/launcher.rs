@@ -4,27 +4,38 @@
 //! must live as long as its children; threads of a pool would not. While a [`Launcher`] or a
 //! [`Launched`] child exists, so does the thread.
 //!
-//! The child starts as `agent-system exec-agent`, see `exec`.
+//! The child starts as `agent-system exec-agent`, see `exec`. Starting that large binary costs more
+//! than most programs do, so the thread keeps some started at the ready (see [`spares`]): they get
+//! their order on stdin, and become the agent's program at once.
+
+mod spares;
 
 use std::ffi::OsString;
 use std::io;
 use std::path::Path;
-use std::process::Stdio;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use tokio::process::{Child, Command};
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Child;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use super::environment::{Environment, EnvironmentError, environment};
-use super::exec::{THIS_BINARY, THIS_PROGRAM};
+use super::exec::{self, THIS_PROGRAM, mark_of};
 use super::family::{Family, signal_group};
-use super::proc;
 use super::process::OomKills;
 use crate::domain::agent::{ProcessLimits, ProcessSpec};
+use spares::{Spares, Started};
 
 /// Starts waiting for the thread.
 const MAX_WAITING: usize = 1024;
+/// How often a child that ended before it got its order is replaced.
+const TRIES: usize = 3;
+/// How long a child may take to read its order: it does nothing else.
+const ORDER_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why a process could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -43,14 +54,16 @@ pub struct Launcher {
     orders: mpsc::Sender<Order>,
     runtime: Handle,
     owner: Arc<str>,
-    program: Arc<Path>,
+    living: Arc<Living>,
     oom_kills: Arc<OomKills>,
 }
 
-struct Order {
-    command: Command,
-    reply: oneshot::Sender<io::Result<(Child, u64)>>,
-}
+/// The processes that live, counted.
+#[derive(Debug, Default)]
+struct Living(AtomicUsize);
+
+/// Who waits for a child.
+type Order = oneshot::Sender<io::Result<Started>>;
 
 impl Launcher {
     /// Starts the thread. Pipes and exits are watched by `runtime`, which is the daemon's own and
@@ -71,16 +84,18 @@ impl Launcher {
     pub fn start_through(runtime: Handle, owner: &str, program: &Path) -> io::Result<Self> {
         super::reaper::start_if_first(&runtime);
         let (orders, waiting) = mpsc::channel(MAX_WAITING);
+        let living = Arc::<Living>::default();
+        let spares = Spares::new(program.to_owned(), living.clone());
         let entered = runtime.clone();
         std::thread::Builder::new()
             .name("launcher".into())
             .stack_size(128 * 1024)
-            .spawn(move || carry_out(waiting, &entered))?;
+            .spawn(move || spares.serve(waiting, &entered))?;
         Ok(Self {
             orders,
             runtime,
             owner: owner.into(),
-            program: program.into(),
+            living,
             oom_kills: Arc::new(OomKills::from_now()),
         })
     }
@@ -101,50 +116,81 @@ impl Launcher {
         spec: &ProcessSpec,
         stdin: Input,
     ) -> Result<Launched, LaunchError> {
-        let command = self.command(spec, environment(&spec.env).await?, stdin);
+        let environment = environment(&spec.env).await?;
+        let mut tries = 1;
+        loop {
+            let mut started = self.started().await?;
+            let mark = mark_of(&self.owner, started.pid, started.start_ticks);
+            let order = exec::sealed(order(spec, &environment, stdin, mark));
+            match give(&mut started.child, &order, stdin).await {
+                Ok(()) => return Ok(self.launched(started)),
+                // Killed from outside while it waited; nobody has seen it yet.
+                Err(error) if tries == TRIES => return Err(error.into()),
+                Err(_) => tries += 1,
+            }
+        }
+    }
+
+    /// A child that waits for its order.
+    async fn started(&self) -> Result<Started, LaunchError> {
         let (reply, answer) = oneshot::channel();
-        let order = Order { command, reply };
-        self.orders
-            .send(order)
-            .await
-            .map_err(|_| LaunchError::Ended)?;
-        let (child, start_ticks) = answer.await.map_err(|_| LaunchError::Ended)??;
-        let pid = child.id().unwrap_or_default();
-        Ok(Launched {
+        let sent = self.orders.send(reply).await;
+        sent.map_err(|_| LaunchError::Ended)?;
+        Ok(answer.await.map_err(|_| LaunchError::Ended)??)
+    }
+
+    fn launched(&self, started: Started) -> Launched {
+        let Started {
+            child,
+            pid,
+            start_ticks,
+        } = started;
+        self.living.0.fetch_add(1, Ordering::Relaxed);
+        Launched {
             child,
             pid,
             start_ticks,
             family: Family::new(&self.owner, pid, start_ticks),
-            _launcher: self.clone(),
-        })
-    }
-
-    fn command(&self, spec: &ProcessSpec, environment: Environment, stdin: Input) -> Command {
-        let mut command = Command::new(&*self.program);
-        command
-            .arg0(THIS_BINARY)
-            .arg("exec-agent")
-            .args(["--parent", &std::process::id().to_string()])
-            .args(["--owner", &self.owner])
-            .args(limit_flags(&spec.limits));
-        if let Some(directory) = &spec.directory {
-            command.arg("--directory").arg(directory);
+            launcher: self.clone(),
         }
-        command
-            .arg("--")
-            .args(&spec.command)
-            .env_clear()
-            .envs(environment)
-            .stdin(match stdin {
-                Input::Piped => Stdio::piped(),
-                Input::Empty => Stdio::null(),
-            })
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true);
-        command
     }
+}
+
+/// Tells a child what to become.
+async fn give(child: &mut Child, order: &[u8], input: Input) -> io::Result<()> {
+    if let Some(stdin) = &mut child.stdin {
+        timeout(ORDER_WITHIN, stdin.write_all(order)).await??;
+    }
+    if input == Input::Empty {
+        child.stdin = None;
+    }
+    Ok(())
+}
+
+/// The arguments of `exec-agent`.
+fn order(
+    spec: &ProcessSpec,
+    environment: &Environment,
+    input: Input,
+    mark: String,
+) -> Vec<OsString> {
+    let mut order = vec!["--life".into(), mark.into(), "--environment".into(), "own".into()];
+    for (name, value) in environment {
+        let mut line = name.clone();
+        line.push("=");
+        line.push(value);
+        order.extend(["--variable".into(), line]);
+    }
+    if input == Input::Empty {
+        order.extend(["--input".into(), "none".into()]);
+    }
+    order.extend(limit_flags(&spec.limits));
+    if let Some(directory) = &spec.directory {
+        order.extend(["--directory".into(), directory.into()]);
+    }
+    order.push("--".into());
+    order.extend(spec.command.iter().map(OsString::from));
+    order
 }
 
 fn limit_flags(limits: &ProcessLimits) -> Vec<OsString> {
@@ -158,19 +204,6 @@ fn limit_flags(limits: &ProcessLimits) -> Vec<OsString> {
         .filter_map(|(flag, value)| Some([flag.into(), value?.to_string().into()]))
         .flatten()
         .collect()
-}
-
-/// The thread: one spawn after another.
-fn carry_out(mut waiting: mpsc::Receiver<Order>, runtime: &Handle) {
-    let _entered = runtime.enter();
-    while let Some(mut order) = waiting.blocking_recv() {
-        let spawned = order.command.spawn().map(|child| {
-            let stat = child.id().and_then(proc::stat);
-            (child, stat.map_or(0, |stat| stat.start_ticks))
-        });
-        // If nobody waits any more, the child is killed with the value that comes back.
-        drop(order.reply.send(spawned));
-    }
 }
 
 /// Where a child's stdin comes from.
@@ -189,11 +222,12 @@ pub(crate) struct Launched {
     pub(crate) pid: u32,
     pub(crate) start_ticks: u64,
     pub(crate) family: Family,
-    _launcher: Launcher,
+    launcher: Launcher,
 }
 
 impl Drop for Launched {
     fn drop(&mut self) {
+        self.launcher.living.0.fetch_sub(1, Ordering::Relaxed);
         // Once reaped, its number may be another's.
         if self.child.id().is_some() {
             signal_group(self.pid, rustix::process::Signal::KILL);

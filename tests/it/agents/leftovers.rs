@@ -86,7 +86,7 @@ async fn an_agent_dies_with_its_daemon_however_that_dies() {
     let program = env!("CARGO_BIN_EXE_agent-system");
     let mut daemon = Command::new("sh");
     let exec = format!(
-        "{program} exec-agent --parent $$ --owner test-parent -- sleep 1000 & echo $!; wait"
+        "{program} exec-agent --parent $$ --life test-parent -- sleep 1000 & echo $!; wait"
     );
     daemon.args(["-c", &exec]).stdout(Stdio::piped());
     let mut daemon = daemon.spawn().unwrap();
