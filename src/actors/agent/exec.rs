@@ -16,8 +16,8 @@ mod stdin;
 use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write as _};
-use std::os::unix::process::CommandExt as _;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
@@ -306,11 +306,27 @@ mod tests {
 
     #[test]
     fn an_order_from_stdin_reads_like_one_of_arguments() {
-        let words = ["--input", "none", "--variable", "A=b=c", "--variable", "E=", "--", "sh", ""];
+        let words = [
+            "--input",
+            "none",
+            "--variable",
+            "A=b=c",
+            "--variable",
+            "E=",
+            "--",
+            "sh",
+            "",
+        ];
         let sealed = sealed(words.iter().map(OsString::from));
         let (length, body) = sealed.split_at(4);
-        assert_eq!(u32::from_le_bytes(length.try_into().unwrap()) as usize, body.len());
-        assert_eq!(body, b"--input\0none\0--variable\0A=b=c\0--variable\0E=\0--\0sh\0\0");
+        assert_eq!(
+            u32::from_le_bytes(length.try_into().unwrap()) as usize,
+            body.len()
+        );
+        assert_eq!(
+            body,
+            b"--input\0none\0--variable\0A=b=c\0--variable\0E=\0--\0sh\0\0"
+        );
         let order = parse(&words).unwrap();
         let expected = [("A", "b=c"), ("E", "")].map(|(name, value)| (name.into(), value.into()));
         assert_eq!(order.environment, Some(expected.to_vec()));
@@ -324,10 +340,7 @@ mod tests {
             (&["--what", "1", "--", "sh"][..], "unknown flag --what"),
             (&["--parent"], "flag --parent needs a value"),
             (&["--parent", "x", "--", "sh"], "'x' is no number"),
-            (
-                &["--parent", "1"],
-                "usage: exec-agent [flags] -- COMMAND…",
-            ),
+            (&["--parent", "1"], "usage: exec-agent [flags] -- COMMAND…"),
         ] {
             assert_eq!(parse(words), Err(text.to_owned()));
         }

@@ -4,6 +4,8 @@
 //! that does, or carries the life's mark in its environment. The mark also finds what was forked
 //! twice into a session of its own.
 
+mod sweeper;
+
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use super::exec::{LIFE_VARIABLE, mark_of};
 use super::proc::{self, Stat};
 use crate::domain::record::SpawnedProcess;
+pub(crate) use sweeper::Sweeper;
 
 /// How long ended processes are waited for.
 const GONE_WITHIN: Duration = Duration::from_secs(5);
@@ -37,20 +40,31 @@ impl Family {
         }
     }
 
-    /// Its living members among `all`.
-    fn members(&self, all: &[Stat]) -> Vec<u32> {
-        let reused = all
-            .iter()
-            .any(|stat| stat.pid == self.leader && stat.start_ticks != self.start_ticks);
-        let belongs = |stat: &Stat| {
-            // A number is given anew only when no group and no session has it any more.
-            let by_number = stat.group == self.leader || stat.session == self.leader;
-            let older = stat.start_ticks < self.start_ticks;
-            (by_number && !reused && !older)
-                || proc::environment_holds(stat.pid, |line| line == self.mark)
-        };
-        with_descendants(all, belongs)
+    /// Whether `stat` shares its group or session.
+    fn has_by_number(&self, stat: &Stat, reused: bool) -> bool {
+        // A number is given anew only when no group and no session has it any more.
+        let by_number = stat.group == self.leader || stat.session == self.leader;
+        by_number && !reused && stat.start_ticks >= self.start_ticks
     }
+
+    /// Whether its leader's number has another bearer.
+    fn is_reused(&self, all: &[Stat]) -> bool {
+        all.iter()
+            .any(|stat| stat.pid == self.leader && stat.start_ticks != self.start_ticks)
+    }
+}
+
+/// The living members of families among `all`: one look at each process, however many families.
+fn members(families: &[Family], all: &[Stat]) -> Vec<u32> {
+    let marks: HashSet<&[u8]> = families.iter().map(|it| it.mark.as_slice()).collect();
+    let reused: Vec<bool> = families.iter().map(|it| it.is_reused(all)).collect();
+    let eldest = families.iter().map(|it| it.start_ticks).min().unwrap_or(0);
+    with_descendants(all, |stat| {
+        let mut each = families.iter().zip(&reused);
+        each.any(|(family, reused)| family.has_by_number(stat, *reused))
+            || (stat.start_ticks >= eldest
+                && proc::environment_holds(stat.pid, |line| marks.contains(line)))
+    })
 }
 
 /// The living processes that satisfy `belongs`, and all that descend from them; never this one.
@@ -129,9 +143,10 @@ async fn end_all(find: impl Fn() -> Vec<u32> + Send + Clone + 'static) -> Leftov
     }
 }
 
-/// Ends what is left of one life.
-pub(crate) async fn end_family(family: Family) -> LeftoversEnded {
-    end_all(move || family.members(&proc::all())).await
+/// Ends what is left of ended lives.
+async fn end_families(families: Vec<Family>) -> LeftoversEnded {
+    let families = std::sync::Arc::new(families);
+    end_all(move || members(&families, &proc::all())).await
 }
 
 /// Ends what earlier lives of the daemon left behind: what was recorded, and what carries this
@@ -150,7 +165,7 @@ pub async fn end_leftovers(owner: &str, recorded: &[SpawnedProcess]) -> Leftover
         let marked =
             |stat: &Stat| proc::environment_holds(stat.pid, |line| line.starts_with(&any_life));
         let mut found = with_descendants(&all, marked);
-        found.extend(families.iter().flat_map(|family| family.members(&all)));
+        found.extend(members(&families, &all));
         found.sort_unstable();
         found.dedup();
         found
@@ -196,13 +211,14 @@ mod tests {
             stat(LEADER + 2, LEADER + 1, LEADER + 2, 12),
             stat(LEADER + 3, 1, LEADER + 3, 12),
         ];
-        assert_eq!(family.members(&all), [LEADER, LEADER + 1, LEADER + 2]);
+        assert_eq!(members(&[family], &all), [LEADER, LEADER + 1, LEADER + 2]);
     }
 
     #[test]
     fn a_number_that_was_given_anew_protects_its_new_bearer() {
         let family = Family::new("o", LEADER, 10);
-        assert!(family.members(&[stat(LEADER, 1, LEADER, 99)]).is_empty());
-        assert!(family.members(&[stat(LEADER + 1, 1, LEADER, 5)]).is_empty());
+        let of = |all: &[Stat]| members(std::slice::from_ref(&family), all);
+        assert!(of(&[stat(LEADER, 1, LEADER, 99)]).is_empty());
+        assert!(of(&[stat(LEADER + 1, 1, LEADER, 5)]).is_empty());
     }
 }

@@ -25,7 +25,7 @@ use tokio::time::timeout;
 
 use super::environment::{Environment, EnvironmentError, environment};
 use super::exec::{self, THIS_PROGRAM, mark_of};
-use super::family::{Family, signal_group};
+use super::family::{Family, Sweeper, signal_group};
 use super::process::OomKills;
 use crate::domain::agent::{ProcessLimits, ProcessSpec};
 use spares::{Spares, Started};
@@ -56,6 +56,7 @@ pub struct Launcher {
     owner: Arc<str>,
     living: Arc<Living>,
     oom_kills: Arc<OomKills>,
+    sweeper: Sweeper,
 }
 
 /// The processes that live, counted.
@@ -97,12 +98,18 @@ impl Launcher {
             owner: owner.into(),
             living,
             oom_kills: Arc::new(OomKills::from_now()),
+            sweeper: Sweeper::default(),
         })
     }
 
     /// The runtime on which pipes and exits are watched.
     pub(crate) fn runtime(&self) -> &Handle {
         &self.runtime
+    }
+
+    /// Ends what an ended process left behind.
+    pub(crate) fn end_family(&self, family: Family) {
+        self.sweeper.end(family, &self.runtime);
     }
 
     /// The out-of-memory kills that explain deaths of its processes.
@@ -174,7 +181,12 @@ fn order(
     input: Input,
     mark: String,
 ) -> Vec<OsString> {
-    let mut order = vec!["--life".into(), mark.into(), "--environment".into(), "own".into()];
+    let mut order = vec![
+        "--life".into(),
+        mark.into(),
+        "--environment".into(),
+        "own".into(),
+    ];
     for (name, value) in environment {
         let mut line = name.clone();
         line.push("=");

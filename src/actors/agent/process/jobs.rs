@@ -17,7 +17,7 @@ use super::leash::Leash;
 use super::log::{AgentLog, Level, MAX_LOG_LINE};
 use super::{Plan, Slot};
 use crate::actors::agent::exec::FAILURE_MARK;
-use crate::actors::agent::family::{end_family, signal_group};
+use crate::actors::agent::family::signal_group;
 use crate::actors::agent::frames::MAX_LINE;
 use crate::actors::agent::launcher::{Input, LaunchError, Launched};
 use crate::actors::agent::lines::Lines;
@@ -246,7 +246,7 @@ impl Job {
         let status = self.until_end(&mut launched, cancelled).await;
         self.leash.detach();
         signal_group(launched.pid, Signal::KILL);
-        tokio::spawn(end_family(launched.family.clone()));
+        launcher.end_family(launched.family.clone());
         let heard = timeout(PIPES_EMPTY_WITHIN, pipes).await;
         let status = status.map_err(|error| failed("failed", error.to_string(), true))?;
         self.judge(status, heard.unwrap_or_default())

@@ -14,7 +14,7 @@ use super::log::AgentLog;
 use super::pipes::Pipes;
 use super::talk::{Outgoing, Talk};
 use super::{Plan, Slot};
-use crate::actors::agent::family::{end_family, signal_group};
+use crate::actors::agent::family::signal_group;
 use crate::actors::agent::launcher::{Input, Launched};
 use crate::actors::agent::proc;
 use crate::actors::life::{Evidence, Life, LifeNote, Ready};
@@ -172,10 +172,9 @@ impl Session {
         // What it forked goes with it; the mark finds what left the group.
         signal_group(launched.pid, Signal::KILL);
         self.gone.send_replace(true);
-        let family = launched.family.clone();
+        let launcher = &self.plan.environment.launcher;
+        launcher.end_family(launched.family.clone());
         drop(launched);
-        // Goes on by itself: what it ends carries the mark of this life only.
-        tokio::spawn(end_family(family));
         let failure = pipes.finish().await;
         let reason = self.reason(ended, failure.as_deref());
         self.say_last_words();
