@@ -54,13 +54,13 @@ pub use problem::{EXIT_BAD_CONFIGURATION, InvalidConfig, Problem};
 pub use secret::{REDACTED, Secret};
 pub use sections::{
     AuthMode, CacheBackend, CacheConfig, CachePolicy, DatabaseConfig, LogFile, LogFormat, LogLevel,
-    LoggingConfig, MonitoringConfig, QueueConfig, SecurityConfig, ServerConfig, StopBudget,
-    SupervisorConfig,
+    LoggingConfig, MonitoringConfig, SecurityConfig, ServerConfig, StopBudget, SupervisorConfig,
 };
 pub use source::Source;
 
 use crate::domain::agent::AgentSpec;
 use crate::domain::name::Name;
+use crate::domain::queue::QueueSpec;
 use crate::domain::recovery::RecoverySpec;
 use crate::domain::restart::GroupSpec;
 
@@ -112,7 +112,7 @@ pub struct Config {
     supervisor: SupervisorConfig,
     groups: IndexMap<Name, GroupSpec>,
     agents: IndexMap<Name, AgentSpec>,
-    queues: BTreeMap<Name, QueueConfig>,
+    queues: BTreeMap<Name, QueueSpec>,
     recovery: RecoverySpec,
     warnings: Vec<String>,
 }
@@ -208,7 +208,7 @@ impl Config {
 
     /// `[queues]`, by name; always has `default`.
     #[must_use]
-    pub const fn queues(&self) -> &BTreeMap<Name, QueueConfig> {
+    pub const fn queues(&self) -> &BTreeMap<Name, QueueSpec> {
         &self.queues
     }
 

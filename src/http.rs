@@ -97,6 +97,8 @@ fn table() -> Router {
         .post("/api/v1/workflows/{id}:signal", workflows::signal)
         .get("/api/v1/queues", queues::list)
         .get("/api/v1/queues/{name}", queues::get)
+        .post("/api/v1/queues/{name}:pause", queues::pause)
+        .post("/api/v1/queues/{name}:resume", queues::resume)
         .upload("/api/v1/artifacts", artifacts::create)
         .stream("/api/v1/artifacts/{name}", artifacts::get)
         .stream("/api/v1/artifacts/{owner}/{file}", artifacts::get_owned)

@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::secret::Secret;
-use crate::domain::name::Name;
 
 /// `[database]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -197,18 +196,6 @@ pub struct SupervisorConfig {
     pub root: crate::domain::restart::GroupSpec,
     /// Threads that actors run on; `None`: one a processor.
     pub arbiters: Option<u32>,
-}
-
-/// `[queues.NAME]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct QueueConfig {
-    /// Its name.
-    pub name: Name,
-    /// Tasks that wait in it at most.
-    pub capacity: u64,
-    /// Tasks of it that run at once at most; `None`: what the agents take.
-    pub concurrency: Option<u32>,
 }
 
 /// How the daemon's stop divides its time: drain, then signal, then close.

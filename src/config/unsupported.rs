@@ -17,8 +17,6 @@ enum Asks {
     On,
     /// By being a list that is not empty.
     NotEmpty,
-    /// By being another whole number.
-    NotThe(i64),
 }
 
 /// Keys (`*` for any name), the values that ask for too much, and the way out.
@@ -62,16 +60,6 @@ const NOT_IN_THIS_VERSION: &[(&str, Asks, &str)] = &[
         "agents.*.probes.*.exec",
         Asks::Present,
         "use protocol = true",
-    ),
-    (
-        "queues.*.capacity",
-        Asks::NotThe(10_000),
-        "leave it at 10000",
-    ),
-    (
-        "queues.*.concurrency",
-        Asks::Present,
-        "limit the agents' replicas and concurrency",
     ),
     (
         "schedules.*",
@@ -131,7 +119,6 @@ impl Asks {
             (Self::NotEmpty, Content::Value(value)) => {
                 value.as_array().is_some_and(|items| !items.is_empty())
             }
-            (Self::NotThe(number), Content::Value(value)) => value.as_integer() != Some(*number),
             _ => false,
         }
     }

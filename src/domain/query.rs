@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::agent::InstanceId;
 use super::ids::{LeaseId, TaskId, WorkflowId};
 use super::name::Name;
+use super::queue::{QueuePause, QueueSpec};
 use super::task::{Outcome, Task, TaskState};
 use super::timestamp::Timestamp;
 use super::workflow::{Workflow, WorkflowState};
@@ -128,8 +129,12 @@ pub struct ClaimedTask {
 pub struct Claims {
     /// The tasks handed out.
     pub tasks: Vec<ClaimedTask>,
-    /// The replicas for which no task is left.
+    /// The replicas for which no task is left that may be handed out.
     pub dry: Vec<InstanceId>,
+    /// Tasks may wait behind a limit or a pause: the end of one may let another start.
+    pub held_back: bool,
+    /// When a rate limit gives way.
+    pub next: Option<Duration>,
 }
 
 /// The end of one execution, as reported to the store.
@@ -181,6 +186,8 @@ pub struct DueWork {
     pub expired: u64,
     /// Those of them that ran: their agents must be told.
     pub stop: Vec<(TaskId, LeaseId)>,
+    /// Queues whose pause was over.
+    pub resumed: u64,
     /// Running tasks of workflows that failed by this: their agents must be told.
     pub cancel: Vec<(TaskId, LeaseId)>,
     /// How long until the next falls due.
@@ -223,6 +230,17 @@ pub struct QueueStats {
     pub tasks: BTreeMap<String, u64>,
     /// When the oldest queued task was accepted.
     pub oldest_queued_at: Option<Timestamp>,
+}
+
+/// A queue: what is configured, what stands in it, and whether it is paused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueState {
+    /// What is configured.
+    pub spec: QueueSpec,
+    /// What stands in it.
+    pub stats: QueueStats,
+    /// Whether it hands nothing out.
+    pub pause: Option<QueuePause>,
 }
 
 /// The state of the database.

@@ -21,7 +21,7 @@ use crate::domain::event::Event;
 use crate::domain::health::{HealthCheck, HealthReport};
 use crate::domain::ids::{TaskId, WorkflowId};
 use crate::domain::name::Name;
-use crate::domain::query::Submitted;
+use crate::domain::query::{QueueState, Submitted};
 use crate::domain::record::RecoveryRun;
 use crate::domain::task::{NewTask, Task};
 use crate::domain::timestamp::Timestamp;
@@ -71,6 +71,19 @@ pub trait Work: Send + Sync {
     fn cancel_task(&self, id: TaskId, reason: String) -> Answer<'_, Task>;
     /// Queues a final task again.
     fn retry_task(&self, id: TaskId) -> Answer<'_, Task>;
+    /// Every queue.
+    fn queues(&self) -> Answer<'_, Vec<QueueState>>;
+    /// One queue; 404 with the nearest name.
+    fn queue(&self, name: Name) -> Answer<'_, QueueState>;
+    /// Hands out nothing more of a queue, until it is resumed or until then.
+    fn pause_queue(
+        &self,
+        name: Name,
+        until: Option<Timestamp>,
+        reason: Option<String>,
+    ) -> Answer<'_, QueueState>;
+    /// Hands out of a queue again.
+    fn resume_queue(&self, name: Name) -> Answer<'_, QueueState>;
     /// Accepts a workflow; `true` if its idempotency key had been seen.
     fn run_workflow(&self, workflow: NewWorkflow) -> Answer<'_, (Workflow, bool)>;
     /// A workflow once it is final, or as it is when the time is over.

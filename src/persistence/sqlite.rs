@@ -44,6 +44,7 @@ pub use self::keeper::WriterKeeper;
 use self::readers::Readers;
 pub use self::shared::Condition;
 use self::shared::Shared;
+use self::tasks::limits::Rules;
 pub(crate) use self::values::{Count, Json, Sealed};
 use self::write::Write;
 pub(crate) use self::write::{WriteTx, all, first};
@@ -53,6 +54,7 @@ use super::offline::MigrationReport;
 use super::{EventSink, OpenError, Result, StoreError};
 use crate::domain::event::NewEvent;
 use crate::domain::query::DatabaseStatus;
+use crate::domain::queue::QueueSpec;
 
 /// The settings of an SQLite store.
 #[derive(Clone)]
@@ -108,6 +110,7 @@ struct Owner {
     shared: Arc<Shared>,
     readers: Readers,
     keeper: Mutex<Option<WriterKeeper>>,
+    rules: Arc<Rules>,
 }
 
 impl Drop for Owner {
@@ -154,6 +157,7 @@ impl Sqlite {
             shared,
             readers,
             keeper: Mutex::new(Some(keeper)),
+            rules: Arc::default(),
         };
         let opened = Self {
             owner: Arc::new(owner),
@@ -180,6 +184,15 @@ impl Sqlite {
             path: self.owner.shared.path.clone(),
             message: error.to_string(),
         })
+    }
+
+    /// What limits queues.
+    pub(crate) fn set_queues<'a>(&self, specs: impl Iterator<Item = &'a QueueSpec>) {
+        self.owner.rules.set(specs);
+    }
+
+    fn rules(&self) -> Arc<Rules> {
+        Arc::clone(&self.owner.rules)
     }
 
     /// Hands out the one keeper.

@@ -32,6 +32,10 @@ pub(super) struct Memory {
     pub(super) deadlines: Deadlines,
     /// A claim is on its way.
     pub(super) claiming: bool,
+    /// Tasks wait behind a limit: the next end of an execution may let one start.
+    pub(super) held_back: bool,
+    /// Executions have ended since the claim on its way was made.
+    pub(super) ended_meanwhile: bool,
     /// Claims rest, the store refused one.
     pub(super) claims_rest: bool,
     /// Who waits for the desk to be empty, and how much was taken back so far.
@@ -182,6 +186,7 @@ impl Dispatcher {
                 Due::Grace(lease) => self.not_given_up(lease, ctx),
                 Due::Queue => self.look_for_due(ctx),
                 Due::Waits => self.look_at_waits(ctx),
+                Due::Limit => self.claim_for_all(ctx),
                 Due::Drain => self.drain_is_over(ctx),
                 Due::Upkeep => self.upkeep(ctx),
                 Due::Claim => {

@@ -24,6 +24,20 @@ pub(super) struct Wake;
 #[rtype(result = "()")]
 pub(super) struct LookForDue;
 
+/// Limits or pauses have changed.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct QueuesChanged;
+
+impl Handler<QueuesChanged> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, _: QueuesChanged, ctx: &mut Ctx) {
+        self.claim_for_all(ctx);
+        self.look_for_due(ctx);
+    }
+}
+
 /// The store has answered a claim.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -73,7 +87,15 @@ impl Handler<TasksClaimed> for Dispatcher {
                 let dry = claimed.dry.contains(&slot.offer.instance);
                 memory.desk.release(slot, dry);
             }
+            memory.held_back = claimed.held_back;
+            if claimed.held_back && memory.ended_meanwhile {
+                memory.desk.news_for_all();
+            }
+            if let Some(span) = claimed.next {
+                memory.deadlines.add(Instant::now() + span, Due::Limit);
+            }
         }
+        self.arm(ctx);
         for task in claimed.tasks {
             self.place(task, ctx);
         }
@@ -88,8 +110,18 @@ impl Handler<DueQueued> for Dispatcher {
     fn handle(&mut self, DueQueued { looked }: DueQueued, ctx: &mut Ctx) {
         match looked {
             Ok(DueWork {
-                next, stop, cancel, ..
+                next,
+                stop,
+                cancel,
+                resumed,
+                ..
             }) => {
+                if !stop.is_empty() {
+                    self.made_room(ctx);
+                }
+                if resumed > 0 {
+                    self.claim_for_all(ctx);
+                }
                 for (_, lease) in stop {
                     self.has_expired(lease);
                 }
@@ -118,6 +150,7 @@ impl Dispatcher {
             }
             let reserved = memory.desk.reserve_all();
             memory.claiming = !reserved.is_empty();
+            memory.ended_meanwhile = false;
             reserved
         };
         if reserved.is_empty() {
@@ -129,6 +162,24 @@ impl Dispatcher {
             let claimed = store.claim(session, offers).await;
             TasksClaimed { reserved, claimed }
         });
+    }
+
+    /// Claims for those too for whom nothing was left: something gave way.
+    pub(super) fn claim_for_all(&mut self, ctx: &mut Ctx) {
+        self.memory.lock().desk.news_for_all();
+        self.claim(ctx);
+    }
+
+    /// An execution has ended: it may have made room under a limit.
+    pub(super) fn made_room(&mut self, ctx: &mut Ctx) {
+        let waited = {
+            let mut memory = self.memory.lock();
+            memory.ended_meanwhile = true;
+            std::mem::take(&mut memory.held_back)
+        };
+        if waited {
+            self.claim_for_all(ctx);
+        }
     }
 
     fn claim_failed(&mut self, reserved: &[Reserved], error: &StoreError, ctx: &mut Ctx) {

@@ -17,6 +17,8 @@ pub(super) enum Due {
     Queue,
     /// Waits of workflows may be over.
     Waits,
+    /// A rate limit gives way.
+    Limit,
     /// A claim may be tried again.
     Claim,
     /// The drain is over.

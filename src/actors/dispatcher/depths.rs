@@ -6,11 +6,13 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tokio::time::Instant;
 
 use super::{DispatchError, Result};
-use crate::domain::task::Target;
+use crate::domain::name::Name;
+use crate::domain::queue::QueueSpec;
+use crate::domain::task::{DEFAULT_QUEUE, Target};
 use crate::persistence::Store;
 
 /// The least time between two looks at the database.
@@ -20,6 +22,8 @@ const LOOK_PERIOD: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) struct Depths {
     capacity: u64,
+    /// Of queues that are configured otherwise; agents and roles have that of `default`.
+    capacities: RwLock<HashMap<Name, u64>>,
     /// Upper bounds of what waits.
     at_most: Mutex<HashMap<Target, u64>>,
     /// When the database was looked at last; held while somebody looks, so that others wait for
@@ -32,6 +36,7 @@ impl Depths {
     pub(super) fn new(capacity: u64) -> Self {
         Self {
             capacity,
+            capacities: RwLock::default(),
             at_most: Mutex::default(),
             looked_at: tokio::sync::Mutex::default(),
         }
@@ -57,8 +62,39 @@ impl Depths {
         }
         Err(DispatchError::QueueFull {
             target: describe(target),
-            capacity: self.capacity,
+            capacity: self.capacity(target),
         })
+    }
+
+    /// What is configured.
+    pub(super) fn set<'a>(&self, specs: impl Iterator<Item = &'a QueueSpec>) {
+        let specs = specs.map(|spec| (spec.name.clone(), spec.capacity));
+        *self.capacities.write() = specs.collect();
+    }
+
+    /// Tasks that may wait for a target.
+    pub(super) fn capacity(&self, target: &Target) -> u64 {
+        let queue = match target {
+            Target::Agent(_) | Target::Role(_) => DEFAULT_QUEUE,
+            Target::Queue(queue) => queue.as_str(),
+        };
+        let known = self.capacities.read();
+        known
+            .iter()
+            .find(|(name, _)| name.as_str() == queue)
+            .map_or(self.capacity, |(_, capacity)| *capacity)
+    }
+
+    /// Refuses more work for targets for which as much waits as may.
+    pub(super) async fn admit_all<'t>(
+        &self,
+        store: &Store,
+        targets: impl Iterator<Item = &'t Target>,
+    ) -> Result<()> {
+        for target in targets {
+            self.admit(store, target).await?;
+        }
+        Ok(())
     }
 
     /// A task that was let in does not wait after all.
@@ -69,9 +105,10 @@ impl Depths {
     }
 
     fn count(&self, target: &Target) -> bool {
+        let capacity = self.capacity(target);
         let mut at_most = self.at_most.lock();
         let count = at_most.entry(target.clone()).or_default();
-        let fits = *count < self.capacity;
+        let fits = *count < capacity;
         *count += u64::from(fits);
         fits
     }

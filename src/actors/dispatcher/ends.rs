@@ -44,6 +44,7 @@ impl Handler<EndStored> for Dispatcher {
             Ok(settled) => self.ask_to_give_up(settled.cancel, "its workflow failed", ctx),
             Err(error) => tracing::error!(%task, %error, "the end of an execution was refused"),
         }
+        self.made_room(ctx);
         self.answer_drains();
     }
 }

@@ -1,7 +1,9 @@
 //! The dispatcher's handle: the only way to it.
 
+mod queues;
 mod reads;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
@@ -24,9 +26,10 @@ use crate::domain::agent::{AgentSpec, InstanceId};
 use crate::domain::ids::{MessageId, SessionId, TaskId, WorkflowId};
 use crate::domain::name::Name;
 use crate::domain::query::{Cancelled, Submitted};
+use crate::domain::queue::QueueSpec;
 use crate::domain::record::Message;
-use crate::domain::task::{NewTask, Task};
-use crate::domain::workflow::{NewWorkflow, Workflow};
+use crate::domain::task::{NewTask, Target, Task};
+use crate::domain::workflow::{NewWorkflow, Workflow, WorkflowDefinition};
 use crate::persistence::Store;
 
 /// What a dispatcher is made of.
@@ -50,6 +53,7 @@ struct Shared {
     memory: Arc<Mutex<Memory>>,
     known: Known,
     depths: Depths,
+    queues: Mutex<BTreeMap<Name, QueueSpec>>,
     control: OnceLock<Arc<dyn AgentControl>>,
     address: OnceLock<Address<Dispatcher>>,
     runtime: tokio::runtime::Handle,
@@ -75,6 +79,7 @@ impl Dispatcher {
             memory: Arc::default(),
             known: Known::default(),
             depths: Depths::new(parts.queue_capacity),
+            queues: Mutex::default(),
             parts,
             control: OnceLock::new(),
             address: OnceLock::new(),
@@ -105,6 +110,14 @@ impl DispatcherHandle {
         self.0.known.set(specs.into_iter());
     }
 
+    /// The queues as configured; set once, before the dispatcher starts.
+    pub fn set_queues(&self, specs: &BTreeMap<Name, QueueSpec>) {
+        self.0.known.declare(specs.keys().cloned());
+        self.0.depths.set(specs.values());
+        self.store().set_queues(specs.values());
+        *self.0.queues.lock() = specs.clone();
+    }
+
     /// Stores a task; if a slot is free, it is handed out by the same commit.
     ///
     /// # Errors
@@ -133,6 +146,8 @@ impl DispatcherHandle {
             return Err(DispatchError::Draining);
         }
         self.0.known.check_definition(&workflow.definition)?;
+        let first = roots(&workflow.definition);
+        self.0.depths.admit_all(self.store(), first.iter()).await?;
         Ok(self.store().create_workflow(workflow).await?)
     }
 
@@ -362,6 +377,20 @@ impl DispatcherHandle {
     fn address(&self) -> &Address<Dispatcher> {
         self.0.address.get().expect("a handle has an address")
     }
+}
+
+/// Who the tasks are for with which a workflow begins.
+fn roots(definition: &WorkflowDefinition) -> Vec<Target> {
+    let begins = definition
+        .tasks
+        .iter()
+        .filter(|task| task.depends_on.is_empty());
+    begins
+        .filter_map(|task| match (&task.agent, &task.role) {
+            (Some(agent), _) => Some(Target::Agent(agent.clone())),
+            (None, role) => role.clone().map(Target::Role),
+        })
+        .collect()
 }
 
 fn refused(error: TellError) -> DispatchError {

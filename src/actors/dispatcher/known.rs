@@ -20,12 +20,17 @@ struct Names {
     agents: BTreeSet<Name>,
     roles: BTreeSet<Name>,
     queues: BTreeSet<Name>,
+    /// Queues that are configured, whoever takes from them.
+    declared: BTreeSet<Name>,
 }
 
 impl Known {
     /// Replaces what is known by what these agents take.
     pub(super) fn set<'a>(&self, specs: impl Iterator<Item = &'a AgentSpec>) {
-        let mut names = Names::default();
+        let mut names = Names {
+            declared: self.0.read().declared.clone(),
+            ..Names::default()
+        };
         for spec in specs {
             names.agents.insert(spec.name.clone());
             names.roles.insert(spec.name.clone());
@@ -33,6 +38,17 @@ impl Known {
             names.queues.insert(spec.queue.clone());
         }
         *self.0.write() = names;
+    }
+
+    /// Queues that are there, whether an agent takes from them or not.
+    pub(super) fn declare(&self, queues: impl Iterator<Item = Name>) {
+        self.0.write().declared = queues.collect();
+    }
+
+    /// Every queue there is.
+    pub(super) fn queues(&self) -> BTreeSet<Name> {
+        let names = self.0.read();
+        names.queues.union(&names.declared).cloned().collect()
     }
 
     pub(super) fn agents(&self) -> Vec<Name> {
@@ -47,7 +63,8 @@ impl Known {
             Target::Role(role) => ("role", role, &names.roles),
             Target::Queue(queue) => ("queue", queue, &names.queues),
         };
-        if known.contains(name) {
+        let declared = kind == "queue" && names.declared.contains(name);
+        if known.contains(name) || declared {
             return Ok(());
         }
         let hint = did_you_mean(name.as_str(), known.iter().map(Name::as_str));

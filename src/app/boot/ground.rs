@@ -68,6 +68,7 @@ impl Ground {
             queue_capacity: QUEUE_CAPACITY,
         });
         handle.set_known_agents(config.agents().values());
+        handle.set_queues(config.queues());
         Unstarted { handle, child }
     }
 }

@@ -6,9 +6,9 @@ use indexmap::IndexMap;
 
 use super::View;
 use crate::config::check::constant_name;
-use crate::config::sections::QueueConfig;
 use crate::domain::agent::AgentSpec;
 use crate::domain::name::Name;
+use crate::domain::queue::{Limits, QueueSpec, RateLimit};
 use crate::domain::recovery::{
     RecoveryActionSpec, RecoveryMode, RecoverySpec, RecoveryStep, RecoveryVerify, agent_of,
 };
@@ -22,7 +22,7 @@ pub(super) fn default_queue() -> Name {
 pub(super) fn queues(
     root: &View<'_>,
     agents: &IndexMap<Name, AgentSpec>,
-) -> BTreeMap<Name, QueueConfig> {
+) -> BTreeMap<Name, QueueSpec> {
     let declared = root.named("queues").filter_map(|(name, view)| {
         let name: Name = name.parse().ok()?;
         Some((name.clone(), queue(name, &view)))
@@ -31,9 +31,9 @@ pub(super) fn queues(
     let defaults = queues.get("default").cloned();
     for name in agents.values().map(|agent| &agent.queue) {
         if let (false, Some(defaults)) = (queues.contains_key(name), &defaults) {
-            let queue = QueueConfig {
-                name: name.clone(),
-                ..defaults.clone()
+            let queue = QueueSpec {
+                capacity: defaults.capacity,
+                ..QueueSpec::plain(name.clone())
             };
             queues.insert(name.clone(), queue);
         }
@@ -41,11 +41,23 @@ pub(super) fn queues(
     queues
 }
 
-fn queue(name: Name, view: &View<'_>) -> QueueConfig {
-    QueueConfig {
+fn queue(name: Name, view: &View<'_>) -> QueueSpec {
+    QueueSpec {
         name,
         capacity: view.count("capacity"),
+        limits: limits(view),
+        per_key: limits(&view.below("per_key")),
+    }
+}
+
+fn limits(view: &View<'_>) -> Limits {
+    let rate = view.below("rate_limit");
+    Limits {
         concurrency: view.integer("concurrency"),
+        rate: view.has("rate_limit").then(|| RateLimit {
+            max: rate.count("max"),
+            period: rate.span("period"),
+        }),
     }
 }
 

@@ -17,6 +17,42 @@ pub(super) const QUEUE: &[Key] = &[
         COUNT,
         "Tasks of it that run at once at most; without it, what the agents take.",
     ),
+    key(
+        "rate_limit",
+        Kind::Section(RATE),
+        "How many of its tasks may start in any window of time.",
+    ),
+    key(
+        "per_key",
+        Kind::Section(PER_KEY),
+        "The same limits for the tasks that share a concurrency_key.",
+    ),
+];
+
+const PER_KEY: &[Key] = &[
+    key(
+        "concurrency",
+        COUNT,
+        "Tasks of one key that run at once at most.",
+    ),
+    key(
+        "rate_limit",
+        Kind::Section(RATE),
+        "How many tasks of one key may start in any window of time.",
+    ),
+];
+
+const RATE: &[Key] = &[
+    key(
+        "max",
+        Kind::Integer {
+            min: 1,
+            max: 10_000,
+        },
+        "Starts in any window.",
+    )
+    .required(),
+    key("period", SPAN, "The window.").required(),
 ];
 
 pub(super) const SCHEDULE: &[Key] = &[

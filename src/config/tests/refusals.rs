@@ -219,7 +219,6 @@ fn what_this_version_cannot_do_is_refused_and_never_ignored() {
             "agents.b.kind",
         ),
         ("[database]\nurl = 'postgres://u@h/d'", "database.url"),
-        ("[queues.q]\ncapacity = 5", "queues.q.capacity"),
         (
             "[cache]\nbackend = 'redis'\nurl = 'redis://h'",
             "cache.backend",

@@ -6,8 +6,10 @@ use futures_util::FutureExt;
 
 use crate::actors::dispatcher::{DispatchError, DispatcherHandle};
 use crate::domain::ids::{TaskId, WorkflowId};
-use crate::domain::query::Submitted;
+use crate::domain::name::Name;
+use crate::domain::query::{QueueState, Submitted};
 use crate::domain::task::{NewTask, Task};
+use crate::domain::timestamp::Timestamp;
 use crate::domain::workflow::{NewWorkflow, Workflow};
 use crate::http::handles::{Answer, Work};
 use crate::http::problem::Problem;
@@ -35,6 +37,27 @@ impl Work for DispatcherHandle {
 
     fn retry_task(&self, id: TaskId) -> Answer<'_, Task> {
         answer!(Self::retry_task(self, id))
+    }
+
+    fn queues(&self) -> Answer<'_, Vec<QueueState>> {
+        answer!(Self::queue_states(self))
+    }
+
+    fn queue(&self, name: Name) -> Answer<'_, QueueState> {
+        async move { Ok(Self::queue_state(self, &name).await?) }.boxed()
+    }
+
+    fn pause_queue(
+        &self,
+        name: Name,
+        until: Option<Timestamp>,
+        reason: Option<String>,
+    ) -> Answer<'_, QueueState> {
+        async move { Ok(Self::pause_queue(self, &name, until, reason).await?) }.boxed()
+    }
+
+    fn resume_queue(&self, name: Name) -> Answer<'_, QueueState> {
+        async move { Ok(Self::resume_queue(self, &name).await?) }.boxed()
     }
 
     fn run_workflow(&self, workflow: NewWorkflow) -> Answer<'_, (Workflow, bool)> {

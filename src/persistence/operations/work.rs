@@ -5,11 +5,14 @@
 use super::sqlite::{tasks, workflows};
 use super::{Result, Store};
 use crate::domain::ids::{LeaseId, SessionId, TaskId, WorkflowId};
+use crate::domain::name::Name;
 use crate::domain::query::{
     Cancelled, Claims, DueWork, Expired, Page, PageRequest, QueueStats, Settled, Settlement,
     Signalled, SlotOffer, Submitted, TaskFilter, WorkflowFilter,
 };
+use crate::domain::queue::{QueuePause, QueueSpec};
 use crate::domain::task::{NewTask, Progress, Target, Task, TaskAttempt, TaskState};
+use crate::domain::timestamp::Timestamp;
 use crate::domain::workflow::{NewWorkflow, Workflow, WorkflowDefinition, WorkflowState};
 
 impl Store {
@@ -66,6 +69,31 @@ impl Store {
     /// Queues what is due and ends what has waited or lived too long; says when the next is.
     pub async fn queue_due(&self) -> Result<DueWork> {
         tasks::queue_due(self.sqlite()).await
+    }
+
+    /// What limits the queues, from now on; before the first claim.
+    pub fn set_queues<'a>(&self, specs: impl IntoIterator<Item = &'a QueueSpec>) {
+        self.sqlite().set_queues(specs.into_iter());
+    }
+
+    /// Hands out nothing more of a queue, until it is resumed or, if given, until then.
+    pub async fn pause_queue(
+        &self,
+        queue: Name,
+        until: Option<Timestamp>,
+        reason: Option<String>,
+    ) -> Result<()> {
+        tasks::pause_queue(self.sqlite(), queue, until, reason).await
+    }
+
+    /// Hands out of a queue again.
+    pub async fn resume_queue(&self, queue: Name) -> Result<()> {
+        tasks::resume_queue(self.sqlite(), queue).await
+    }
+
+    /// The queues that are paused.
+    pub async fn queue_pauses(&self) -> Result<Vec<QueuePause>> {
+        tasks::queue_pauses(self.sqlite()).await
     }
 
     /// One task.

@@ -12,7 +12,9 @@ mod control;
 mod create;
 mod expiry;
 mod facts;
+pub(super) mod limits;
 mod list;
+mod pauses;
 mod row;
 mod settle;
 
@@ -24,11 +26,14 @@ pub(super) use self::list::{cursor_key, page_limit};
 pub(super) use self::row::{TaskRow, rows_of_workflow};
 use super::{SqlResult, Sqlite, WriteTx};
 use crate::domain::ids::{LeaseId, SessionId, TaskId};
+use crate::domain::name::Name;
 use crate::domain::query::{
     Cancelled, Claims, DueWork, Page, PageRequest, QueueStats, Settled, Settlement, SlotOffer,
     Submitted, TaskFilter,
 };
+use crate::domain::queue::QueuePause;
 use crate::domain::task::{NewTask, Progress, Target, Task, TaskAttempt, TaskState};
+use crate::domain::timestamp::Timestamp;
 use crate::persistence::Result;
 
 /// What a rescue did.
@@ -51,8 +56,9 @@ pub(crate) async fn create_task(
     task: NewTask,
     offer: Option<SlotOffer>,
 ) -> Result<Submitted> {
+    let rules = db.rules();
     db.write("create task", move |tx| {
-        create::create(tx, session, &task, offer.as_ref())
+        create::create(tx, session, &task, offer.as_ref(), &rules)
     })
     .await
 }
@@ -62,8 +68,11 @@ pub(crate) async fn claim(
     session: SessionId,
     offers: Vec<SlotOffer>,
 ) -> Result<Claims> {
-    db.write("claim tasks", move |tx| claim::claim(tx, session, &offers))
-        .await
+    let rules = db.rules();
+    db.write("claim tasks", move |tx| {
+        claim::claim(tx, session, &offers, &rules)
+    })
+    .await
 }
 
 /// The lease fences on SQLite, where a session that ended holds none; the session is for backends
@@ -116,7 +125,33 @@ pub(crate) async fn retry_task(db: &Sqlite, task: TaskId) -> Result<Task> {
 }
 
 pub(crate) async fn queue_due(db: &Sqlite) -> Result<DueWork> {
-    db.write("queue what is due", control::queue_due).await
+    let rules = db.rules();
+    db.write("queue what is due", move |tx| {
+        control::queue_due(tx, &rules)
+    })
+    .await
+}
+
+pub(crate) async fn pause_queue(
+    db: &Sqlite,
+    queue: Name,
+    until: Option<Timestamp>,
+    reason: Option<String>,
+) -> Result<()> {
+    let rules = db.rules();
+    db.write("pause a queue", move |tx| {
+        pauses::pause(tx, &rules, &queue, until, reason.as_deref())
+    })
+    .await
+}
+
+pub(crate) async fn resume_queue(db: &Sqlite, queue: Name) -> Result<()> {
+    db.write("resume a queue", move |tx| pauses::resume(tx, &queue))
+        .await
+}
+
+pub(crate) async fn queue_pauses(db: &Sqlite) -> Result<Vec<QueuePause>> {
+    db.read("list pauses", pauses::list).await
 }
 
 pub(crate) async fn task(db: &Sqlite, id: TaskId) -> Result<Task> {
@@ -162,6 +197,8 @@ pub(super) use self::control::retry as retry_in;
 mod expiry_tests;
 #[cfg(test)]
 pub(super) mod harness;
+#[cfg(test)]
+mod limits_tests;
 #[cfg(test)]
 mod list_tests;
 #[cfg(test)]

@@ -7,14 +7,53 @@ use serde_json::Value;
 
 use super::Rooms;
 use crate::domain::ids::{TaskId, WorkflowId};
-use crate::domain::query::Submitted;
+use crate::domain::name::Name;
+use crate::domain::query::{QueueState, Submitted};
 use crate::domain::task::{NewTask, Task};
+use crate::domain::timestamp::Timestamp;
 use crate::domain::workflow::{NewWorkflow, Workflow};
-use crate::http::{Answer, Work};
+use crate::http::{Answer, Problem, Work};
 
 impl Work for Rooms {
     fn submit(&self, task: NewTask) -> Answer<'_, Submitted> {
         async move { Ok(self.store.create_task(self.session, task, None).await?) }.boxed()
+    }
+    fn queues(&self) -> Answer<'_, Vec<QueueState>> {
+        async move {
+            let stats = self.store.queues().await?;
+            let state = |stats: crate::domain::query::QueueStats| QueueState {
+                spec: crate::domain::queue::QueueSpec::plain(stats.queue.clone()),
+                stats,
+                pause: None,
+            };
+            Ok(stats.into_iter().map(state).collect())
+        }
+        .boxed()
+    }
+    fn queue(&self, name: Name) -> Answer<'_, QueueState> {
+        async move {
+            let all = self.queues().await?;
+            let near = crate::domain::name::nearest(
+                name.as_str(),
+                all.iter().map(|it| it.spec.name.as_str()),
+            );
+            let missing = Problem::not_found("queue", name.as_str(), near);
+            all.into_iter()
+                .find(|it| it.spec.name == name)
+                .ok_or(missing)
+        }
+        .boxed()
+    }
+    fn pause_queue(
+        &self,
+        name: Name,
+        _: Option<Timestamp>,
+        _: Option<String>,
+    ) -> Answer<'_, QueueState> {
+        self.queue(name)
+    }
+    fn resume_queue(&self, name: Name) -> Answer<'_, QueueState> {
+        self.queue(name)
     }
     fn task_wait(&self, id: TaskId, at_most: Duration) -> Answer<'_, Task> {
         async move {

@@ -3,18 +3,20 @@
 //! What is queued stands in partial indexes by (agent, rank), (role, rank), (queue, rank), so a
 //! claim costs the same however many finished tasks there are, and sorts nothing.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::facts::{journal, millis};
+use super::limits::{Gate, Rules};
 use super::row::TaskRow;
 use crate::clock;
 use crate::domain::agent::InstanceId;
 use crate::domain::event::NewEvent;
 use crate::domain::ids::{LeaseId, SessionId};
 use crate::domain::query::{ClaimedTask, Claims, SlotOffer};
+use crate::domain::task::DEFAULT_QUEUE;
 use crate::domain::transition::Command;
 use crate::persistence::StoreError;
 use crate::persistence::sqlite::{Fault, Sealed, SqlResult, WriteTx};
@@ -34,48 +36,60 @@ enum Source {
     Queue(String),
 }
 
-/// Hands out queued tasks up to the free slots.
+/// A queued task that could be handed out.
+struct Candidate {
+    rank: i64,
+    task: i64,
+    key: Option<String>,
+}
+
+/// Hands out queued tasks up to the free slots, and up to the limits of their queues.
 pub(super) fn claim(
     tx: &mut WriteTx<'_>,
     session: SessionId,
     offers: &[SlotOffer],
+    rules: &Rules,
 ) -> SqlResult<Claims> {
     require_open(tx, session)?;
-    let mut waiting = candidates(tx, offers)?;
+    let mut gate = Gate::new(rules, session);
+    let mut waiting = candidates(tx, offers, &mut gate)?;
     let mut free: Vec<u32> = offers.iter().map(|offer| offer.free).collect();
     let mut claimed = Vec::new();
-    let mut progress = true;
+    let (mut progress, mut refused) = (true, false);
     // One task to each replica in turn, so that the work spreads.
     while std::mem::take(&mut progress) {
         for (offer, free) in offers.iter().zip(&mut free).filter(|(_, free)| **free > 0) {
-            let Some(key) = take_best(&mut waiting, offer) else {
+            let Some(best) = take_best(tx, &mut waiting, offer, &mut gate, &mut refused)? else {
                 continue;
             };
-            let Some(task) = TaskRow::by_key(tx, key)? else {
+            let Some(task) = TaskRow::by_key(tx, best.task)? else {
                 continue;
             };
-            claimed.push(hand_over(
-                tx,
-                &task,
-                Hold {
-                    session,
-                    instance: &offer.instance,
-                },
-                None,
-            )?);
+            let hold = Hold {
+                session,
+                instance: &offer.instance,
+            };
+            let done = hand_over(tx, &task, hold, None)?;
+            let start = (task.key, done.attempt);
+            gate.started(tx, &task.queue, best.key.as_deref(), start)?;
+            claimed.push(done);
             *free -= 1;
             progress = true;
         }
     }
     let left = |source| waiting.get(&source).is_some_and(|tasks| !tasks.is_empty());
+    // One that the gate refused may have hidden others; the next claim sees them.
+    let again = refused && !claimed.is_empty();
     let dry = offers
         .iter()
-        .filter(|offer| !sources(offer).into_iter().any(left))
+        .filter(|offer| !again && !sources(offer).into_iter().any(left))
         .map(|offer| offer.instance.clone())
         .collect();
     Ok(Claims {
         tasks: claimed,
         dry,
+        held_back: gate.held_back,
+        next: gate.next.map(|at| at.since(tx.now())),
     })
 }
 
@@ -187,7 +201,8 @@ fn payload_of(tx: &WriteTx<'_>, key: i64) -> SqlResult<(Value, Duration)> {
 fn candidates(
     tx: &WriteTx<'_>,
     offers: &[SlotOffer],
-) -> SqlResult<BTreeMap<Source, VecDeque<(i64, i64)>>> {
+    gate: &mut Gate<'_>,
+) -> SqlResult<BTreeMap<Source, VecDeque<Candidate>>> {
     let mut wanted: BTreeMap<Source, u32> = BTreeMap::new();
     for offer in offers {
         for source in sources(offer) {
@@ -197,29 +212,84 @@ fn candidates(
     }
     let mut waiting = BTreeMap::new();
     for (source, most) in wanted {
-        let (sql, word) = match &source {
-            Source::Agent(word) => (
-                "SELECT rank, key FROM tasks WHERE state = 'queued' AND agent IS NOT NULL \
-                 AND agent = ?1 ORDER BY rank LIMIT ?2",
-                word,
-            ),
-            Source::Role(word) => (
-                "SELECT rank, key FROM tasks WHERE state = 'queued' AND role IS NOT NULL \
-                 AND role = ?1 ORDER BY rank LIMIT ?2",
-                word,
-            ),
-            Source::Queue(word) => (
-                "SELECT rank, key FROM tasks WHERE state = 'queued' AND agent IS NULL \
-                 AND role IS NULL AND queue = ?1 ORDER BY rank LIMIT ?2",
-                word,
-            ),
+        let most = match gate.room(tx, source.queue())? {
+            Some(0) => continue,
+            Some(room) => most.min(u32::try_from(room).unwrap_or(u32::MAX)),
+            None => most,
         };
-        let found = tx.all(sql, (word, most.saturating_add(1)), |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?;
-        waiting.insert(source, VecDeque::from(found));
+        let found = best_of(tx, &source, most.saturating_add(1), gate)?;
+        waiting.insert(source, found);
     }
     Ok(waiting)
+}
+
+/// The best-ranked tasks of one source, past those whose key has no room.
+fn best_of(
+    tx: &WriteTx<'_>,
+    source: &Source,
+    most: u32,
+    gate: &mut Gate<'_>,
+) -> SqlResult<VecDeque<Candidate>> {
+    let keyed = gate.limits_keys(source.queue());
+    let (sql, word) = source.best();
+    let mut statement = tx.prepare(sql)?;
+    // SQLite takes a limit below zero for none.
+    let limit = if keyed { -1 } else { i64::from(most) };
+    let mut rows = statement.query((word, limit))?;
+    let mut found = VecDeque::new();
+    let mut taken: HashMap<String, u64> = HashMap::new();
+    while let Some(row) = rows.next()? {
+        let candidate = Candidate {
+            rank: row.get(0)?,
+            task: row.get(1)?,
+            key: row.get(2)?,
+        };
+        if let (true, Some(key)) = (keyed, &candidate.key) {
+            let room = gate.key_room(tx, source.queue(), Some(key))?;
+            let taken = taken.entry(key.clone()).or_default();
+            if *taken >= room {
+                gate.held_back = true;
+                continue;
+            }
+            *taken += 1;
+        }
+        found.push_back(candidate);
+        if found.len() >= most as usize {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+impl Source {
+    /// The queue that its tasks stand in.
+    fn queue(&self) -> &str {
+        match self {
+            Self::Agent(_) | Self::Role(_) => DEFAULT_QUEUE,
+            Self::Queue(queue) => queue,
+        }
+    }
+
+    /// The statement that walks its tasks, the best first, and what it is asked with.
+    fn best(&self) -> (&'static str, &str) {
+        match self {
+            Self::Agent(word) => (
+                "SELECT rank, key, concurrency_key FROM tasks WHERE state = 'queued' \
+                 AND agent IS NOT NULL AND agent = ?1 ORDER BY rank LIMIT ?2",
+                word,
+            ),
+            Self::Role(word) => (
+                "SELECT rank, key, concurrency_key FROM tasks WHERE state = 'queued' \
+                 AND role IS NOT NULL AND role = ?1 ORDER BY rank LIMIT ?2",
+                word,
+            ),
+            Self::Queue(word) => (
+                "SELECT rank, key, concurrency_key FROM tasks WHERE state = 'queued' \
+                 AND agent IS NULL AND role IS NULL AND queue = ?1 ORDER BY rank LIMIT ?2",
+                word,
+            ),
+        }
+    }
 }
 
 /// An agent takes what is for itself, for its role (its name is always one), and from its queue.
@@ -237,12 +307,29 @@ fn sources(offer: &SlotOffer) -> Vec<Source> {
 }
 
 fn take_best(
-    waiting: &mut BTreeMap<Source, VecDeque<(i64, i64)>>,
+    tx: &WriteTx<'_>,
+    waiting: &mut BTreeMap<Source, VecDeque<Candidate>>,
     offer: &SlotOffer,
-) -> Option<i64> {
-    let best = sources(offer)
-        .into_iter()
-        .filter_map(|source| waiting.get(&source)?.front().map(|head| (*head, source)))
-        .min()?;
-    waiting.get_mut(&best.1)?.pop_front().map(|(_, key)| key)
+    gate: &mut Gate<'_>,
+    refused: &mut bool,
+) -> SqlResult<Option<Candidate>> {
+    loop {
+        let best = sources(offer)
+            .into_iter()
+            .filter_map(|source| {
+                let head = waiting.get(&source)?.front()?;
+                Some(((head.rank, head.task), source))
+            })
+            .min();
+        let Some((_, source)) = best else {
+            return Ok(None);
+        };
+        let Some(head) = waiting.get_mut(&source).and_then(VecDeque::pop_front) else {
+            return Ok(None);
+        };
+        if gate.take(tx, source.queue(), head.key.as_deref())? {
+            return Ok(Some(head));
+        }
+        *refused = true;
+    }
 }

@@ -3,9 +3,10 @@
 use serde_json::json;
 
 use super::facts::{Change, journal, move_to};
+use super::limits::Rules;
 use super::row::TaskRow;
 use super::settle::end_attempt;
-use super::{Rescued, expiry};
+use super::{Rescued, expiry, pauses};
 use crate::domain::ids::{LeaseId, SessionId, TaskId};
 use crate::domain::query::{Cancelled, DueWork};
 use crate::domain::task::{Progress, Task, TaskError, TaskState};
@@ -142,7 +143,7 @@ pub(super) fn move_by_hand(
 }
 
 /// Queues what is due and ends what has waited or lived too long; says when the next is.
-pub(super) fn queue_due(tx: &mut WriteTx<'_>) -> SqlResult<DueWork> {
+pub(super) fn queue_due(tx: &mut WriteTx<'_>, rules: &Rules) -> SqlResult<DueWork> {
     let now = tx.now();
     let mut done = DueWork::default();
     for task in TaskRow::due(tx, now, DUE_AT_ONCE)? {
@@ -158,7 +159,12 @@ pub(super) fn queue_due(tx: &mut WriteTx<'_>) -> SqlResult<DueWork> {
     let expires_next = expiry::sweep(tx, DUE_AT_ONCE, &mut done)?;
     let next = "SELECT min(run_at) FROM tasks WHERE state IN ('scheduled', 'retrying')";
     let due_next: Option<Timestamp> = tx.first(next, [], |row| row.get(0))?.flatten();
-    let next = due_next.into_iter().chain(expires_next).min();
+    let resumes_next = pauses::end_due(tx, rules, &mut done)?;
+    let next = due_next
+        .into_iter()
+        .chain(expires_next)
+        .chain(resumes_next)
+        .min();
     done.next = next.map(|at| at.since(now));
     Ok(done)
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::claim::{Hold, hand_over};
 use super::expiry::Timeouts;
+use super::limits::Rules;
 use super::row::TaskRow;
 use crate::domain::ids::{SessionId, TaskId, WorkflowId};
 use crate::domain::name::Name;
@@ -67,6 +68,7 @@ pub(super) fn create(
     session: SessionId,
     task: &NewTask,
     offer: Option<&SlotOffer>,
+    rules: &Rules,
 ) -> SqlResult<Submitted> {
     if let Some(first) = seen_before(tx, "task", task.idempotency.as_ref())? {
         return first_one(tx, TaskId::from_bytes(first), false);
@@ -108,6 +110,11 @@ pub(super) fn create(
     )?;
     remember(tx, "task", task.idempotency.as_ref(), task.id.as_bytes())?;
     let fits = offer.filter(|offer| waits_for == WaitsFor::Slot && fits(&task.target, offer));
+    // What a limit or a pause governs waits for a claim, behind those that wait already.
+    let fits = match fits {
+        Some(_) if rules.govern(tx, &row.queue)? => None,
+        fits => fits,
+    };
     let claimed = match fits {
         Some(offer) => {
             let hold = Hold {

@@ -23,7 +23,7 @@ fn impatient(waiting: u32, total: u32) -> NewTask {
 /// Time passes, and what is due is done.
 fn pass(db: &mut Db, seconds: u32) -> DueWork {
     db.now = db.now.after(SECOND * seconds);
-    db.write(control::queue_due).unwrap()
+    db.due()
 }
 
 #[test]

@@ -1,16 +1,20 @@
 //! For tests of tasks and workflows: a real database in memory, transactions at chosen instants.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
+use super::limits::Rules;
 use super::{claim, control, create, list, settle};
 use crate::clock;
 use crate::domain::agent::InstanceId;
 use crate::domain::event::Event;
 use crate::domain::ids::{LeaseId, SessionId, TaskId};
-use crate::domain::query::{ClaimedTask, Settled, Settlement, SlotOffer, Submitted};
+use crate::domain::query::{
+    ClaimedTask, Claims, DueWork, Settled, Settlement, SlotOffer, Submitted,
+};
 use crate::domain::task::{NewTask, Outcome, Target, Task, TaskError};
 use crate::domain::timestamp::Timestamp;
 use crate::persistence::StoreError;
@@ -22,6 +26,7 @@ pub(in crate::persistence::sqlite) struct Db {
     pub(in crate::persistence::sqlite) now: Timestamp,
     pub(in crate::persistence::sqlite) session: SessionId,
     pub(in crate::persistence::sqlite) events: Vec<Event>,
+    pub(in crate::persistence::sqlite) rules: Arc<Rules>,
 }
 
 impl Db {
@@ -36,6 +41,7 @@ impl Db {
             now,
             session,
             events: Vec::new(),
+            rules: Arc::default(),
         };
         db.begin_session();
         db
@@ -70,8 +76,8 @@ impl Db {
     }
 
     pub(in crate::persistence::sqlite) fn submit(&mut self, task: &NewTask) -> Submitted {
-        let session = self.session;
-        self.write(|tx| create::create(tx, session, task, None))
+        let (session, rules) = (self.session, self.rules.clone());
+        self.write(|tx| create::create(tx, session, task, None, &rules))
             .unwrap()
     }
 
@@ -80,8 +86,8 @@ impl Db {
         task: &NewTask,
         offer: &SlotOffer,
     ) -> Submitted {
-        let session = self.session;
-        self.write(|tx| create::create(tx, session, task, Some(offer)))
+        let (session, rules) = (self.session, self.rules.clone());
+        self.write(|tx| create::create(tx, session, task, Some(offer), &rules))
             .unwrap()
     }
 
@@ -89,10 +95,18 @@ impl Db {
         &mut self,
         offers: &[SlotOffer],
     ) -> Vec<ClaimedTask> {
-        let session = self.session;
-        self.write(|tx| claim::claim(tx, session, offers))
+        self.claims(offers).tasks
+    }
+
+    pub(in crate::persistence::sqlite) fn claims(&mut self, offers: &[SlotOffer]) -> Claims {
+        let (session, rules) = (self.session, self.rules.clone());
+        self.write(|tx| claim::claim(tx, session, offers, &rules))
             .unwrap()
-            .tasks
+    }
+
+    pub(in crate::persistence::sqlite) fn due(&mut self) -> DueWork {
+        let rules = self.rules.clone();
+        self.write(|tx| control::queue_due(tx, &rules)).unwrap()
     }
 
     pub(in crate::persistence::sqlite) fn settle(
@@ -138,7 +152,7 @@ impl Db {
 
     pub(in crate::persistence::sqlite) fn wait(&mut self, span: Duration) {
         self.now = self.now.after(span);
-        self.write(control::queue_due).unwrap();
+        self.due();
     }
 
     /// Kinds of the events about a subject, in order.

@@ -73,10 +73,9 @@ fn a_claim_says_for_whom_nothing_is_left() {
     for _ in 0..3 {
         db.submit(&for_agent("echo"));
     }
-    let session = db.session;
     let offers = [slots("echo", 0, 2), slots("sum", 0, 1)];
     let mut claim = || {
-        let done = db.write(|tx| claim::claim(tx, session, &offers)).unwrap();
+        let done = db.claims(&offers);
         let dry: Vec<_> = done.dry.iter().map(ToString::to_string).collect();
         (done.tasks.len(), dry)
     };
@@ -221,8 +220,8 @@ fn a_payload_over_the_cap_is_refused_before_anything_is_stored() {
         payload: json!("x".repeat(MAX_PAYLOAD_BYTES)),
         ..for_agent("echo")
     };
-    let session = db.session;
-    let refused = db.write(|tx| create::create(tx, session, &task, None));
+    let (session, rules) = (db.session, db.rules.clone());
+    let refused = db.write(|tx| create::create(tx, session, &task, None, &rules));
     assert!(matches!(refused, Err(StoreError::Invalid(_))));
 }
 
@@ -248,8 +247,8 @@ fn a_key_answers_with_the_first_task_for_a_day_and_refuses_another_request() {
         idempotency: key(2),
         ..for_agent("echo")
     };
-    let session = db.session;
-    let refused = db.write(|tx| create::create(tx, session, &other, None));
+    let (session, rules) = (db.session, db.rules.clone());
+    let refused = db.write(|tx| create::create(tx, session, &other, None, &rules));
     assert!(matches!(refused, Err(StoreError::IdempotencyMismatch(_))));
     db.now = db.now.after(Duration::from_secs(24 * 3600 + 1));
     assert!(!db.submit(&other).existing);
@@ -322,8 +321,8 @@ fn a_session_that_has_ended_hands_nothing_out() {
     db.conn
         .execute("UPDATE sessions SET ended_at = 1", [])
         .unwrap();
-    let session = db.session;
-    let refused = db.write(|tx| claim::claim(tx, session, &[slots("echo", 0, 1)]));
+    let (session, rules) = (db.session, db.rules.clone());
+    let refused = db.write(|tx| claim::claim(tx, session, &[slots("echo", 0, 1)], &rules));
     assert!(matches!(refused, Err(StoreError::Conflict(_))));
 }
 
