@@ -250,7 +250,9 @@ impl Supervisor {
     /// A life has followed a crash.
     pub(super) fn restarted(&mut self, slot: Slot) {
         let leave = self.leave(slot);
-        let replica = &mut self.tree.agents[slot.agent].replicas[slot.index];
+        let agent = &mut self.tree.agents[slot.agent];
+        agent.restarts += 1;
+        let replica = &mut agent.replicas[slot.index];
         replica.restarts += 1;
         let (generation, restarts) = (replica.generation, replica.restarts);
         if let Some(life) = &replica.life {
@@ -269,7 +271,8 @@ impl Supervisor {
         let replica = &mut self.tree.agents[slot.agent].replicas[slot.index];
         replica.hold = hold;
         replica.state = AgentState::Pending;
-        self.reconcile_agent(slot.agent);
+        self.reconcile(slot);
+        self.drop_surplus(slot.agent);
         self.wake_dependents(slot.agent);
     }
 

@@ -1,7 +1,8 @@
 //! Groups: restarts that siblings share.
 //!
-//! A shared restart is a plan: its agents end in reverse order, one after the other, the replicas
-//! of one agent together; when all are down they start afresh in declared order. A plan that an
+//! A shared restart is a plan: its agents are told to end in reverse order; when all are down they
+//! start afresh in declared order. Replicas of one agent, and actors that nobody depends on, are
+//! told in a row; processes, and what others depend on, only when those told before are down. A plan that an
 //! outer group makes takes over those inside it.
 
 use std::collections::BTreeSet;
@@ -13,20 +14,31 @@ use super::Supervisor;
 use super::replica::{Hold, Replica, Then};
 use super::timers::Due;
 use super::tree::Slot;
-use crate::domain::agent::AgentState;
+use crate::domain::agent::{AgentProgram, AgentState};
 use crate::domain::restart::{GiveUp, Ledger, Strategy};
 
 /// A shared restart under way.
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
-    /// Agents that are still to end, first to start last to end.
-    ending: Vec<usize>,
+    /// Who is to end, in that order.
+    order: Vec<Slot>,
+    /// So many of them have been told.
+    told: usize,
+    /// So many of them are known to be down.
+    down: usize,
     /// Everybody who takes part.
     agents: BTreeSet<usize>,
     /// When they start, or their trial begins.
     resume: Instant,
     /// What happens when all are down.
     goal: Goal,
+}
+
+impl Plan {
+    /// Whether nobody is left to end.
+    fn is_down(&self) -> bool {
+        self.down == self.order.len()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,22 +69,21 @@ impl Supervisor {
                 all.extend(plan.agents);
             }
         }
-        let order = self.tree.agents_from(group, 0);
-        let ending: Vec<usize> = order
-            .into_iter()
-            .filter(|agent| all.contains(agent))
-            .collect();
-        for slot in ending
-            .iter()
-            .flat_map(|agent| self.tree.slots(*agent))
-            .collect::<Vec<_>>()
-        {
-            if let Some(replica) = self.tree.replica_mut(slot) {
+        let mut order = Vec::new();
+        for agent in self.tree.agents_from(group, 0).into_iter().rev() {
+            if all.contains(&agent) {
+                order.extend(self.tree.slots(agent));
+            }
+        }
+        for slot in &order {
+            if let Some(replica) = self.tree.replica_mut(*slot) {
                 replica.join_plan();
             }
         }
         self.tree.groups[group].plan = Some(Plan {
-            ending,
+            order,
+            told: 0,
+            down: 0,
             agents: all,
             resume,
             goal,
@@ -88,35 +99,50 @@ impl Supervisor {
         }
     }
 
+    /// Tells whoever may be told by now; goes on when everybody is down. Each member is looked at
+    /// once, however many ends there are.
     fn advance_plan(&mut self, group: usize) {
-        while let Some(agent) = self.next_to_end(group) {
-            let alive: Vec<Slot> = self
-                .tree
-                .slots(agent)
-                .filter(|slot| self.is_to_end(*slot))
-                .collect();
-            for slot in &alive {
-                if !self.tree.agents[slot.agent].replicas[slot.index].is_ending() {
-                    self.begin_ending(*slot, Then::Rejoin);
-                }
-            }
-            if !alive.is_empty() {
-                return;
-            }
-            if let Some(plan) = &mut self.tree.groups[group].plan {
-                plan.ending.pop();
+        let Some(mut plan) = self.tree.groups[group].plan.take() else {
+            return;
+        };
+        while let Some(slot) = self.next_to_tell(&mut plan) {
+            if self.is_to_end(slot)
+                && !self.tree.agents[slot.agent].replicas[slot.index].is_ending()
+            {
+                self.begin_ending(slot, Then::Rejoin);
             }
         }
-        self.all_are_down(group);
+        let over = plan.is_down();
+        self.tree.groups[group].plan = Some(plan);
+        if over {
+            self.all_are_down(group);
+        }
     }
 
-    fn next_to_end(&self, group: usize) -> Option<usize> {
-        self.tree.groups[group]
-            .plan
-            .as_ref()?
-            .ending
-            .last()
-            .copied()
+    fn next_to_tell(&self, plan: &mut Plan) -> Option<Slot> {
+        while plan.down < plan.told && !self.is_to_end(plan.order[plan.down]) {
+            plan.down += 1;
+        }
+        let next = *plan.order.get(plan.told)?;
+        let alone = plan.down == plan.told;
+        if !alone && !self.ends_beside(plan.order[plan.told - 1], next) {
+            return None;
+        }
+        plan.told += 1;
+        Some(next)
+    }
+
+    /// Whether a member may be told before those told so far are down: replicas of one agent, and
+    /// actors that nobody declared to depend on. They end in the order told on each arbiter. Whoever
+    /// has something outside to end, a process or a remote service, is waited for.
+    fn ends_beside(&self, before: Slot, next: Slot) -> bool {
+        let agents = &self.tree.agents;
+        let is_actor = |agent: usize| matches!(agents[agent].spec.runs, AgentProgram::Actor { .. });
+        let mut dependents = agents[next.agent].dependents.iter();
+        before.agent == next.agent
+            || is_actor(before.agent)
+                && is_actor(next.agent)
+                && dependents.all(|dependent| agents[*dependent].alive == 0)
     }
 
     /// Whether a replica takes part in a plan and still has a life. One that an operator started
@@ -185,7 +211,7 @@ impl Supervisor {
     /// A plan's delay is over, or its quarantine.
     pub(super) fn group_is_due(&mut self, group: usize, at: Instant) {
         let plan = self.tree.groups[group].plan.as_ref();
-        if plan.is_some_and(|plan| plan.resume == at && plan.ending.is_empty()) {
+        if plan.is_some_and(|plan| plan.resume == at && plan.is_down()) {
             self.resume(group);
         }
     }
@@ -195,7 +221,7 @@ impl Supervisor {
         let groups: Vec<usize> = self.tree.ancestors(self.tree.agents[agent].group).collect();
         for group in groups {
             let plan = self.tree.groups[group].plan.as_ref();
-            if plan.is_some_and(|plan| plan.ending.is_empty()) {
+            if plan.is_some_and(|plan| plan.is_down()) {
                 self.resume(group);
                 self.tree.groups[group].ledger = Ledger::default();
             }
@@ -205,7 +231,7 @@ impl Supervisor {
     /// Whether everybody of a shared restart is down and waits for its time.
     pub(super) fn group_rests(&self, group: usize) -> bool {
         let plan = self.tree.groups[group].plan.as_ref();
-        plan.is_some_and(|plan| plan.ending.is_empty() && plan.goal == Goal::Restart)
+        plan.is_some_and(|plan| plan.is_down() && plan.goal == Goal::Restart)
     }
 
     /// Groups above an agent that rest start now, on trial; says how many replicas have a life.

@@ -1,7 +1,5 @@
 //! Desired against actual: the only place that starts a life or decides that one is not wanted.
 
-use std::sync::Arc;
-
 use rand::Rng;
 use serde_json::json;
 use tokio::time::Instant;
@@ -9,7 +7,7 @@ use tokio::time::Instant;
 use super::Supervisor;
 use super::outside::Kept;
 use super::replica::{Hold, Replica, Running, Then};
-use super::tree::{Slot, Unit};
+use super::tree::Slot;
 use crate::actors::life::{Life, Start};
 use crate::actors::runner::Grant;
 use crate::domain::agent::{AgentState, Desired};
@@ -98,7 +96,6 @@ impl Supervisor {
                 .is_some_and(|last| last.life.is_none())
         {
             if let Some(gone) = agent.replicas.pop() {
-                agent.old_restarts += gone.restarts;
                 agent.old_generation = agent.old_generation.max(gone.generation);
             }
         }
@@ -137,13 +134,10 @@ impl Supervisor {
 
     /// A life has begun, in a new runner or in place.
     pub(super) fn life_began(&mut self, slot: Slot) {
-        let agent = &self.tree.agents[slot.agent];
+        let agent = &mut self.tree.agents[slot.agent];
         let generation = agent.replicas[slot.index].generation;
-        let (name, highest, restarts) = (
-            agent.spec.name.clone(),
-            agent.generation(),
-            agent.restarts(),
-        );
+        agent.generation = agent.generation.max(generation);
+        let (name, highest, restarts) = (agent.spec.name.clone(), agent.generation, agent.restarts);
         self.watch_start(slot);
         self.outside.fact(
             "agent.starting",
@@ -206,12 +200,9 @@ impl Supervisor {
 
     /// The innermost group of an agent whose members share restarts, and the unit in it.
     pub(super) fn sharing_group(&self, agent: usize) -> Option<(usize, usize)> {
-        let group = self.tree.agents[agent].group?;
-        let spec: &Arc<_> = &self.tree.groups[group].spec;
-        if spec.strategy == Strategy::OneForOne {
-            return None;
-        }
-        let mut units = self.tree.groups[group].units.iter();
-        Some((group, units.position(|unit| *unit == Unit::Agent(agent))?))
+        let agent = &self.tree.agents[agent];
+        let group = agent.group?;
+        let alone = self.tree.groups[group].spec.strategy == Strategy::OneForOne;
+        (!alone).then_some((group, agent.unit))
     }
 }

@@ -225,7 +225,7 @@ impl Supervisor {
             replicas().map(|replica| replica.ledger.window.count(now, agent.rules.intensity));
         let last = replicas().filter_map(|replica| replica.last.as_deref());
         RestartStatus {
-            total: agent.restarts(),
+            total: agent.restarts,
             window: windows.max().unwrap_or(0),
             last_reason: last
                 .max_by_key(|last| last.at)

@@ -76,9 +76,15 @@ pub(super) struct Agent {
     pub(super) alive: usize,
     /// Agents that wait for this one.
     pub(super) dependents: Vec<usize>,
-    /// The highest generation of earlier daemons.
+    /// Which unit of its group it is.
+    pub(super) unit: usize,
+    /// The highest generation of any of its lives, earlier daemons' included.
+    pub(super) generation: u64,
+    /// The highest generation of replicas that are gone, and of earlier daemons: where new
+    /// replicas go on from.
     pub(super) old_generation: u64,
-    pub(super) old_restarts: u64,
+    /// Restarts of all its replicas, earlier daemons' included.
+    pub(super) restarts: u64,
 }
 
 /// What stands in a group, in declared order.
@@ -113,6 +119,7 @@ impl Tree {
         for child in children {
             tree.add_agent(child)?;
         }
+        tree.order_units();
         tree.link_dependents()?;
         Ok(tree)
     }
@@ -171,6 +178,31 @@ impl Tree {
         }
         self.agents.push(Agent::new(child, rules, group));
         Ok(())
+    }
+
+    /// A group stands among its siblings where its first agent does.
+    fn order_units(&mut self) {
+        for group in 0..self.groups.len() {
+            let mut units = std::mem::take(&mut self.groups[group].units);
+            units.sort_by_key(|unit| self.first_agent(*unit));
+            for (position, unit) in units.iter().enumerate() {
+                if let Unit::Agent(agent) = unit {
+                    self.agents[*agent].unit = position;
+                }
+            }
+            self.groups[group].units = units;
+        }
+    }
+
+    /// The first agent of a unit; a group without any comes last.
+    fn first_agent(&self, unit: Unit) -> usize {
+        let above = |agent: usize| self.ancestors(self.agents[agent].group);
+        match unit {
+            Unit::Agent(agent) => agent,
+            Unit::Group(group) => (0..self.agents.len())
+                .find(|agent| above(*agent).any(|outer| outer == group))
+                .unwrap_or(usize::MAX),
+        }
     }
 
     fn link_dependents(&mut self) -> Result<(), TreeError> {
@@ -296,7 +328,7 @@ impl Agent {
             factory,
             record,
         } = child;
-        let old_generation = record.as_ref().map_or(0, |record| record.generation);
+        let generation = record.as_ref().map_or(0, |record| record.generation);
         let asked = record.as_ref().and_then(|record| record.replicas);
         let wanted = asked.unwrap_or(spec.replicas) as usize;
         let desired = record.as_ref().and_then(|record| record.desired);
@@ -315,11 +347,13 @@ impl Agent {
             group,
             desired: desired.unwrap_or(Desired::Running),
             wanted,
-            replicas: (0..wanted).map(|_| Replica::new(old_generation)).collect(),
+            replicas: (0..wanted).map(|_| Replica::new(generation)).collect(),
             alive: 0,
             dependents: Vec::new(),
-            old_generation,
-            old_restarts: record.map_or(0, |record| record.restarts_total),
+            unit: 0,
+            generation,
+            old_generation: generation,
+            restarts: record.map_or(0, |record| record.restarts_total),
         }
     }
 
@@ -331,18 +365,6 @@ impl Agent {
             DependsOn::Healthy => replicas.all(Replica::is_ready),
             DependsOn::Completed => replicas.all(|replica| replica.hold == Hold::Done(true)),
         }
-    }
-
-    /// Restarts of all its replicas, earlier daemons' included.
-    pub(super) fn restarts(&self) -> u64 {
-        let own: u64 = self.replicas.iter().map(|replica| replica.restarts).sum();
-        self.old_restarts + own
-    }
-
-    /// The highest generation of any of its lives.
-    pub(super) fn generation(&self) -> u64 {
-        let own = self.replicas.iter().map(|replica| replica.generation).max();
-        own.unwrap_or(0).max(self.old_generation)
     }
 
     /// Whether nobody does its work because it gave up.
