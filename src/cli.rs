@@ -11,6 +11,7 @@ mod bench;
 mod config;
 mod context;
 mod db;
+mod dead_letters;
 
 mod events;
 pub mod exit;
@@ -65,6 +66,9 @@ enum Command {
     /// What waits where
     #[command(subcommand)]
     Queues(queues::Command),
+    /// Tasks that are given up
+    #[command(subcommand)]
+    DeadLetters(dead_letters::Command),
     /// How the parts are doing, the worst first; exits 6 when something is critical
     Health(health::Args),
     /// What is done by itself about what is critical
@@ -149,6 +153,7 @@ async fn dispatch(mut context: Context, command: Command) -> Result<ExitCode, Fa
         Command::Tasks(command) => return tasks::run(context, command).await,
         Command::Workflows(command) => return workflows::run(context, command).await,
         Command::Queues(command) => queues::run(context, command).await?,
+        Command::DeadLetters(command) => dead_letters::run(context, command).await?,
         Command::Health(args) => return health::run(context, args).await,
         Command::Recovery(command) => return records::recovery(context, command).await,
         Command::Events(args) => events::run(context, args).await?,

@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
 use super::context::Context;
+use super::dead_letters::{Many, counts};
 use super::exit::Failure;
 use super::show::{age, all_fields, field};
 use super::table::Column;
@@ -30,16 +31,27 @@ pub(super) enum Command {
         #[arg(long, value_parser = span)]
         timeout: Option<Duration>,
     },
-    /// End it, whatever its state
+    /// End one, whatever its state, or all that a filter names
     Cancel {
         /// The task
-        id: String,
+        #[arg(required_unless_present = "filter", conflicts_with_all = ["filter", "dry_run"])]
+        id: Option<String>,
         /// Why
         #[arg(long)]
         reason: Option<String>,
+        #[command(flatten)]
+        many: Many,
     },
-    /// Queue it again
-    Retry(Id),
+    /// Queue one again, or all that a filter names
+    Retry {
+        /// The task
+        #[arg(required_unless_present = "filter", conflicts_with_all = ["filter", "dry_run"])]
+        id: Option<String>,
+        #[command(flatten)]
+        many: Many,
+    },
+    /// Why it stands where it stands
+    Explain(Id),
     /// Its executions
     Attempts(Id),
 }
@@ -207,17 +219,58 @@ pub(super) async fn run(context: &mut Context, command: Command) -> Result<ExitC
             let answer = client.part("tasks", &id, "attempts", Vec::new()).await?;
             out.list(&answer, "attempt", ATTEMPTS)?;
         }
-        Command::Cancel { id, reason } => {
+        Command::Explain(Id { id }) => {
+            let answer = client.part("tasks", &id, "explain", Vec::new()).await?;
+            out.object(&answer, "state", explained)?;
+        }
+        Command::Cancel {
+            id: None,
+            reason,
+            many,
+        } => {
+            let body = json!({"action": "cancel", "filter": many.filter(),
+                "dry_run": many.dry_run, "reason": reason});
+            out.object(&client.verb("tasks:bulk", body).await?, "done", counts)?;
+        }
+        Command::Retry { id: None, many } => {
+            let body = json!({"action": "retry", "filter": many.filter(),
+                "dry_run": many.dry_run});
+            out.object(&client.verb("tasks:bulk", body).await?, "done", counts)?;
+        }
+        Command::Cancel {
+            id: Some(id),
+            reason,
+            ..
+        } => {
             let body = reason.map(|reason| json!({"reason": reason}));
             let answer = client.command("tasks", &id, "cancel", body).await?;
             out.object(&answer, "id", now_is)?;
         }
-        Command::Retry(Id { id }) => {
+        Command::Retry { id: Some(id), .. } => {
             let answer = client.command("tasks", &id, "retry", None).await?;
             out.object(&answer, "id", now_is)?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The reasons, a line each.
+fn explained(value: &Value) -> String {
+    let none = Vec::new();
+    let reasons = value["reasons"].as_array().unwrap_or(&none);
+    let lines = reasons.iter().map(|reason| {
+        format!(
+            "\n  {}: {}",
+            field(reason, "code"),
+            field(reason, "message")
+        )
+    });
+    format!(
+        "{} is {}{}",
+        field(value, "id"),
+        field(value, "state"),
+        lines.collect::<String>()
+    )
 }
 
 pub(super) fn now_is(value: &Value) -> String {

@@ -96,6 +96,15 @@ impl Client {
         .await
     }
 
+    /// A command to a whole list (`tasks:bulk`).
+    ///
+    /// # Errors
+    /// As every question: [`ClientError`].
+    pub async fn verb(&self, path: &str, body: Value) -> Answered {
+        self.ask(Question::post(format!("/api/v1/{path}")).body(body))
+            .await
+    }
+
     /// Creates a task or a workflow; the same key again gives the first one.
     ///
     /// # Errors

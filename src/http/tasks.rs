@@ -4,6 +4,9 @@
 //! answers 200 with the first task; another request with the same key is 422. With `unique`, an
 //! earlier task that holds the key is the answer: 200, with `"unique_conflict": true`.
 
+mod bulk;
+mod explain;
+mod filter;
 mod request;
 mod unique;
 
@@ -18,6 +21,8 @@ use crate::domain::ids::TaskId;
 use crate::domain::query::{Submitted, TaskFilter};
 use crate::domain::task::{Task, TaskState};
 
+pub(super) use bulk::{bulk, dead, purge_dead, retry_dead};
+pub(super) use explain::explain;
 pub(super) use request::idempotency;
 
 /// The longest reason of a cancellation.

@@ -5,5 +5,6 @@
 mod agents;
 mod architecture;
 mod daemon;
+mod queues;
 mod serve;
 mod work;

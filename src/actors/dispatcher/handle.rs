@@ -28,8 +28,8 @@ use crate::domain::name::Name;
 use crate::domain::query::{Cancelled, Submitted};
 use crate::domain::queue::QueueSpec;
 use crate::domain::record::Message;
-use crate::domain::task::{NewTask, Target, Task};
-use crate::domain::workflow::{NewWorkflow, Workflow, WorkflowDefinition};
+use crate::domain::task::{NewTask, Task};
+use crate::domain::workflow::{NewWorkflow, Workflow};
 use crate::persistence::Store;
 
 /// What a dispatcher is made of.
@@ -146,8 +146,7 @@ impl DispatcherHandle {
             return Err(DispatchError::Draining);
         }
         self.0.known.check_definition(&workflow.definition)?;
-        let first = roots(&workflow.definition);
-        self.0.depths.admit_all(self.store(), first.iter()).await?;
+        self.admit_workflow(&workflow.definition).await?;
         Ok(self.store().create_workflow(workflow).await?)
     }
 
@@ -377,20 +376,6 @@ impl DispatcherHandle {
     fn address(&self) -> &Address<Dispatcher> {
         self.0.address.get().expect("a handle has an address")
     }
-}
-
-/// Who the tasks are for with which a workflow begins.
-fn roots(definition: &WorkflowDefinition) -> Vec<Target> {
-    let begins = definition
-        .tasks
-        .iter()
-        .filter(|task| task.depends_on.is_empty());
-    begins
-        .filter_map(|task| match (&task.agent, &task.role) {
-            (Some(agent), _) => Some(Target::Agent(agent.clone())),
-            (None, role) => role.clone().map(Target::Role),
-        })
-        .collect()
 }
 
 fn refused(error: TellError) -> DispatchError {

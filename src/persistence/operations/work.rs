@@ -66,6 +66,11 @@ impl Store {
         tasks::retry_task(self.sqlite(), task).await
     }
 
+    /// Removes a dead task that belongs to no workflow, with its executions.
+    pub async fn purge_task(&self, task: TaskId) -> Result<()> {
+        tasks::purge_task(self.sqlite(), task).await
+    }
+
     /// Queues what is due and ends what has waited or lived too long; says when the next is.
     pub async fn queue_due(&self) -> Result<DueWork> {
         tasks::queue_due(self.sqlite()).await

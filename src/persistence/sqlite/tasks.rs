@@ -132,6 +132,11 @@ pub(crate) async fn queue_due(db: &Sqlite) -> Result<DueWork> {
     .await
 }
 
+pub(crate) async fn purge_task(db: &Sqlite, task: TaskId) -> Result<()> {
+    db.write("purge a task", move |tx| control::purge(tx, task))
+        .await
+}
+
 pub(crate) async fn pause_queue(
     db: &Sqlite,
     queue: Name,

@@ -8,7 +8,9 @@ use crate::actors::dispatcher::{DispatchError, Result};
 use crate::domain::name::{Name, nearest};
 use crate::domain::query::{QueueState, QueueStats};
 use crate::domain::queue::QueueSpec;
+use crate::domain::task::Target;
 use crate::domain::timestamp::Timestamp;
+use crate::domain::workflow::WorkflowDefinition;
 
 impl DispatcherHandle {
     /// Every queue: those configured, those that agents take from, those in which a task stands.
@@ -70,6 +72,12 @@ impl DispatcherHandle {
         self.queue_state(name).await
     }
 
+    /// Refuses a workflow whose first tasks would wait where as much waits as may.
+    pub(super) async fn admit_workflow(&self, definition: &WorkflowDefinition) -> Result<()> {
+        let first = roots(definition);
+        self.0.depths.admit_all(self.store(), first.iter()).await
+    }
+
     /// One queue.
     ///
     /// # Errors
@@ -86,4 +94,18 @@ impl DispatcherHandle {
                 hint,
             })
     }
+}
+
+/// Who the tasks are for with which a workflow begins.
+fn roots(definition: &WorkflowDefinition) -> Vec<Target> {
+    let begins = definition
+        .tasks
+        .iter()
+        .filter(|task| task.depends_on.is_empty());
+    begins
+        .filter_map(|task| match (&task.agent, &task.role) {
+            (Some(agent), _) => Some(Target::Agent(agent.clone())),
+            (None, role) => role.clone().map(Target::Role),
+        })
+        .collect()
 }

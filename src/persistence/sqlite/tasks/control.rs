@@ -104,6 +104,20 @@ pub(in crate::persistence::sqlite) fn retry(tx: &mut WriteTx<'_>, id: TaskId) ->
     super::list::task(tx.conn(), id)
 }
 
+/// Removes a dead task that belongs to no workflow; its executions go with it.
+pub(super) fn purge(tx: &mut WriteTx<'_>, id: TaskId) -> SqlResult<()> {
+    let gone = tx.execute(
+        "DELETE FROM tasks WHERE id = ?1 AND state = 'dead' AND workflow_key IS NULL",
+        [id],
+    )?;
+    match gone {
+        0 => Err(Fault::Store(StoreError::Conflict(format!(
+            "task '{id}' is no dead letter that stands alone"
+        )))),
+        _ => Ok(()),
+    }
+}
+
 /// Moves a task by hand along an edge that the transition function knows.
 pub(super) fn move_by_hand(
     tx: &mut WriteTx<'_>,

@@ -1,0 +1,111 @@
+//! Queues, limits, dead letters and commands to many, as an operator meets them.
+
+use serde_json::json;
+
+use crate::daemon::{Daemon, eventually};
+
+fn configured() -> Daemon {
+    let echo = crate::daemon::binary();
+    Daemon::configured(&format!(
+        "[agents.taker]\nkind = 'process'\ncommand = ['{0}', 'sample-agent', 'echo']\nqueue = 'bulk'\n\
+         [agents.breaker]\nkind = 'process'\ncommand = ['{0}', 'sample-agent', 'flaky']\n\
+         [queues.bulk]\ncapacity = 3\nrate_limit = {{ max = 1, period = '1s' }}\n",
+        echo.display()
+    ))
+}
+
+fn submit(daemon: &Daemon, more: &[&str]) -> String {
+    let mut arguments = vec!["tasks", "submit", "--queue", "bulk"];
+    arguments.extend(more);
+    let task = daemon.json(&arguments);
+    task["id"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_paused_queue_holds_its_tasks_over_a_sudden_death_says_why_and_goes_on_when_resumed() {
+    let mut daemon = configured();
+    let paused = daemon.json(&["queues", "pause", "bulk", "--reason", "deploy"]);
+    assert_eq!(
+        (&paused["paused"], &paused["capacity"]),
+        (&json!(true), &json!(3))
+    );
+    let id = submit(&daemon, &["--payload", "1"]);
+    daemon.crash_and_start_again();
+    let why = daemon.json(&["tasks", "explain", &id]);
+    assert_eq!(why["state"], "queued", "{why}");
+    assert_eq!(why["reasons"][0]["code"], "queue_paused", "{why}");
+    for _ in 0..2 {
+        submit(&daemon, &["--payload", "1"]);
+    }
+    let (status, refused) = daemon.post("/api/v1/tasks", r#"{"queue":"bulk"}"#);
+    assert!(status == 429 && refused.contains("queue_full"), "{refused}");
+    daemon.ok(&["queues", "resume", "bulk"]);
+    let done = daemon.json(&["tasks", "wait", &id]);
+    assert_eq!(done["state"], "succeeded", "{done}");
+}
+
+#[test]
+fn a_rate_limited_queue_goes_on_by_itself_when_its_window_moves() {
+    let daemon = configured();
+    let ids: Vec<_> = (0..3)
+        .map(|_| submit(&daemon, &["--payload", "1"]))
+        .collect();
+    let mut starts: Vec<String> = Vec::new();
+    for id in &ids {
+        let done = daemon.json(&["tasks", "wait", id]);
+        assert_eq!(done["state"], "succeeded", "{done}");
+        starts.push(done["started_at"].as_str().unwrap().to_owned());
+    }
+    starts.sort();
+    starts.dedup_by_key(|at| at[..19].to_owned());
+    assert_eq!(starts.len(), 3, "one start in any second: {starts:?}");
+}
+
+#[test]
+fn a_unique_submission_is_answered_with_the_task_that_is_there() {
+    let daemon = configured();
+    daemon.ok(&["queues", "pause", "bulk"]);
+    let first = submit(&daemon, &["--unique", "once"]);
+    let second = daemon.json(&["tasks", "submit", "--queue", "bulk", "--unique", "once"]);
+    assert_eq!(second["id"], first.as_str());
+    assert_eq!(second["unique_conflict"], true);
+}
+
+#[test]
+fn commands_to_many_count_first_and_dead_letters_are_listed_retried_and_purged() {
+    let daemon = configured();
+    daemon.ok(&["queues", "pause", "bulk"]);
+    for _ in 0..3 {
+        submit(&daemon, &["--label", "batch=7"]);
+    }
+    let dry = daemon.json(&["tasks", "cancel", "--filter", "label.batch=7", "--dry-run"]);
+    assert_eq!((&dry["matched"], &dry["done"]), (&json!(3), &json!(0)));
+    let done = daemon.json(&["tasks", "cancel", "--filter", "label.batch=7"]);
+    assert_eq!(
+        (&done["done"], &done["complete"]),
+        (&json!(3), &json!(true)),
+        "{done}"
+    );
+    let (status, _) = daemon.post("/api/v1/tasks:bulk", r#"{"action":"cancel","filter":{}}"#);
+    assert_eq!(status, 422);
+
+    let task = daemon.json(&[
+        "tasks",
+        "submit",
+        "--agent",
+        "breaker",
+        "--payload",
+        r#"{"crash":true}"#,
+    ]);
+    let id = task["id"].as_str().unwrap().to_owned();
+    let letters = eventually("it is a dead letter", || {
+        let letters = daemon.json(&["dead-letters", "list"]);
+        (letters["items"].as_array()?.len() == 1).then_some(letters)
+    });
+    assert_eq!(letters["items"][0]["reason"], "poison", "{letters}");
+    let attempts = daemon.json(&["tasks", "attempts", &id]);
+    assert_eq!(attempts["items"].as_array().unwrap().len(), 3, "{attempts}");
+    let purged = daemon.json(&["dead-letters", "purge", "--filter", "agent=breaker"]);
+    assert_eq!(purged["done"], 1, "{purged}");
+    assert_eq!(daemon.json(&["dead-letters", "list"])["items"], json!([]));
+}
