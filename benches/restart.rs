@@ -133,6 +133,7 @@ fn spec(replicas: u32) -> AgentSpec {
             failure_threshold: 3,
             success_threshold: 1,
         },
+        probes: Default::default(),
         labels: BTreeMap::new(),
     }
 }

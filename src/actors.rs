@@ -24,6 +24,7 @@ pub mod journal;
 pub mod life;
 pub mod persistence;
 pub mod pool;
+pub mod probes;
 pub mod runner;
 pub mod supervisor;
 #[cfg(test)]

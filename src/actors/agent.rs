@@ -1,9 +1,10 @@
-//! The agents: user code in Rust, child processes in any language.
+//! The agents: user code in Rust, child processes in any language, remote services.
 //!
 //! ```text
 //! supervisor ─▶ ChildFactory (child_factory) ─▶ ActorAgent   hosts an [`Agent`] registered by name
 //!                                            ─▶ ProcessAgent one child process, see `process`
-//! dispatcher ─▶ TaskPort of the life ─▶ Agent::task, or a `task` frame on stdin
+//!                                            ─▶ HttpAgent    a remote service, see `http`
+//! dispatcher ─▶ TaskPort of the life ─▶ Agent::task, a `task` frame on stdin, or a POST
 //! ```
 //!
 //! A program that starts process agents begins its `main` with [`answer_early`].
@@ -12,9 +13,11 @@ mod actor;
 mod early;
 mod environment;
 mod exec;
-mod family;
+pub(crate) mod family;
 mod frames;
-mod launcher;
+pub(crate) mod headers;
+mod http;
+pub(crate) mod launcher;
 mod lines;
 mod open_tasks;
 mod proc;

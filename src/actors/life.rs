@@ -50,6 +50,12 @@ pub enum LifeNote {
     },
     /// An error that did not end it (a garbled frame, a failed task): counted.
     Error,
+    /// What it works through could not be reached when a task was sent there: counts as a failed
+    /// probe, and the next one comes soon.
+    Unreachable {
+        /// What happened.
+        message: String,
+    },
     /// What it held and said last; comes once, right before its end, where the kind can tell.
     LastWords(Evidence),
 }

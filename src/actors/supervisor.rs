@@ -21,6 +21,8 @@ mod groups;
 mod handle;
 mod ladder;
 mod outside;
+mod probed;
+mod probing;
 mod reconcile;
 mod replica;
 mod reports;
@@ -46,6 +48,7 @@ use tokio::time::Instant;
 
 pub use handle::{ANSWER_DEADLINE, MAX_REPLICAS, SIGN_DEADLINE, SupervisorError, SupervisorHandle};
 pub use outside::{Facts, Kept, Outside, SupervisorRecords};
+pub use probed::{ProbeResult, ProbeStatus};
 pub use revive::Revival;
 pub use shutdown::{ShutdownReport, ShutdownSpans};
 pub use status::{
@@ -307,6 +310,9 @@ impl Supervisor {
                 Due::KillOver(slot, generation) => self.write_off(slot, generation),
                 Due::Stable(slot) => self.stable_is_due(slot),
                 Due::Probe(slot, generation) => self.probe_is_due(slot, generation),
+                Due::RunProbe(slot, generation, kind) => {
+                    self.probe_run_is_due(slot, generation, kind, at);
+                }
                 Due::Group(group) => self.group_is_due(group, at),
                 Due::Critical(agent) => self.critical_is_due(agent),
                 Due::LastDrain => self.last_drain(),

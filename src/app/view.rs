@@ -75,7 +75,20 @@ fn instance(status: InstanceStatus, restarts_in_window: u32) -> InstanceHealth {
         .last_exit
         .as_ref()
         .is_some_and(|last| last.reason.is_normal());
+    let away = status
+        .probes
+        .iter()
+        .find(|probe| probe.passes == Some(false));
     InstanceHealth {
+        unreachable: away.map(|probe| {
+            let last = probe.last.as_ref().and_then(|last| last.message.as_deref());
+            format!(
+                "{} by {}: {}",
+                probe.probe,
+                probe.by,
+                last.unwrap_or("fails")
+            )
+        }),
         index: status.index,
         state: status.state,
         verdict: status.verdict,

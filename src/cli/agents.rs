@@ -226,7 +226,32 @@ fn describe(agent: &Value) -> String {
     let instances = agent["instances"].as_array().unwrap_or(&none);
     let shown: Vec<String> = instances.iter().map(instance).collect();
     pairs.push(("lives", shown.join(" · ")));
+    let probes: Vec<String> = instances.iter().flat_map(probes).collect();
+    if !probes.is_empty() {
+        pairs.push(("probes", probes.join(" · ")));
+    }
     fields(&pairs)
+}
+
+/// What the probes of a life say.
+fn probes(instance: &Value) -> Vec<String> {
+    let all = instance["probes"].as_array().into_iter().flatten();
+    let shown = all.map(|probe| {
+        let says = match probe["passes"].as_bool() {
+            Some(true) => "passes",
+            Some(false) => "fails",
+            None => "undecided",
+        };
+        let why = probe["last"]["message"].as_str();
+        let why = why.map_or_else(String::new, |why| format!(" ({why})"));
+        format!(
+            "#{} {} by {} {says}{why}",
+            text(&instance["index"]),
+            text(&probe["probe"]),
+            text(&probe["by"])
+        )
+    });
+    shown.collect()
 }
 
 fn instance(instance: &Value) -> String {

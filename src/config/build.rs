@@ -4,6 +4,7 @@
 //! less was reported before, and a zero stands in for it so that the checks that follow still run.
 
 mod agents;
+mod probes;
 mod sections;
 mod work;
 

@@ -5,6 +5,7 @@
 
 mod agents;
 mod graph;
+mod probes;
 mod recovery;
 mod sections;
 

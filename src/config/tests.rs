@@ -2,6 +2,7 @@
 
 mod defaults;
 mod layers;
+mod probes;
 mod refusals;
 mod secrets;
 mod shown;

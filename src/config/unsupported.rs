@@ -41,25 +41,14 @@ const NOT_IN_THIS_VERSION: &[(&str, Asks, &str)] = &[
     ("security.encryption.key", Asks::Present, "leave it out"),
     ("monitoring.tracing.enabled", Asks::On, "leave it false"),
     (
-        "agents.*.kind",
-        Asks::Is(&["http"]),
-        "use a process that speaks to the service",
+        "agents.*.url",
+        Asks::StartsWith(&["https://"]),
+        "use http:// to a proxy beside the daemon that speaks TLS",
     ),
-    ("agents.*.probes.readiness", Asks::Present, "leave it out"),
     (
         "agents.*.probes.*.http",
-        Asks::Present,
-        "use protocol = true",
-    ),
-    (
-        "agents.*.probes.*.tcp",
-        Asks::Present,
-        "use protocol = true",
-    ),
-    (
-        "agents.*.probes.*.exec",
-        Asks::Present,
-        "use protocol = true",
+        Asks::StartsWith(&["https://"]),
+        "use http://, or tcp, or exec with a program that speaks TLS",
     ),
     (
         "schedules.*",

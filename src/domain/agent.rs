@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::name::Name;
+use super::probe::Probes;
 use super::restart::RestartPolicy;
 
 /// Where an agent's code runs.
@@ -198,8 +199,10 @@ pub struct AgentSpec {
     pub stop: StopPolicy,
     /// How long a life may take from its start to ready.
     pub start_timeout: Duration,
-    /// How often a life is asked for a sign, and how it counts.
+    /// How often a life is asked for a sign by its own protocol, and how it counts.
     pub liveness: ProbePolicy,
+    /// What else is asked of a life.
+    pub probes: Probes,
     /// Free words for filtering.
     pub labels: BTreeMap<String, String>,
 }
@@ -220,6 +223,8 @@ pub enum AgentProgram {
     },
     /// A child process.
     Process(ProcessSpec),
+    /// A remote service.
+    Http(HttpSpec),
 }
 
 impl AgentProgram {
@@ -229,6 +234,7 @@ impl AgentProgram {
         match self {
             Self::Actor { .. } => AgentKind::Actor,
             Self::Process(_) => AgentKind::Process,
+            Self::Http(_) => AgentKind::Http,
         }
     }
 }
@@ -254,6 +260,33 @@ pub struct ProcessSpec {
     pub success_exit_codes: Vec<i32>,
     /// Exit codes after which it is never restarted.
     pub fatal_exit_codes: Vec<i32>,
+}
+
+/// A remote service: where it is, and what every request to it carries.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct HttpSpec {
+    /// Where tasks are posted to; `{index}` stands for the replica's number.
+    pub url: String,
+    /// Headers of every request.
+    pub headers: HeaderSpec,
+}
+
+/// Headers of requests. Its `Debug` shows names, never values.
+#[derive(Clone, PartialEq, Default)]
+pub struct HeaderSpec {
+    /// Headers set here.
+    pub set: BTreeMap<String, String>,
+    /// Headers whose values are read from files at each start.
+    pub secrets: BTreeMap<String, std::path::PathBuf>,
+}
+
+impl fmt::Debug for HeaderSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HeaderSpec")
+            .field("set", &self.set.keys())
+            .field("secrets", &self.secrets)
+            .finish()
+    }
 }
 
 /// How a child process gets work.
@@ -355,7 +388,7 @@ pub struct ProbePolicy {
     pub period: Duration,
     /// How long an answer may take.
     pub timeout: Duration,
-    /// Failures in a row that count.
+    /// Failures in a row that count; 0: none ever does, it is asked for its evidence alone.
     pub failure_threshold: u32,
     /// Successes in a row that count.
     pub success_threshold: u32,

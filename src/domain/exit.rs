@@ -52,6 +52,13 @@ pub enum ExitReason {
         /// For how long, in milliseconds.
         for_ms: u64,
     },
+    /// Its startup or liveness probe failed too often in a row.
+    ProbeFailed {
+        /// Which.
+        probe: String,
+        /// What its last answer was.
+        message: String,
+    },
     /// The thread it lived on was written off because of another.
     ArbiterGone,
     /// It broke the protocol in a way that cannot be passed over.
@@ -83,6 +90,7 @@ impl ExitReason {
             Self::StartFailed { .. } => "start_failed",
             Self::StartTimeout => "start_timeout",
             Self::Stuck { .. } => "stuck",
+            Self::ProbeFailed { .. } => "probe_failed",
             Self::ArbiterGone => "arbiter_gone",
             Self::Protocol { .. } => "protocol",
         }
@@ -103,6 +111,7 @@ impl ExitReason {
             Self::StartFailed { message } => Some(format!("start_failed:{}", first_words(message))),
             Self::ExitCode { code } => Some(format!("exit_code:{code}")),
             Self::Signal { signal, oom } => Some(format!("signal:{signal}:{oom}")),
+            Self::ProbeFailed { probe, .. } => Some(format!("probe_failed:{probe}")),
             Self::StartTimeout | Self::Stuck { .. } | Self::Protocol { .. } => {
                 Some(self.label().to_owned())
             }
@@ -143,6 +152,7 @@ impl std::fmt::Display for ExitReason {
             Self::StartFailed { message } => write!(f, "start failed: {message}"),
             Self::StartTimeout => write!(f, "not ready in time"),
             Self::Stuck { for_ms } => write!(f, "stuck for {for_ms} ms"),
+            Self::ProbeFailed { probe, message } => write!(f, "{probe} probe failed: {message}"),
             Self::ArbiterGone => write!(f, "its thread was written off"),
             Self::Protocol { message } => write!(f, "broke the protocol: {message}"),
         }

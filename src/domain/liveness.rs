@@ -51,7 +51,7 @@ impl MissedSigns {
         } else if !has_open_task {
             self.0 = self.0.saturating_add(1);
         }
-        self.0 >= policy.failure_threshold.max(1)
+        policy.failure_threshold > 0 && self.0 >= policy.failure_threshold
     }
 }
 

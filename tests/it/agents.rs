@@ -9,7 +9,9 @@
 
 mod actor;
 mod exec;
+mod http;
 mod leftovers;
+mod probes;
 mod process;
 mod rig;
 mod stdio;

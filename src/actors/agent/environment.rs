@@ -62,7 +62,7 @@ pub(crate) async fn environment(spec: &EnvSpec) -> Result<Environment, Environme
 }
 
 /// A secret's bytes without the line's end that editors add.
-async fn read_secret(file: &std::path::Path) -> Result<Vec<u8>, String> {
+pub(crate) async fn read_secret(file: &std::path::Path) -> Result<Vec<u8>, String> {
     let read = async {
         let file = tokio::fs::File::open(file).await?;
         let mut secret = Vec::new();

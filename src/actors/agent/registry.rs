@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::Launcher;
 use super::actor::ActorAgent;
+use super::http::HttpAgent;
 use super::open_tasks::OpenTasks;
 use super::process::ProcessAgent;
 use super::scope::Surroundings;
@@ -161,5 +162,6 @@ pub fn child_factory(
             Ok(child(environment, settings))
         }
         AgentProgram::Process(process) => Ok(ProcessAgent::child(spec, process, environment)),
+        AgentProgram::Http(remote) => Ok(HttpAgent::child(spec, remote, environment)),
     }
 }

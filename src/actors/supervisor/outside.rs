@@ -9,6 +9,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
+use crate::actors::probes::Prober;
 use crate::actors::work::WorkSink;
 use crate::clock;
 use crate::domain::agent::{Desired, InstanceId};
@@ -86,6 +87,8 @@ pub struct Outside {
     pub records: Option<Arc<dyn SupervisorRecords>>,
     /// Hears who can take work.
     pub work: Option<Arc<dyn WorkSink>>,
+    /// Carries out probes of every means but the protocol's own.
+    pub prober: Option<Arc<dyn Prober>>,
 }
 
 impl Outside {

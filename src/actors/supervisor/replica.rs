@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::probed::Probed;
 use crate::actors::life::{Evidence, LifeControl, Ready};
 use crate::actors::pool::Place;
 use crate::actors::runner::Grant;
@@ -73,6 +74,8 @@ pub(super) struct Running {
     /// How long its last answer to a probe took.
     pub(super) response: Option<std::time::Duration>,
     pub(super) errors: u64,
+    /// What its probes have come to, if it has any and has said that it runs.
+    pub(super) probed: Option<Box<Probed>>,
 }
 
 impl Running {
@@ -92,6 +95,7 @@ impl Running {
             missed: MissedSigns::default(),
             response: None,
             errors: 0,
+            probed: None,
         }
     }
 
@@ -149,6 +153,12 @@ impl Replica {
     /// Whether its life, if any, is in this generation.
     pub(super) fn is_in(&self, generation: u64) -> bool {
         self.life.is_some() && self.generation == generation
+    }
+
+    /// Whether its life has come up and is not told to end.
+    pub(super) fn is_up(&self) -> bool {
+        let life = self.life.as_deref();
+        life.is_some_and(|life| life.ready.is_some() && life.ending.is_none())
     }
 
     /// Whether its life is told to end.

@@ -118,10 +118,11 @@ impl Handler<AgentReady> for Supervisor {
 impl Handler<AgentNoted> for Supervisor {
     type Result = ();
 
-    fn handle(&mut self, report: AgentNoted, _: &mut AgentContext<Self>) {
+    fn handle(&mut self, report: AgentNoted, ctx: &mut AgentContext<Self>) {
         if let Some(slot) = self.tree.slot(&report.instance) {
             self.on_noted(slot, report.generation, report.note);
         }
+        self.arm(ctx);
     }
 }
 

@@ -9,10 +9,11 @@ use tokio::time::Instant;
 
 use super::Supervisor;
 use super::ends::millis;
+use super::probed::{ProbeStatus, Probed};
 use super::replica::Replica;
 use super::tree::{Agent, Unit};
 use crate::clock;
-use crate::domain::agent::{AgentKind, AgentState, Desired, Verdict};
+use crate::domain::agent::{AgentKind, AgentSpec, AgentState, Desired, Verdict};
 use crate::domain::exit::ExitReason;
 use crate::domain::name::Name;
 use crate::domain::restart::Strategy;
@@ -95,6 +96,9 @@ pub struct InstanceStatus {
     /// Missed probes that count as dead.
     #[serde(skip)]
     pub failure_threshold: u32,
+    /// What its probes say, beside the ping of its protocol.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub probes: Vec<ProbeStatus>,
     /// When its next life begins, if it waits for that.
     pub next_at: Option<Timestamp>,
     /// How its last life ended.
@@ -185,7 +189,7 @@ impl Supervisor {
         let agent = &self.tree.agents[agent];
         let instances: Vec<InstanceStatus> = (0_u32..)
             .zip(&agent.replicas)
-            .map(|(index, replica)| instance(index, replica, agent.spec.liveness.failure_threshold))
+            .map(|(index, replica)| instance(index, replica, &agent.spec))
             .collect();
         let ready = agent
             .replicas
@@ -301,7 +305,7 @@ impl Agent {
     }
 }
 
-fn instance(index: u32, replica: &Replica, failure_threshold: u32) -> InstanceStatus {
+fn instance(index: u32, replica: &Replica, spec: &AgentSpec) -> InstanceStatus {
     let life = replica.life.as_deref();
     let shown = life.and_then(|life| life.evidence.as_deref());
     InstanceStatus {
@@ -320,7 +324,10 @@ fn instance(index: u32, replica: &Replica, failure_threshold: u32) -> InstanceSt
         running: shown.map_or(0, |shown| shown.open_tasks.len() as u64),
         response: life.and_then(|life| life.response),
         missed_probes: life.map_or(0, |life| life.missed.count()),
-        failure_threshold,
+        failure_threshold: spec.liveness.failure_threshold,
+        probes: life
+            .and_then(|life| life.probed.as_deref())
+            .map_or_else(Vec::new, |probed| probed.status(&spec.probes)),
         next_at: wall(replica.due),
         last_exit: replica.last.as_deref().map(|last| LastExit {
             reason: last.reason.clone(),
@@ -332,12 +339,21 @@ fn instance(index: u32, replica: &Replica, failure_threshold: u32) -> InstanceSt
 
 fn breaker(agent: &Agent) -> &'static str {
     let mut replicas = agent.replicas.iter();
+    let remote = agent.spec.probes.remote;
+    let away = |replica: &&Replica| remote && replica.state == AgentState::Unreachable;
+    let returns = replicas.clone().filter(away).any(|replica| {
+        let probed = replica
+            .life
+            .as_deref()
+            .and_then(|life| life.probed.as_deref());
+        probed.is_some_and(Probed::answers_again)
+    });
     if replicas
         .clone()
-        .any(|replica| replica.state == AgentState::Quarantined)
+        .any(|replica| replica.state == AgentState::Quarantined || (away(&replica) && !returns))
     {
         "open"
-    } else if replicas.any(|replica| replica.ledger.on_trial) {
+    } else if returns || replicas.any(|replica| replica.ledger.on_trial) {
         "half_open"
     } else {
         "closed"

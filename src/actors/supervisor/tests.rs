@@ -7,6 +7,7 @@ mod library;
 mod listeners;
 mod operator;
 mod order;
+mod probing;
 mod revive;
 mod script;
 mod watching;

@@ -10,6 +10,7 @@ use std::collections::BinaryHeap;
 use tokio::time::Instant;
 
 use super::tree::Slot;
+use crate::domain::probe::ProbeKind;
 
 /// What is due. `u64` is the generation it was set for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,6 +29,8 @@ pub(super) enum Due {
     Stable(Slot),
     /// A life is to show a sign.
     Probe(Slot, u64),
+    /// A probe of a life is to run.
+    RunProbe(Slot, u64, ProbeKind),
     /// A group's restart goes on, or its quarantine is over.
     Group(usize),
     /// A critical agent has been down for its grace.

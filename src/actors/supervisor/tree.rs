@@ -334,7 +334,7 @@ impl Agent {
         let desired = record.as_ref().and_then(|record| record.desired);
         let fatal_exit_codes = match &spec.runs {
             AgentProgram::Process(process) => process.fatal_exit_codes.clone(),
-            AgentProgram::Actor { .. } => Vec::new(),
+            AgentProgram::Actor { .. } | AgentProgram::Http(_) => Vec::new(),
         };
         Self {
             rule: Arc::new(RestartRule {

@@ -52,19 +52,19 @@ impl Supervisor {
         if !replica.is_in(generation) || replica.state != AgentState::Starting {
             return;
         }
+        self.begin_probes(slot, ready);
+    }
+
+    /// A life can take work, by its own word and its probes'.
+    pub(super) fn stands(&mut self, slot: Slot) {
+        let Some(replica) = self.tree.replica_mut(slot) else {
+            return;
+        };
         replica.state = AgentState::Ready;
+        let generation = replica.generation;
         let backing_off = replica.ledger.in_a_row > 0 || replica.ledger.on_trial;
-        let now = Instant::now();
-        if let Some(life) = self.life_mut(slot) {
-            life.ready = Some((now, ready));
-        }
-        let spec = self.tree.agents[slot.agent].spec.clone();
         if backing_off || self.sharing_group(slot.agent).is_some() {
             self.watch_stable(slot);
-        }
-        if spec.liveness.enabled {
-            self.timers
-                .set(now + spec.liveness.period, Due::Probe(slot, generation));
         }
         self.outside.fact(
             "agent.ready",
@@ -122,6 +122,7 @@ impl Supervisor {
                 });
             }
             LifeNote::Error => life.errors += 1,
+            LifeNote::Unreachable { message } => self.service_was_away(slot, message),
             LifeNote::LastWords(words) => life.evidence = Some(Box::new(words)),
         }
     }
@@ -148,9 +149,13 @@ impl Supervisor {
         };
         replica.start_watched = false;
         let starting = replica.state == AgentState::Starting && !replica.is_ending();
+        // What its probes wait for has thresholds of its own.
         let Some(life) = replica.life.as_ref().filter(|_| starting) else {
             return;
         };
+        if life.ready.is_some() || life.probed.is_some() {
+            return;
+        }
         if life.begun.elapsed() < timeout {
             self.watch_start(slot);
         } else if life.cause.is_none() {
@@ -204,7 +209,7 @@ impl Supervisor {
         let probed = self
             .tree
             .replica(slot)
-            .filter(|r| r.is_in(generation) && r.is_ready());
+            .filter(|r| r.is_in(generation) && r.is_up());
         let Some(life) = probed.and_then(|replica| replica.life.as_ref()) else {
             return;
         };

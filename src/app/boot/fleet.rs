@@ -8,6 +8,7 @@ use super::ground::Ground;
 use crate::actors::agent::{AgentEnvironment, Launcher, Registry, child_factory};
 use crate::actors::dispatcher::DispatcherHandle;
 use crate::actors::pool::Pool;
+use crate::actors::probes::OutsideProber;
 use crate::actors::supervisor::{self, Child, Outside, Plan, SupervisorHandle};
 use crate::app::StartError;
 use crate::app::control::Control;
@@ -59,6 +60,7 @@ pub(super) async fn start(
             facts: Some(Arc::new(ground.journal.clone())),
             records: Some(records.clone()),
             work: Some(Arc::new(dispatcher.clone())),
+            prober: Some(OutsideProber::new(environment.launcher.clone())),
         },
         pool: Some(pool),
         seed: None,

@@ -119,6 +119,7 @@ fn child(name: &str, factory: Arc<dyn ChildFactory>) -> Child {
             failure_threshold: 3,
             success_threshold: 1,
         },
+        probes: Default::default(),
         labels: BTreeMap::new(),
     };
     Child {

@@ -8,8 +8,8 @@ use indexmap::IndexMap;
 use super::View;
 use crate::config::variables::Variables;
 use crate::domain::agent::{
-    AgentProgram, AgentSpec, DependsOn, EnvSpec, LogFileSpec, OnStall, ProbePolicy, ProcessLimits,
-    ProcessProtocol, ProcessSpec, StopPolicy,
+    AgentProgram, AgentSpec, DependsOn, EnvSpec, HeaderSpec, HttpSpec, LogFileSpec, OnStall,
+    ProcessLimits, ProcessProtocol, ProcessSpec, StopPolicy,
 };
 use crate::domain::name::Name;
 use crate::domain::restart::{
@@ -91,25 +91,27 @@ fn agent(name: Name, view: &View<'_>, dotenv: &Variables) -> AgentSpec {
         stop: stop(&view.below("stop")),
         start_timeout: view.span("probes.startup.period")
             * view.count::<u32>("probes.startup.failure_threshold"),
-        liveness: ProbePolicy {
-            enabled: view.flag("probes.liveness.protocol") && speaks(view),
-            ..probe(&view.below("probes.liveness"))
-        },
+        liveness: super::probes::ping(view),
+        probes: super::probes::probes(view),
         labels: texts_by_name(view, "labels"),
     }
 }
 
-/// Whether it can be asked by the protocol.
-fn speaks(view: &View<'_>) -> bool {
-    matches!(view.word("protocol"), "" | "stdio")
-}
-
-/// A process unless it is an actor; an `http` agent is refused elsewhere in this version.
+/// A process unless it is something else.
 fn program(view: &View<'_>, dotenv: &Variables) -> AgentProgram {
     let settings = view.json("settings");
     if view.word("kind") == "actor" {
         let actor = view.word("actor").to_owned();
         return AgentProgram::Actor { actor, settings };
+    }
+    if view.word("kind") == "http" {
+        return AgentProgram::Http(HttpSpec {
+            url: view.word("url").to_owned(),
+            headers: HeaderSpec {
+                set: texts_by_name(&view.below("headers"), "set"),
+                secrets: files_by_name(&view.below("headers")),
+            },
+        });
     }
     AgentProgram::Process(ProcessSpec {
         command: view.texts("command"),
@@ -153,15 +155,18 @@ fn environment(view: &View<'_>, dotenv: &Variables) -> EnvSpec {
                 .or_insert_with(|| variable.value.clone());
         }
     }
-    let secrets = view.named("secrets").filter_map(|(name, secret)| {
-        let file: PathBuf = secret.path("file")?;
-        Some((name.to_owned(), file))
-    });
     EnvSpec {
         pass,
         set,
-        secrets: secrets.collect(),
+        secrets: files_by_name(&view),
     }
+}
+
+/// `secrets = { NAME = { file = "…" } }`.
+fn files_by_name(view: &View<'_>) -> BTreeMap<String, PathBuf> {
+    let secrets = view.named("secrets");
+    let files = secrets.filter_map(|(name, secret)| Some((name.to_owned(), secret.path("file")?)));
+    files.collect()
 }
 
 fn texts_by_name(view: &View<'_>, key: &str) -> BTreeMap<String, String> {
@@ -216,15 +221,5 @@ fn signal(name: &str) -> i32 {
         "USR1" => 10,
         "USR2" => 12,
         _ => 15,
-    }
-}
-
-fn probe(view: &View<'_>) -> ProbePolicy {
-    ProbePolicy {
-        enabled: view.flag("protocol"),
-        period: view.span("period"),
-        timeout: view.span("timeout"),
-        failure_threshold: view.count("failure_threshold"),
-        success_threshold: view.count("success_threshold"),
     }
 }

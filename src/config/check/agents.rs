@@ -113,27 +113,13 @@ fn program(key: &str, agent: &AgentSpec, judge: &mut Judge<'_>) {
                 judge,
             );
         }
-        (_, "http") if !judge.has(&format!("{key}.url")) => {
+        (AgentProgram::Http(_), "http") if !judge.has(&format!("{key}.url")) => {
             judge.missing(&format!("{key}.url"), "missing: where tasks are posted to");
         }
+        (AgentProgram::Http(remote), "http") => super::probes::remote(key, remote, judge),
         _ => {}
     }
-    let asked = format!("{key}.probes.liveness.protocol");
-    let protocol = judge
-        .text(&format!("{key}.protocol"))
-        .unwrap_or("stdio")
-        .to_owned();
-    if protocol != "stdio" && judge.is_set(&asked) && !agent.liveness.enabled {
-        let wants = judge
-            .node(&asked)
-            .and_then(|node| node.as_value()?.as_bool());
-        if wants == Some(true) {
-            judge.refuse(
-                &asked,
-                format!("protocol = \"{protocol}\" leaves nothing to ask by"),
-            );
-        }
-    }
+    super::probes::probes(key, judge);
 }
 
 fn exit_codes(key: &str, success: &[i32], fatal: &[i32], judge: &mut Judge<'_>) {

@@ -30,6 +30,13 @@ pub(super) const AGENT: &[Key] = &[
     )
     .only("http"),
     key(
+        "headers",
+        Kind::Section(HEADERS),
+        "Headers of every request (kind http).",
+    )
+    .or("{}")
+    .only("http"),
+    key(
         "directory",
         Kind::Text,
         "The process's working directory; the daemon's without it.",
@@ -228,6 +235,21 @@ const ENV: &[Key] = &[
         "secrets",
         Kind::Map(&Kind::Variable, &Kind::Section(SECRET)),
         "Variables read from files at each start.",
+    )
+    .or("{}"),
+];
+
+const HEADERS: &[Key] = &[
+    key(
+        "set",
+        Kind::Map(&Kind::Text, &Kind::AnyText),
+        "Headers set here.",
+    )
+    .or("{}"),
+    key(
+        "secrets",
+        Kind::Map(&Kind::Text, &Kind::Section(SECRET)),
+        "Headers whose values are read from files at each start.",
     )
     .or("{}"),
 ];

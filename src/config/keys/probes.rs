@@ -52,7 +52,7 @@ const READINESS: &[Key] = &[
 
 const PROTOCOL: Key = key("protocol", Kind::Flag, "Asked by the protocol.").or("true");
 
-const HTTP: Key = key("http", Kind::Text, "Asked by GET of this URL.");
+const HTTP: Key = key("http", Kind::SecretUrl, "Asked by GET of this URL.");
 
 const TCP: Key = key("tcp", Kind::Text, "Asked by opening HOST:PORT.");
 

@@ -207,16 +207,12 @@ fn cycles_of_several_are_named_whole() {
 fn what_this_version_cannot_do_is_refused_and_never_ignored() {
     for (wrong, key) in [
         (
-            "probes.readiness = { http = 'http://x' }",
-            "agents.a.probes.readiness",
+            "probes.readiness = { http = 'https://x' }",
+            "agents.a.probes.readiness.http",
         ),
         (
-            "probes.liveness = { tcp = 'x:1' }",
-            "agents.a.probes.liveness.tcp",
-        ),
-        (
-            "[agents.b]\nkind = 'http'\nurl = 'http://x'",
-            "agents.b.kind",
+            "[agents.b]\nkind = 'http'\nurl = 'https://x'",
+            "agents.b.url",
         ),
         ("[database]\nurl = 'postgres://u@h/d'", "database.url"),
         (

@@ -41,6 +41,8 @@ pub struct InstanceHealth {
     pub missed_probes: u32,
     /// Missed probes that count as dead.
     pub failure_threshold: u32,
+    /// Why its probes keep work from it, if they do.
+    pub unreachable: Option<String>,
     /// Restarts inside the window of its intensity.
     pub restarts_in_window: u32,
     /// Why its life before this one ended.
@@ -194,6 +196,10 @@ impl InstanceHealth {
                 "holds a task and shows no progress".to_owned()
             }
             AgentState::Ready if self.verdict == Verdict::Dead => "has no life".to_owned(),
+            AgentState::Unreachable => match &self.unreachable {
+                Some(why) => return format!("#{} is unreachable: {why}", self.index),
+                None => "is unreachable".to_owned(),
+            },
             AgentState::Stopped if self.ended_normally => "has ended normally".to_owned(),
             state if self.restarts_in_window > 0 => format!(
                 "is {}, {} restarts inside its window",
@@ -282,13 +288,15 @@ fn judge_lives(input: &AgentHealthInput) -> AgentJudgement {
     if status == HealthStatus::Healthy {
         return AgentJudgement::healthy(all_well(input, ready));
     }
-    let for_good = |i: &InstanceHealth| i.state == AgentState::Failed;
+    let all = |state| input.instances.iter().all(|i| i.state == state);
     AgentJudgement {
-        hopeless: input
-            .instances
-            .iter()
-            .all(for_good)
-            .then_some("failed for good; it needs an operator"),
+        hopeless: if all(AgentState::Failed) {
+            Some("failed for good; it needs an operator")
+        } else if all(AgentState::Unreachable) {
+            Some("a restart here would not make its probes pass")
+        } else {
+            None
+        },
         ..AgentJudgement::of(status, worst.says())
     }
 }

@@ -82,6 +82,8 @@ pub struct InstanceView {
     pub errors: u64,
     /// Tasks it held when it last showed a sign.
     pub running: u64,
+    /// What its probes say: `{probe, by, passes, in_a_row, last}` each.
+    pub probes: Vec<serde_json::Value>,
     /// When its next life begins, if it waits for that.
     pub next_at: Option<Timestamp>,
     /// How its last life ended.

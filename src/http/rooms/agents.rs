@@ -1,7 +1,7 @@
 //! The supervisor; what it says of an agent, joined with the agent's health and work.
 
 use futures_util::FutureExt;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::actors::dispatcher::{AgentLoad, DispatcherHandle};
 use crate::actors::health::HealthHandle;
@@ -147,6 +147,7 @@ fn instance(status: InstanceStatus) -> InstanceView {
         restarts: status.restarts,
         errors: status.errors,
         running: status.running,
+        probes: status.probes.iter().map(|probe| json!(probe)).collect(),
         next_at: status.next_at,
         last_reason: status.last_exit.map(|exit| exit.message),
     }

@@ -169,6 +169,7 @@ pub(super) fn spec(runs: AgentProgram) -> AgentSpec {
             failure_threshold: 3,
             success_threshold: 2,
         },
+        probes: Default::default(),
         labels: Default::default(),
     }
 }

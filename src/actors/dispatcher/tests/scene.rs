@@ -252,6 +252,7 @@ fn spec(name: &str, role: Option<&str>) -> AgentSpec {
             failure_threshold: 1,
             success_threshold: 1,
         },
+        probes: Default::default(),
         labels: BTreeMap::new(),
     }
 }

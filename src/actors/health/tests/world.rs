@@ -150,6 +150,7 @@ fn ready(name: &str) -> AgentHealthInput {
             uptime: Some(Duration::from_secs(1)),
             response: None,
             missed_probes: 0,
+            unreachable: None,
             failure_threshold: 3,
             restarts_in_window: 0,
             last_reason: None,

@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 
 use super::super::{Facts, Kept, SupervisorRecords};
+use crate::actors::probes::{Answer, Prober, Question};
 use crate::actors::work::{
     AgentMessage, AgentOutcome, AgentSubmission, PortClosed, ReadyAgent, TaskFrame, TaskPort,
     WorkSink,
@@ -103,4 +104,25 @@ impl TaskPort for Port {
         Ok(())
     }
     fn cancel(&self, _: TaskId, _: &str) {}
+}
+
+/// Answers every probe with what stands here, at once or never, and counts the questions.
+#[derive(Debug, Default)]
+pub(super) struct Answers {
+    pub(super) answer: Mutex<BTreeMap<&'static str, Answer>>,
+    pub(super) asked: Mutex<BTreeMap<&'static str, u32>>,
+    /// Questions that are never answered.
+    pub(super) hangs: Mutex<bool>,
+}
+
+impl Prober for Answers {
+    fn ask(&self, question: Question) -> BoxFuture<'static, Answer> {
+        let means = question.how.as_str();
+        *self.asked.lock().entry(means).or_default() += 1;
+        if *self.hangs.lock() {
+            return Box::pin(std::future::pending());
+        }
+        let answer = self.answer.lock().get(means).cloned();
+        Box::pin(async move { answer.unwrap_or(Ok(())) })
+    }
 }

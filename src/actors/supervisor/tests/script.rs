@@ -9,8 +9,8 @@ use tokio::sync::oneshot;
 
 use super::super::{AgentStatus, Child, Outside, Plan, SupervisorHandle, start};
 use super::listeners::Port;
-pub(super) use super::listeners::{Log, Shelf};
-use crate::actors::life::{ChildFactory, Evidence, Life, LifeControl, Ready, Start};
+pub(super) use super::listeners::{Answers, Log, Shelf};
+use crate::actors::life::{ChildFactory, Evidence, Life, LifeControl, LifeNote, Ready, Start};
 use crate::actors::runner::Grant;
 use crate::domain::agent::{
     AgentProgram, AgentSpec, AgentState, AgentTarget, InstanceId, OnStall, ProbePolicy, StopPolicy,
@@ -78,6 +78,11 @@ impl Actor {
                 ..Ready::default()
             });
         }
+    }
+
+    /// Says something on the way.
+    pub(super) fn note(&self, note: LifeNote) {
+        self.life.lock().note(note);
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -169,6 +174,7 @@ pub(super) struct World {
     pub(super) handle: SupervisorHandle,
     pub(super) log: Log,
     pub(super) shelf: Arc<Shelf>,
+    pub(super) asked: Arc<Answers>,
     stage: Stage,
 }
 
@@ -218,6 +224,7 @@ impl Script {
     pub(super) async fn begin(self) -> World {
         let log = Log::default();
         let shelf = Arc::new(Shelf::default());
+        let asked = Arc::new(Answers::default());
         let manners = self
             .agents
             .iter()
@@ -241,11 +248,13 @@ impl Script {
                 facts: Some(Arc::new(log.clone())),
                 records: Some(shelf.clone()),
                 work: Some(Arc::new(log.clone())),
+                prober: Some(asked.clone()),
             },
             pool: None,
             seed: Some(1),
         });
         let world = World {
+            asked,
             handle: handle.unwrap(),
             log,
             shelf,
@@ -342,6 +351,7 @@ pub(super) fn spec(name: &str) -> AgentSpec {
             failure_threshold: 3,
             success_threshold: 2,
         },
+        probes: Default::default(),
         labels: BTreeMap::new(),
     }
 }

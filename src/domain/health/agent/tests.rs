@@ -12,6 +12,7 @@ fn instance(state: AgentState) -> InstanceHealth {
         uptime: Some(Duration::from_secs(60)),
         response: None,
         missed_probes: 0,
+        unreachable: None,
         failure_threshold: 3,
         restarts_in_window: 0,
         last_reason: None,

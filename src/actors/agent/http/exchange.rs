@@ -1,0 +1,120 @@
+//! One task at the service: posted, waited for, given up.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::header::HeaderName;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::Desk;
+use super::answer::{Failed, read};
+use super::remote::{ATTEMPT, LEASE, NoReply};
+use crate::actors::agent::frames::ToAgent;
+use crate::actors::life::LifeNote;
+use crate::actors::work::{AgentOutcome, TaskFrame};
+
+/// Beyond an attempt's time, which the dispatcher watches: if it does not come, this does.
+const BEYOND: Duration = Duration::from_secs(1);
+/// How long the word that a task is cancelled may take.
+const DELETE_WITHIN: Duration = Duration::from_secs(2);
+/// How long a service may take to answer for a task it was told to give up; far below what the
+/// dispatcher grants.
+const GIVEN_UP_WITHIN: Duration = Duration::from_secs(2);
+
+/// One execution.
+pub(super) struct Exchange {
+    desk: Arc<Desk>,
+    task: TaskFrame,
+}
+
+impl Exchange {
+    pub(super) const fn new(desk: Arc<Desk>, task: TaskFrame) -> Self {
+        Self { desk, task }
+    }
+
+    /// From the POST to the settlement.
+    pub(super) async fn run(self, mut cancelled: watch::Receiver<bool>) {
+        let outcome = {
+            let mut post = pin!(self.post());
+            let answered = tokio::select! {
+                outcome = &mut post => Some(outcome),
+                // An error means that the life is over.
+                () = async { drop(cancelled.wait_for(|cancelled| *cancelled).await) } => None,
+            };
+            match answered {
+                Some(outcome) => outcome,
+                None => {
+                    let last = timeout(GIVEN_UP_WITHIN, &mut post);
+                    let (_told, last) = tokio::join!(self.delete(), last);
+                    last.unwrap_or(AgentOutcome::Cancelled)
+                }
+            }
+        };
+        self.settle(outcome);
+    }
+
+    fn marks(&self) -> [(HeaderName, String); 2] {
+        [
+            (LEASE, self.task.lease_id.to_string()),
+            (ATTEMPT, self.task.attempt.to_string()),
+        ]
+    }
+
+    async fn post(&self) -> AgentOutcome {
+        let Self { desk, task } = self;
+        let mut frame = ToAgent::task(task).line();
+        // The line's end belongs to another wire.
+        frame.pop();
+        desk.tasks.delivered(task.id);
+        let marks = self.marks();
+        let reply = desk.remote.post(frame, &marks);
+        let answer = match timeout(task.timeout + BEYOND, reply).await {
+            Ok(Ok(reply)) => read(&reply),
+            Ok(Err(none)) => {
+                if let NoReply::Unreachable(_) = &none {
+                    let message = none.to_string();
+                    desk.life.note(LifeNote::Unreachable { message });
+                }
+                Err(none.into())
+            }
+            Err(_late) => Err(Failed::late(task.timeout)),
+        };
+        match answer {
+            Ok(output) => AgentOutcome::Output(output),
+            Err(failed) => AgentOutcome::Failed(failed.error),
+        }
+    }
+
+    /// Tells the service that the task is wanted no more; whether it hears it or not.
+    async fn delete(&self) {
+        let Self { desk, task } = self;
+        let (id, marks) = (task.id.to_string(), self.marks());
+        match timeout(DELETE_WITHIN, desk.remote.delete(&id, &marks)).await {
+            Ok(Ok(reply)) => tracing::debug!(task = %id, status = %reply.status, "cancel was sent"),
+            Ok(Err(error)) => tracing::debug!(task = %id, %error, "cancel was not heard"),
+            Err(_late) => tracing::debug!(task = %id, "cancel was not answered in time"),
+        }
+    }
+
+    fn settle(&self, outcome: AgentOutcome) {
+        let Self { desk, task } = self;
+        let Some(cancelled) = desk.tasks.settle(task.id, task.lease_id) else {
+            return;
+        };
+        let failed = matches!(outcome, AgentOutcome::Failed(_));
+        // One that fails after it was told to give up obeyed.
+        let outcome = if failed && cancelled {
+            AgentOutcome::Cancelled
+        } else {
+            outcome
+        };
+        if matches!(outcome, AgentOutcome::Failed(_)) {
+            desk.tasks.error();
+            desk.life.note(LifeNote::Error);
+        }
+        desk.work
+            .settled(&desk.life.instance, task.id, task.lease_id, outcome);
+    }
+}

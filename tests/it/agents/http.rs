@@ -1,0 +1,196 @@
+//! Remote services: a real server on loopback that behaves, and one that does not.
+
+use std::time::Duration;
+
+use agent_system::actors::agent::Registry;
+use agent_system::actors::life::LifeNote;
+use agent_system::actors::work::AgentOutcome;
+use agent_system::domain::agent::{AgentProgram, HeaderSpec, HttpSpec};
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+
+use super::rig::{Rig, task};
+
+/// What a server does with a request that it has read.
+#[derive(Clone)]
+enum Does {
+    Says(String),
+    Resets,
+    Hangs,
+}
+
+/// The next request on a connection: head and body.
+async fn request(stream: &mut TcpStream) -> Option<String> {
+    let mut read = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&read).to_lowercase();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.split("content-length: ").nth(1);
+            let length = length.and_then(|rest| rest.lines().next()?.parse().ok());
+            if body.len() >= length.unwrap_or(0) {
+                return Some(String::from_utf8_lossy(&read).into_owned());
+            }
+        }
+        let mut more = [0; 4096];
+        match stream.read(&mut more).await {
+            Ok(0) | Err(_) => return None,
+            Ok(count) => read.extend(&more[..count]),
+        }
+    }
+}
+
+/// A server; what it was asked comes back.
+async fn server(does: Does) -> (String, mpsc::UnboundedReceiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/run", listener.local_addr().unwrap());
+    let (tell, asked) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let (does, tell) = (does.clone(), tell.clone());
+            tokio::spawn(async move {
+                while let Some(request) = request(&mut stream).await {
+                    tell.send(request).ok();
+                    match &does {
+                        Does::Says(text) => stream.write_all(text.as_bytes()).await.unwrap_or(()),
+                        Does::Resets => return,
+                        Does::Hangs => {}
+                    }
+                }
+            });
+        }
+    });
+    (url, asked)
+}
+
+fn says(status: &str, body: &str) -> Does {
+    let length = body.len();
+    Does::Says(format!(
+        "HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{body}"
+    ))
+}
+
+fn rig(url: String) -> Rig {
+    let spec = HttpSpec {
+        url,
+        headers: HeaderSpec {
+            set: [("x-team".to_owned(), "news".to_owned())].into(),
+            ..HeaderSpec::default()
+        },
+    };
+    Rig::start_with(AgentProgram::Http(spec), Registry::built_in(), 0)
+}
+
+#[actix_rt::test]
+async fn a_task_is_posted_under_its_lease_and_its_output_comes_back() {
+    let (url, mut asked) = server(says("200 OK", r#"{"output":{"n":3}}"#)).await;
+    let rig = rig(url);
+    let task = task(json!({"a": 1}));
+    let (id, lease) = (task.id, task.lease_id);
+    rig.port().await.assign(task).unwrap();
+    assert_eq!(rig.settled(id).await, AgentOutcome::Output(json!({"n": 3})));
+    let request = asked.recv().await.unwrap();
+    assert!(request.starts_with("POST /run HTTP/1.1"), "{request}");
+    for part in [
+        format!("x-lease-id: {lease}"),
+        "x-team: news".to_owned(),
+        "content-type: application/json".to_owned(),
+        format!(r#""type":"task","id":"{id}""#),
+        r#""payload":{"a":1}"#.to_owned(),
+    ] {
+        assert!(request.contains(&part), "{part}: {request}");
+    }
+}
+
+#[actix_rt::test]
+async fn a_service_that_misbehaves_fails_the_task_with_a_clear_error() {
+    let huge = "x".repeat((1 << 20) + 1);
+    for (does, code, retryable) in [
+        (says("500 No", ""), "http_500", true),
+        (says("404 No", ""), "http_404", false),
+        (says("200 OK", "garbage"), "invalid_answer", false),
+        (says("200 OK", &huge), "output_too_large", false),
+        (says("302 Found", ""), "redirected", false),
+        (
+            Does::Says("garbage\r\n\r\n".to_owned()),
+            "connection_lost",
+            true,
+        ),
+        (Does::Resets, "connection_lost", true),
+    ] {
+        let (url, _asked) = server(does).await;
+        match rig(url).run(json!(null)).await {
+            AgentOutcome::Failed(error) => {
+                assert_eq!(
+                    (&*error.code, error.retryable),
+                    (code, retryable),
+                    "{error:?}"
+                );
+            }
+            other => panic!("{code}: {other:?}"),
+        }
+    }
+}
+
+#[actix_rt::test]
+async fn a_service_that_is_not_there_is_told_of_and_the_task_may_be_retried() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    drop(listener);
+    let rig = rig(url);
+    match rig.run(json!(null)).await {
+        AgentOutcome::Failed(error) => {
+            assert_eq!(
+                (&*error.code, error.retryable),
+                ("unreachable", true),
+                "{error:?}"
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+    let notes = rig.memory.notes.lock();
+    let away = |note: &LifeNote| matches!(note, LifeNote::Unreachable { .. });
+    assert!(notes.iter().any(away), "{notes:?}");
+}
+
+#[actix_rt::test]
+async fn a_service_that_hangs_or_dribbles_ends_with_the_attempt() {
+    let slow = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{";
+    for does in [Does::Hangs, Does::Says(slow.to_owned())] {
+        let (url, _asked) = server(does).await;
+        let rig = rig(url);
+        let mut task = task(json!(null));
+        task.timeout = Duration::from_millis(1);
+        let id = task.id;
+        rig.port().await.assign(task).unwrap();
+        match rig.settled(id).await {
+            AgentOutcome::Failed(error) => {
+                assert_eq!(
+                    (&*error.code, error.retryable),
+                    ("timeout", true),
+                    "{error:?}"
+                );
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[actix_rt::test]
+async fn a_cancelled_task_is_deleted_at_the_service_and_let_go() {
+    let (url, mut asked) = server(Does::Hangs).await;
+    let rig = rig(url);
+    let task = task(json!(null));
+    let id = task.id;
+    let port = rig.port().await;
+    port.assign(task).unwrap();
+    assert!(asked.recv().await.unwrap().starts_with("POST"));
+    port.cancel(id, "wanted no more");
+    assert_eq!(rig.settled(id).await, AgentOutcome::Cancelled);
+    let deleted = asked.recv().await.unwrap();
+    assert!(
+        deleted.starts_with(&format!("DELETE /run/{id} ")),
+        "{deleted}"
+    );
+}
