@@ -25,7 +25,7 @@ pub(super) struct Depths {
     /// Of queues that are configured otherwise; agents and roles have that of `default`.
     capacities: RwLock<HashMap<Name, u64>>,
     /// Upper bounds of what waits.
-    at_most: Mutex<HashMap<Target, u64>>,
+    at_most: Mutex<Option<HashMap<Target, u64>>>,
     /// When the database was looked at last; held while somebody looks, so that others wait for
     /// what is found instead of being refused.
     looked_at: tokio::sync::Mutex<Option<Instant>>,
@@ -55,7 +55,7 @@ impl Depths {
         if looked_at.is_none_or(|at| now.duration_since(at) >= LOOK_PERIOD) {
             let waiting = store.queue_depths().await?;
             *looked_at = Some(now);
-            *self.at_most.lock() = waiting.into_iter().collect();
+            *self.at_most.lock() = Some(waiting.into_iter().collect());
             if self.count(target) {
                 return Ok(());
             }
@@ -99,14 +99,19 @@ impl Depths {
 
     /// A task that was let in does not wait after all.
     pub(super) fn forget(&self, target: &Target) {
-        if let Some(count) = self.at_most.lock().get_mut(target) {
+        let mut known = self.at_most.lock();
+        if let Some(count) = known.as_mut().and_then(|at_most| at_most.get_mut(target)) {
             *count = count.saturating_sub(1);
         }
     }
 
     fn count(&self, target: &Target) -> bool {
         let capacity = self.capacity(target);
-        let mut at_most = self.at_most.lock();
+        let mut known = self.at_most.lock();
+        // Until the database was looked at, nobody knows what an earlier life left waiting.
+        let Some(at_most) = known.as_mut() else {
+            return false;
+        };
         let count = at_most.entry(target.clone()).or_default();
         let fits = *count < capacity;
         *count += u64::from(fits);
