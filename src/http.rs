@@ -81,16 +81,13 @@ fn table() -> Router {
         .post("/api/v1/agents/{name}:pause", agents::pause)
         .post("/api/v1/agents/{name}:resume", agents::resume)
         .post("/api/v1/agents/{name}:scale", agents::scale);
-    let router = router
+    let router = dead_letters(router)
         .get("/api/v1/tasks", tasks::list)
         .post("/api/v1/tasks", tasks::submit)
         .wait("/api/v1/tasks/{id}", tasks::get)
         .get("/api/v1/tasks/{id}/attempts", tasks::attempts)
         .get("/api/v1/tasks/{id}/explain", tasks::explain)
         .post("/api/v1/tasks:bulk", tasks::bulk)
-        .get("/api/v1/dead-letters", tasks::dead)
-        .post("/api/v1/dead-letters:retry", tasks::retry_dead)
-        .post("/api/v1/dead-letters:purge", tasks::purge_dead)
         .post("/api/v1/tasks/{id}:cancel", tasks::cancel)
         .post("/api/v1/tasks/{id}:retry", tasks::retry)
         .get("/api/v1/workflows", workflows::list)
@@ -120,6 +117,13 @@ fn table() -> Router {
         .get("/api/v1/metrics/system", metrics::system)
         .get("/api/v1/metrics/agents", metrics::agents)
         .get("/api/v1/config", probes::config)
+}
+
+fn dead_letters(router: Router) -> Router {
+    router
+        .get("/api/v1/dead-letters", tasks::dead)
+        .post("/api/v1/dead-letters:retry", tasks::retry_dead)
+        .post("/api/v1/dead-letters:purge", tasks::purge_dead)
 }
 
 /// Everything that is served on the API's port.

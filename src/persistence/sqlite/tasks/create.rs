@@ -70,18 +70,8 @@ pub(super) fn create(
     offer: Option<&SlotOffer>,
     rules: &Rules,
 ) -> SqlResult<Submitted> {
-    if let Some(first) = seen_before(tx, "task", task.idempotency.as_ref())? {
-        return first_one(tx, TaskId::from_bytes(first), false);
-    }
-    if let Some(first) = task
-        .unique
-        .as_ref()
-        .map(|it| twin(tx, it))
-        .transpose()?
-        .flatten()
-    {
-        remember(tx, "task", task.idempotency.as_ref(), first.as_bytes())?;
-        return first_one(tx, first, true);
+    if let Some(earlier) = earlier(tx, task)? {
+        return Ok(earlier);
     }
     let now = tx.now();
     let later = task.run_at.filter(|run_at| *run_at > now);
@@ -137,6 +127,24 @@ pub(super) fn create(
         existing: false,
         unique_conflict: false,
     })
+}
+
+/// The answer, if the task is there already.
+fn earlier(tx: &WriteTx<'_>, task: &NewTask) -> SqlResult<Option<Submitted>> {
+    if let Some(first) = seen_before(tx, "task", task.idempotency.as_ref())? {
+        return first_one(tx, TaskId::from_bytes(first), false).map(Some);
+    }
+    if let Some(first) = task
+        .unique
+        .as_ref()
+        .map(|it| twin(tx, it))
+        .transpose()?
+        .flatten()
+    {
+        remember(tx, "task", task.idempotency.as_ref(), first.as_bytes())?;
+        return first_one(tx, first, true).map(Some);
+    }
+    Ok(None)
 }
 
 /// The answer to a submission that makes no task.
