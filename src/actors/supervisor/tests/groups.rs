@@ -1,7 +1,7 @@
 //! Groups: who restarts with whom, and who gives up with whom.
 
-use super::script::{SECOND, Script, World, paused};
-use crate::domain::agent::AgentState;
+use super::script::{Manners, SECOND, Script, World, paused};
+use crate::domain::agent::{AgentState, DependsOn};
 use crate::domain::restart::{OnExhausted, Strategy};
 
 fn family(strategy: Strategy) -> Script {
@@ -162,5 +162,67 @@ fn an_operators_stop_holds_through_a_restart_of_the_group() {
         world.crash("b").await;
         assert_eq!(world.state("c").await, AgentState::Stopped);
         assert_eq!(world.status("d").await.generation, 2);
+    });
+}
+
+/// What is told of a family whose last member does not obey, right after another one died.
+async fn told_beside_a_stubborn_one(depends_on: Option<&str>) -> Vec<String> {
+    let stubborn = Manners {
+        stubborn: true,
+        ..Manners::default()
+    };
+    let script = family(Strategy::OneForAll).manners(stubborn);
+    let world = script
+        .with(|last| {
+            let on = depends_on.map(|name| (name.parse().unwrap(), DependsOn::Started));
+            last.depends_on.extend(on);
+        })
+        .begin()
+        .await;
+    world.log.take(&[]);
+    world.crash("b").await;
+    world.log.take(&["start", "stop"])
+}
+
+#[test]
+fn actors_that_nobody_depends_on_are_told_to_end_in_a_row_and_start_when_all_are_down() {
+    paused(async {
+        let told = told_beside_a_stubborn_one(None).await;
+        assert_eq!(told, ["stop d#0", "stop c#0", "stop a#0"]);
+    });
+}
+
+#[test]
+fn a_member_that_another_depends_on_ends_after_it() {
+    paused(async {
+        let told = told_beside_a_stubborn_one(Some("c")).await;
+        assert_eq!(told, ["stop d#0"]);
+    });
+}
+
+#[test]
+fn a_nested_group_stands_among_its_siblings_where_its_first_agent_does() {
+    paused(async {
+        let script = Script::default().group("outer", Strategy::RestForOne);
+        let script = script
+            .group("inner", Strategy::OneForOne)
+            .with_group(|group| group.parent = Some("outer".parse().unwrap()));
+        let script = [("first", "outer"), ("second", "inner"), ("third", "outer")]
+            .into_iter()
+            .fold(script, |script, (name, group)| {
+                let script = script.agent(name);
+                script.with(|spec| spec.group = Some(group.parse().unwrap()))
+            });
+        let world = script.begin().await;
+        world.log.take(&[]);
+        world.crash("third").await;
+        assert_eq!(
+            world.log.take(&["start", "stop"]),
+            ["start third#0 2 drops"]
+        );
+        world.crash("first").await;
+        world.pass(SECOND * 3).await;
+        let wanted = ["stop third#0", "stop second#0"];
+        assert_eq!(world.log.take(&["stop"]), wanted);
     });
 }
