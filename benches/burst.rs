@@ -151,7 +151,7 @@ fn supervise(
 /// One system a measurement, so that none inherits what another left.
 fn in_a_system<T>(pooled: bool, work: impl AsyncFnOnce(Option<Arc<Pool>>) -> T) -> T {
     actix::System::new().block_on(async {
-        let pool = pooled.then(|| Pool::start(1));
+        let pool = pooled.then(|| Pool::start(2));
         let measured = work(pool.clone()).await;
         if let Some(pool) = pool {
             pool.stop();
