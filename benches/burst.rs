@@ -94,6 +94,7 @@ fn spec(name: &str, replicas: u32) -> AgentSpec {
             ..RestartPolicy::default()
         },
         depends_on: BTreeMap::new(),
+        probes: Default::default(),
         concurrency: 1,
         queue: "default".parse().unwrap(),
         stall_timeout: Duration::from_secs(120),
