@@ -19,6 +19,7 @@ mod health;
 mod out;
 mod queues;
 mod records;
+mod schedules;
 mod show;
 mod table;
 mod tasks;
@@ -69,6 +70,9 @@ enum Command {
     /// Tasks that are given up
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
+    /// What falls due by itself
+    #[command(subcommand)]
+    Schedules(schedules::Command),
     /// How the parts are doing, the worst first; exits 6 when something is critical
     Health(health::Args),
     /// What is done by itself about what is critical
@@ -154,6 +158,7 @@ async fn dispatch(mut context: Context, command: Command) -> Result<ExitCode, Fa
         Command::Workflows(command) => return workflows::run(context, command).await,
         Command::Queues(command) => queues::run(context, command).await?,
         Command::DeadLetters(command) => dead_letters::run(context, command).await?,
+        Command::Schedules(command) => schedules::run(context, command).await?,
         Command::Health(args) => return health::run(context, args).await,
         Command::Recovery(command) => return records::recovery(context, command).await,
         Command::Events(args) => events::run(context, args).await?,

@@ -63,6 +63,7 @@ use crate::domain::name::Name;
 use crate::domain::queue::QueueSpec;
 use crate::domain::recovery::RecoverySpec;
 use crate::domain::restart::GroupSpec;
+use crate::domain::schedule::ScheduleSpec;
 
 /// What a configuration is read from.
 #[derive(Debug, Clone, Default)]
@@ -114,6 +115,7 @@ pub struct Config {
     agents: IndexMap<Name, AgentSpec>,
     queues: BTreeMap<Name, QueueSpec>,
     recovery: RecoverySpec,
+    schedules: Vec<ScheduleSpec>,
     warnings: Vec<String>,
 }
 
@@ -216,6 +218,12 @@ impl Config {
     #[must_use]
     pub const fn recovery(&self) -> &RecoverySpec {
         &self.recovery
+    }
+
+    /// `[schedules]`, by name.
+    #[must_use]
+    pub fn schedules(&self) -> &[ScheduleSpec] {
+        &self.schedules
     }
 
     /// How the daemon's stop divides its time.

@@ -1,7 +1,7 @@
 //! The plain rules: what things are, and which step follows which. Pure.
 //!
 //! Everything above stands on this room; it knows the standard library, serde, and libraries that
-//! only turn values into text and back (jiff for instants, strsim for near names, toml for
+//! only turn values into text and back (jiff for instants, croner for cron, strsim for near names, toml for
 //! definitions).
 //!
 //! Invariant: nothing here reads a clock, draws a random number, or touches the outside; time and
@@ -21,6 +21,7 @@ pub mod queue;
 pub mod record;
 pub mod recovery;
 pub mod restart;
+pub mod schedule;
 pub mod task;
 pub mod timestamp;
 pub mod transition;

@@ -29,6 +29,7 @@ mod recovery;
 mod reply;
 mod rooms;
 mod router;
+mod schedules;
 mod serve;
 mod tasks;
 mod workflows;
@@ -46,7 +47,7 @@ pub use agents::view::{
 };
 pub use handles::{
     AgentCommand, Agents, Answer, Facts, Handles, Health, Limits, Ports, Readiness, Recovery,
-    VersionInfo, Work,
+    Schedules, VersionInfo, Work,
 };
 pub use problem::{Fault, Problem};
 pub use rooms::Fleet;
@@ -81,7 +82,24 @@ fn table() -> Router {
         .post("/api/v1/agents/{name}:pause", agents::pause)
         .post("/api/v1/agents/{name}:resume", agents::resume)
         .post("/api/v1/agents/{name}:scale", agents::scale);
-    let router = dead_letters(router)
+    let router = work(dead_letters(router));
+    router
+        .get("/api/v1/health/checks", health::checks)
+        .get("/api/v1/health/checks/{name}", health::check)
+        .get("/api/v1/health/checks/{name}/history", health::history)
+        .post("/api/v1/health/checks/{name}:run", health::run)
+        .get("/api/v1/recovery/actions", recovery::actions)
+        .get("/api/v1/recovery/runs", recovery::runs)
+        .post("/api/v1/recovery/actions/{name}:run", recovery::run)
+        .stream("/api/v1/events", events::list)
+        .get("/api/v1/metrics/system", metrics::system)
+        .get("/api/v1/metrics/agents", metrics::agents)
+        .get("/api/v1/config", probes::config)
+}
+
+/// The paths of durable work.
+fn work(router: Router) -> Router {
+    router
         .get("/api/v1/tasks", tasks::list)
         .post("/api/v1/tasks", tasks::submit)
         .wait("/api/v1/tasks/{id}", tasks::get)
@@ -104,19 +122,13 @@ fn table() -> Router {
         .upload("/api/v1/artifacts", artifacts::create)
         .stream("/api/v1/artifacts/{name}", artifacts::get)
         .stream("/api/v1/artifacts/{owner}/{file}", artifacts::get_owned)
-        .get("/api/v1/messages", messages::list);
-    router
-        .get("/api/v1/health/checks", health::checks)
-        .get("/api/v1/health/checks/{name}", health::check)
-        .get("/api/v1/health/checks/{name}/history", health::history)
-        .post("/api/v1/health/checks/{name}:run", health::run)
-        .get("/api/v1/recovery/actions", recovery::actions)
-        .get("/api/v1/recovery/runs", recovery::runs)
-        .post("/api/v1/recovery/actions/{name}:run", recovery::run)
-        .stream("/api/v1/events", events::list)
-        .get("/api/v1/metrics/system", metrics::system)
-        .get("/api/v1/metrics/agents", metrics::agents)
-        .get("/api/v1/config", probes::config)
+        .get("/api/v1/schedules", schedules::list)
+        .get("/api/v1/schedules/{name}", schedules::get)
+        .get("/api/v1/schedules/{name}/history", schedules::history)
+        .post("/api/v1/schedules/{name}:pause", schedules::pause)
+        .post("/api/v1/schedules/{name}:resume", schedules::resume)
+        .post("/api/v1/schedules/{name}:trigger", schedules::trigger)
+        .get("/api/v1/messages", messages::list)
 }
 
 fn dead_letters(router: Router) -> Router {

@@ -32,6 +32,7 @@ mod flows;
 mod handle;
 mod known;
 mod reports;
+mod schedules;
 mod sink;
 mod upkeep;
 
@@ -66,6 +67,14 @@ pub enum DispatchError {
     UnknownTarget {
         /// `agent`, `role` or `queue`.
         kind: &'static str,
+        /// What was asked for.
+        name: String,
+        /// The nearest known name, as words; may be empty.
+        hint: String,
+    },
+    /// There is no such schedule.
+    #[error("there is no schedule '{name}'{hint}")]
+    UnknownSchedule {
         /// What was asked for.
         name: String,
         /// The nearest known name, as words; may be empty.

@@ -5,6 +5,7 @@
 
 mod agents;
 mod probes;
+mod schedules;
 mod sections;
 mod work;
 
@@ -29,7 +30,9 @@ pub(super) fn config(layers: Layers) -> (Config, Vec<Problem>) {
     let mut problems = layers.problems;
     let groups = agents::groups(&root);
     let agents = agents::agents(&root, &layers.dotenv);
+    let (schedules, faults) = schedules::schedules(&root, &agents);
     let config = Config {
+        schedules,
         environment: layers.environment,
         database: sections::database(&root.below("database"), &layers.data_dir),
         server: sections::server(&root.below("server")),
@@ -46,6 +49,14 @@ pub(super) fn config(layers: Layers) -> (Config, Vec<Problem>) {
         warnings: layers.warnings,
     };
     check::all(&config, tree, &mut problems);
+    problems.extend(faults.into_iter().map(|(key, message)| {
+        let source = at(tree, &key).map(|node| node.source.clone());
+        Problem {
+            key,
+            message,
+            source,
+        }
+    }));
     super::unsupported::refuse(tree, &mut problems);
     problems.sort_by(|a, b| a.key.cmp(&b.key));
     let warnings = check::warnings(&config, tree);

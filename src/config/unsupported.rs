@@ -51,11 +51,6 @@ const NOT_IN_THIS_VERSION: &[(&str, Asks, &str)] = &[
         "use http://, or tcp, or exec with a program that speaks TLS",
     ),
     (
-        "schedules.*",
-        Asks::Present,
-        "submit tasks with --run-at, or from cron",
-    ),
-    (
         "recovery.actions.*.do",
         Asks::Is(&[
             "agent.quarantine",

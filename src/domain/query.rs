@@ -221,6 +221,19 @@ pub struct Expired {
     pub next: Option<Duration>,
 }
 
+/// What a look at the schedules did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Fired {
+    /// Firings that began.
+    pub count: u64,
+    /// Running tasks that were replaced: their agents must be told.
+    pub cancel: Vec<(TaskId, LeaseId)>,
+    /// Firings wait for the end of the ones before.
+    pub waiting: bool,
+    /// When the next falls due.
+    pub next: Option<Duration>,
+}
+
 /// What stands in a queue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct QueueStats {

@@ -21,8 +21,9 @@ use crate::domain::event::Event;
 use crate::domain::health::{HealthCheck, HealthReport};
 use crate::domain::ids::{TaskId, WorkflowId};
 use crate::domain::name::Name;
-use crate::domain::query::{QueueState, Submitted};
+use crate::domain::query::{Page, PageRequest, QueueState, Submitted};
 use crate::domain::record::RecoveryRun;
+use crate::domain::schedule::{ScheduleRun, ScheduleStatus};
 use crate::domain::task::{NewTask, Task};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::workflow::{NewWorkflow, Workflow};
@@ -99,6 +100,31 @@ pub trait Work: Send + Sync {
     ) -> Answer<'_, Workflow>;
     /// Runs again what failed of a workflow.
     fn retry_workflow(&self, id: WorkflowId) -> Answer<'_, Workflow>;
+}
+
+/// What falls due by itself; an unknown name is 404 with the nearest.
+pub trait Schedules: Send + Sync {
+    /// All of them.
+    fn schedules(&self) -> Answer<'_, Vec<ScheduleStatus>>;
+    /// One.
+    fn schedule<'a>(&'a self, name: &'a str) -> Answer<'a, ScheduleStatus>;
+    /// What came of one, the newest first.
+    fn schedule_history<'a>(
+        &'a self,
+        name: &'a str,
+        page: PageRequest,
+    ) -> Answer<'a, Page<ScheduleRun>>;
+    /// Pauses one.
+    fn pause_schedule<'a>(
+        &'a self,
+        name: &'a str,
+        until: Option<Timestamp>,
+        reason: Option<String>,
+    ) -> Answer<'a, ScheduleStatus>;
+    /// Resumes one.
+    fn resume_schedule<'a>(&'a self, name: &'a str) -> Answer<'a, ScheduleStatus>;
+    /// Fires one now.
+    fn trigger_schedule<'a>(&'a self, name: &'a str) -> Answer<'a, ScheduleRun>;
 }
 
 /// Health checks.
@@ -189,6 +215,8 @@ pub struct Handles {
     pub agents: Arc<dyn Agents>,
     /// Durable work.
     pub work: Arc<dyn Work>,
+    /// What falls due by itself.
+    pub schedules: Arc<dyn Schedules>,
     /// Health checks.
     pub health: Arc<dyn Health>,
     /// Recovery actions.

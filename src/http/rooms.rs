@@ -5,6 +5,7 @@
 
 mod agents;
 mod health;
+mod schedules;
 mod work;
 
 use std::sync::Arc;

@@ -2,6 +2,7 @@
 
 mod lives;
 mod records;
+mod schedules;
 mod upkeep;
 mod work;
 

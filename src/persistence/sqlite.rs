@@ -20,6 +20,7 @@ pub(crate) mod prune;
 mod queue;
 mod readers;
 pub(crate) mod recovery;
+pub(crate) mod schedules;
 pub(crate) mod sessions;
 mod shared;
 pub(crate) mod tasks;

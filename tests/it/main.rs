@@ -5,6 +5,7 @@
 mod agents;
 mod architecture;
 mod daemon;
+mod flows;
 mod queues;
 mod serve;
 mod work;

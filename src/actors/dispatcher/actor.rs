@@ -73,6 +73,7 @@ impl Actor for Dispatcher {
         }
         self.look_for_due(ctx);
         self.look_at_waits(ctx);
+        self.look_at_schedules(ctx);
         self.claim(ctx);
         self.arm(ctx);
     }
@@ -185,6 +186,7 @@ impl Dispatcher {
                 Due::Attempt(lease) => self.attempt_timed_out(lease, ctx),
                 Due::Grace(lease) => self.not_given_up(lease, ctx),
                 Due::Queue => self.look_for_due(ctx),
+                Due::Schedules => self.look_at_schedules(ctx),
                 Due::Waits => self.look_at_waits(ctx),
                 Due::Limit => self.claim_for_all(ctx),
                 Due::Drain => self.drain_is_over(ctx),

@@ -19,6 +19,8 @@ pub(super) enum Due {
     Waits,
     /// A rate limit gives way.
     Limit,
+    /// A schedule may fall due.
+    Schedules,
     /// A claim may be tried again.
     Claim,
     /// The drain is over.

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use super::actor::Dispatcher;
 use super::claims::{LookForDue, Wake};
 use super::flows::LookAtWaits;
+use super::schedules::LookAtSchedules;
 use crate::actors::runner::Address;
 use crate::domain::event::Event;
 use crate::domain::task::Target;
@@ -28,6 +29,8 @@ pub struct CommitFeed {
     news: Mutex<HashSet<Target>>,
     due: AtomicBool,
     waits: AtomicBool,
+    /// Firings wait for the end of something.
+    firings_wait: AtomicBool,
 }
 
 impl CommitFeed {
@@ -116,6 +119,11 @@ impl CommitFeed {
         }
     }
 
+    /// The dispatcher wants to hear when something ends: firings wait for that.
+    pub(super) fn firings_wait(&self) {
+        self.firings_wait.store(true, Ordering::Release);
+    }
+
     /// The dispatcher has heard that somebody waits.
     pub(super) fn heard_waits(&self) {
         self.waits.store(false, Ordering::Release);
@@ -131,6 +139,12 @@ impl CommitFeed {
     }
 
     fn ended(&self, subject: &str) {
+        if self.firings_wait.swap(false, Ordering::AcqRel)
+            && let Some(dispatcher) = self.dispatcher.get()
+            && dispatcher.report(LookAtSchedules).is_err()
+        {
+            self.firings_wait.store(true, Ordering::Release);
+        }
         // Dropping the sender wakes everyone who waits.
         self.waiting.lock().remove(subject);
     }

@@ -1,5 +1,6 @@
 //! The dispatcher's handle: the only way to it.
 
+mod flows;
 mod queues;
 mod reads;
 
@@ -16,7 +17,6 @@ use super::actor::{Dispatcher, Memory, Submit};
 use super::commands::{Cancel, Drain, Unwanted};
 use super::depths::Depths;
 use super::feed::CommitFeed;
-use super::flows::GiveSignal;
 use super::known::Known;
 use super::{COMMAND_WITHIN, DispatchError, Result};
 use crate::actors::runner::{Address, HostedChild, TellError};
@@ -28,6 +28,7 @@ use crate::domain::name::Name;
 use crate::domain::query::{Cancelled, Submitted};
 use crate::domain::queue::QueueSpec;
 use crate::domain::record::Message;
+use crate::domain::schedule::ScheduleSpec;
 use crate::domain::task::{NewTask, Task};
 use crate::domain::workflow::{NewWorkflow, Workflow};
 use crate::persistence::Store;
@@ -54,6 +55,7 @@ struct Shared {
     known: Known,
     depths: Depths,
     queues: Mutex<BTreeMap<Name, QueueSpec>>,
+    schedules: OnceLock<Arc<[ScheduleSpec]>>,
     control: OnceLock<Arc<dyn AgentControl>>,
     address: OnceLock<Address<Dispatcher>>,
     runtime: tokio::runtime::Handle,
@@ -81,6 +83,7 @@ impl Dispatcher {
             depths: Depths::new(parts.queue_capacity),
             queues: Mutex::default(),
             parts,
+            schedules: OnceLock::new(),
             control: OnceLock::new(),
             address: OnceLock::new(),
             runtime: tokio::runtime::Handle::current(),
@@ -166,26 +169,6 @@ impl DispatcherHandle {
     pub async fn cancel_workflow(&self, id: WorkflowId, reason: &str) -> Result<Workflow> {
         self.cancel(Unwanted::Workflow(id), reason).await?;
         self.workflow(id).await
-    }
-
-    /// Tells a workflow what it waits for. The same again is no news; what comes too early is
-    /// kept.
-    ///
-    /// # Errors
-    /// [`DispatchError`]; what is not waited for, or was given otherwise, is refused.
-    pub async fn signal_workflow(
-        &self,
-        id: WorkflowId,
-        signal: String,
-        payload: serde_json::Value,
-    ) -> Result<Workflow> {
-        self.ask(|answer| GiveSignal {
-            id,
-            signal,
-            payload,
-            answer,
-        })
-        .await?
     }
 
     async fn cancel(&self, what: Unwanted, reason: &str) -> Result<Cancelled> {

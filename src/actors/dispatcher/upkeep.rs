@@ -71,6 +71,8 @@ impl Dispatcher {
         self.claim(ctx);
         self.look_for_due(ctx);
         self.look_at_waits(ctx);
+        // The clock on the wall may have been set: nothing sleeps past that for long.
+        self.look_at_schedules(ctx);
         // Each sweep sees all that was on its way at the one before.
         if std::mem::replace(&mut self.memory.lock().sweeping, true) {
             return;

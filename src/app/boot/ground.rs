@@ -69,6 +69,7 @@ impl Ground {
         });
         handle.set_known_agents(config.agents().values());
         handle.set_queues(config.queues());
+        handle.set_schedules(config.schedules());
         Unstarted { handle, child }
     }
 }

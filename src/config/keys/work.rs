@@ -1,6 +1,6 @@
 //! The keys of queues, schedules and recovery actions, with their defaults.
 
-use crate::config::kind::{AGE, COUNT, Key, Kind, SPAN, key};
+use crate::config::kind::{AGE, COUNT, DAY, Key, Kind, SPAN, key};
 
 pub(super) const QUEUE: &[Key] = &[
     key(
@@ -59,26 +59,50 @@ pub(super) const SCHEDULE: &[Key] = &[
     key(
         "cron",
         Kind::Text,
-        "Five fields: minute, hour, day, month, weekday.",
+        "Five fields: minute, hour, day, month, weekday; six with seconds first.",
     ),
-    key("every", SPAN, "A fixed interval instead."),
+    key(
+        "every",
+        Kind::Span {
+            min: 1_000,
+            max: 366 * DAY,
+        },
+        "A fixed interval instead, counted from 1970-01-01 UTC.",
+    ),
     key("timezone", Kind::Text, "An IANA time zone.").or("'UTC'"),
     key("agent", Kind::Name, "The agent its tasks are for …"),
     key("role", Kind::Name, "… or the role …"),
     key("queue", Kind::Name, "… or the queue."),
     key("payload", Kind::Anything, "What its tasks carry."),
     key(
+        "workflow",
+        Kind::Text,
+        "A definition's file, to run instead.",
+    ),
+    key("input", Kind::Anything, "The workflow's input."),
+    key(
         "overlap",
-        Kind::Word(&["skip", "queue", "replace"]),
+        Kind::Word(&["skip", "queue", "allow", "replace"]),
         "What happens while the last one still runs.",
     )
     .or("'skip'"),
     key(
-        "missed",
-        Kind::Word(&["skip", "once", "all"]),
-        "What happens to firings missed while the daemon was down.",
+        "catch_up",
+        Kind::Word(&["none", "last", "all"]),
+        "Which firings missed while the daemon was down are made up for.",
     )
-    .or("'skip'"),
+    .or("'last'"),
+    key(
+        "catch_up_max",
+        Kind::Integer { min: 1, max: 100 },
+        "How many `all` makes up for, the newest.",
+    )
+    .or("10"),
+    key(
+        "jitter",
+        SPAN,
+        "Fires later than due by a part of this, the same each time.",
+    ),
 ];
 
 pub(super) const RECOVERY: &[Key] = &[

@@ -242,10 +242,6 @@ fn what_this_version_cannot_do_is_refused_and_never_ignored() {
             "monitoring.tracing.enabled",
         ),
         (
-            "[schedules.s]\ncron = '0 3 * * *'\nagent = 'a'",
-            "schedules.s",
-        ),
-        (
             "[security]\nauth = 'off_on_loopback'\n[server]\nhost = '0.0.0.0'",
             "security.auth",
         ),

@@ -95,6 +95,9 @@ impl From<DispatchError> for Problem {
                 Self::new(hyper::StatusCode::NOT_FOUND, code, &detail)
                     .at(format!("#/{kind}"), detail)
             }
+            DispatchError::UnknownSchedule { .. } => {
+                Self::new(hyper::StatusCode::NOT_FOUND, "schedule_not_found", detail)
+            }
             DispatchError::QueueFull { .. } => Self::queue_full(detail),
             DispatchError::Draining => Self::draining(),
             DispatchError::Definition(faults) => faulty(&faults),

@@ -1,5 +1,6 @@
 //! A served house: a database in a scratch directory, one agent, one check, one action.
 
+mod schedules;
 mod work;
 
 use std::sync::Arc;
@@ -252,6 +253,7 @@ fn handles(
     Handles {
         agents: rooms.clone(),
         work: rooms.clone(),
+        schedules: rooms.clone(),
         health: rooms.clone(),
         recovery: rooms.clone(),
         facts: rooms.clone(),

@@ -19,7 +19,7 @@ mod row;
 mod settle;
 
 pub(super) use self::claim::begin_workflow;
-pub(super) use self::control::cancelled_error;
+pub(super) use self::control::{cancel as cancel_in, cancelled_error};
 pub(super) use self::create::{Extras, NewRow, insert, remember, seen_before};
 pub(super) use self::facts::{Change, journal, move_to};
 pub(super) use self::list::{cursor_key, page_limit};
@@ -48,6 +48,16 @@ pub(crate) struct Rescued {
 /// Takes back every running task that this session does not hold.
 pub(crate) fn rescue(tx: &mut WriteTx<'_>, session: SessionId) -> SqlResult<Rescued> {
     control::rescue(tx, session)
+}
+
+/// Stores a task as part of another write.
+pub(super) fn create_in(
+    tx: &mut WriteTx<'_>,
+    session: SessionId,
+    task: &NewTask,
+) -> SqlResult<Submitted> {
+    // Rules say what is handed out; nothing is here.
+    create::create(tx, session, task, None, &Default::default())
 }
 
 pub(crate) async fn create_task(

@@ -18,6 +18,8 @@ mod wait;
 use serde_json::Value;
 
 pub(super) use self::advance::{Onward, task_ended};
+pub(super) use self::control::cancel as cancel_in;
+pub(super) use self::create::create as create_in;
 use self::list::workflow as read;
 use super::Sqlite;
 use crate::domain::ids::WorkflowId;

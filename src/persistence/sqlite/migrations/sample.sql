@@ -15,6 +15,8 @@ INSERT INTO tasks (id, workflow_key, name, step, agent, queue, state, priority, 
         zeroblob(16), zeroblob(16), 9, 10, 11, 12.5);
 INSERT INTO workflow_waits VALUES (1, 1, 'go', 0, 3);
 INSERT INTO workflow_signals VALUES (1, 'go', x'0031', 2);
+INSERT INTO schedules VALUES ('s', 'every 1h', 1, 0, NULL, NULL);
+INSERT INTO schedule_runs VALUES (1, 's', 1, 'skipped', 'missed', NULL, NULL, 2);
 INSERT INTO task_dependencies VALUES (1, 'count', 'split');
 INSERT INTO task_attempts VALUES (1, 1, zeroblob(16), zeroblob(16), 'echo#0', 'running', NULL, 1, NULL, NULL);
 INSERT INTO queue_pauses VALUES ('default', 1, 2, NULL);

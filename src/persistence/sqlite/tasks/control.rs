@@ -44,7 +44,11 @@ pub(super) fn progress(
 }
 
 /// Cancels a task; one that runs becomes final when its agent has given it up.
-pub(super) fn cancel(tx: &mut WriteTx<'_>, id: TaskId, reason: &str) -> SqlResult<Cancelled> {
+pub(in crate::persistence::sqlite) fn cancel(
+    tx: &mut WriteTx<'_>,
+    id: TaskId,
+    reason: &str,
+) -> SqlResult<Cancelled> {
     let task = TaskRow::by_id(tx, id)?;
     let to = task.after(Command::Cancel)?;
     let mut done = Cancelled {

@@ -19,7 +19,11 @@ use crate::persistence::sqlite::tasks::{
 use crate::persistence::sqlite::{Fault, SqlResult, WriteTx};
 
 /// Cancels a workflow and every task of it that has not ended.
-pub(super) fn cancel(tx: &mut WriteTx<'_>, id: WorkflowId, reason: &str) -> SqlResult<Cancelled> {
+pub(in crate::persistence::sqlite) fn cancel(
+    tx: &mut WriteTx<'_>,
+    id: WorkflowId,
+    reason: &str,
+) -> SqlResult<Cancelled> {
     let run = Run::by_id(tx, id)?;
     match run.state {
         WorkflowState::Cancelled => Ok(Cancelled {

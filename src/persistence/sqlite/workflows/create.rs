@@ -13,7 +13,10 @@ use crate::persistence::sqlite::tasks::{remember, seen_before};
 use crate::persistence::sqlite::{Json, Sealed, SqlResult, WriteTx};
 
 /// Stores a checked workflow; says whether its idempotency key had been seen.
-pub(super) fn create(tx: &mut WriteTx<'_>, new: &NewWorkflow) -> SqlResult<(Workflow, bool)> {
+pub(in crate::persistence::sqlite) fn create(
+    tx: &mut WriteTx<'_>,
+    new: &NewWorkflow,
+) -> SqlResult<(Workflow, bool)> {
     if let Some(first) = seen_before(tx, "workflow", new.idempotency.as_ref())? {
         let id = crate::domain::ids::WorkflowId::from_bytes(first);
         return Ok((super::read(tx.conn(), id)?, true));

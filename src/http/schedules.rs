@@ -1,0 +1,60 @@
+//! `/api/v1/schedules`: what falls due by itself.
+
+use serde::Deserialize;
+
+use super::call::Call;
+use super::reply;
+use super::router::Outcome;
+use super::tasks::Nothing;
+use crate::domain::timestamp::Timestamp;
+
+/// `GET /api/v1/schedules`
+pub(super) async fn list(call: Call) -> Outcome {
+    call.query.only(&["limit", "cursor"])?;
+    reply::whole(call.handles.schedules.schedules().await?)
+}
+
+/// `GET /api/v1/schedules/{name}`
+pub(super) async fn get(mut call: Call) -> Outcome {
+    call.query.only(&[])?;
+    let name = call.text();
+    reply::json(&call.handles.schedules.schedule(&name).await?)
+}
+
+/// `GET /api/v1/schedules/{name}/history`
+pub(super) async fn history(mut call: Call) -> Outcome {
+    call.query.only(&["limit", "cursor"])?;
+    let (name, page) = (call.text(), call.query.page()?);
+    let found = call.handles.schedules.schedule_history(&name, page).await?;
+    reply::page(&call.path, &call.query, &found)
+}
+
+/// For how long, and why.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pause {
+    until: Option<Timestamp>,
+    reason: Option<String>,
+}
+
+/// `POST /api/v1/schedules/{name}:pause`
+pub(super) async fn pause(mut call: Call) -> Outcome {
+    let Pause { until, reason } = call.json_or_default().await?;
+    let name = call.text();
+    let paused = call.handles.schedules.pause_schedule(&name, until, reason);
+    reply::json(&paused.await?)
+}
+
+/// `POST /api/v1/schedules/{name}:resume`
+pub(super) async fn resume(mut call: Call) -> Outcome {
+    let Nothing {} = call.json_or_default().await?;
+    let name = call.text();
+    reply::json(&call.handles.schedules.resume_schedule(&name).await?)
+}
+
+/// `POST /api/v1/schedules/{name}:trigger`
+pub(super) async fn trigger(mut call: Call) -> Outcome {
+    let Nothing {} = call.json_or_default().await?;
+    let name = call.text();
+    reply::json(&call.handles.schedules.trigger_schedule(&name).await?)
+}

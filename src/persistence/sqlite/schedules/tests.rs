@@ -1,0 +1,187 @@
+//! Claims about schedules in SQLite: once for each instant, and what becomes of an overlap.
+
+use std::time::Duration;
+
+use super::*;
+use crate::domain::ids::TaskId;
+use crate::domain::schedule::{CatchUp, Rule, ScheduledWork};
+use crate::domain::task::Target;
+use crate::persistence::sqlite::tasks::harness::{Db, slots};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn minutely(overlap: Overlap, catch_up: CatchUp) -> ScheduleSpec {
+    ScheduleSpec {
+        name: "tick".parse().unwrap(),
+        rule: Rule::Every(MINUTE),
+        shown: "every 1m".into(),
+        overlap,
+        catch_up,
+        catch_up_max: 10,
+        jitter: Duration::ZERO,
+        work: ScheduledWork::Task {
+            target: Target::Agent("x".parse().unwrap()),
+            payload: json!({"n": 1}),
+        },
+    }
+}
+
+struct Clockwork {
+    db: Db,
+    spec: ScheduleSpec,
+}
+
+impl Clockwork {
+    fn new(overlap: Overlap, catch_up: CatchUp) -> Self {
+        let mut made = Self {
+            db: Db::new(),
+            spec: minutely(overlap, catch_up),
+        };
+        // A whole minute.
+        made.db.now = Timestamp::from_micros(1_700_000_040_000_000);
+        made.look();
+        made
+    }
+
+    fn look(&mut self) -> Fired {
+        let (session, spec) = (self.db.session, self.spec.clone());
+        let looked = self.db.write(|tx| {
+            let mut pass = Pass::of(session);
+            pass.look_at(tx, &spec)?;
+            Ok(pass.fired)
+        });
+        looked.unwrap()
+    }
+
+    fn later(&mut self, span: Duration) -> Fired {
+        self.db.now = self.db.now.after(span);
+        self.look()
+    }
+
+    fn tasks(&self) -> i64 {
+        let sql = "SELECT count(*) FROM tasks";
+        self.db.conn.query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
+    fn finish_one(&mut self) -> TaskId {
+        let task = self.db.claim(&[slots("x", 0, 1)]).remove(0);
+        self.db.succeed(&task, json!(1));
+        task.id
+    }
+
+    fn outcomes(&self) -> Vec<String> {
+        let sql = "SELECT outcome || ' ' || reason FROM schedule_runs ORDER BY due_at";
+        all(&self.db.conn, sql, [], |row| row.get(0)).unwrap()
+    }
+}
+
+#[test]
+fn an_instant_fires_once_however_often_it_is_looked_at() {
+    let mut clockwork = Clockwork::new(Overlap::Allow, CatchUp::Last);
+    assert_eq!(clockwork.later(MINUTE).count, 1);
+    assert_eq!(clockwork.look().count, 0);
+    // Another daemon that has not seen the step forward.
+    clockwork
+        .db
+        .conn
+        .execute(
+            "UPDATE schedules SET considered = considered - 60000000",
+            [],
+        )
+        .unwrap();
+    assert_eq!(clockwork.look().count, 0);
+    assert_eq!(clockwork.look().next, Some(MINUTE));
+    assert_eq!(clockwork.tasks(), 1);
+    assert_eq!(clockwork.db.kinds("tick"), ["schedule.fired"]);
+}
+
+#[test]
+fn a_clock_that_goes_back_fires_nothing_twice() {
+    let mut clockwork = Clockwork::new(Overlap::Allow, CatchUp::All);
+    clockwork.later(MINUTE * 2);
+    let before = clockwork.tasks();
+    clockwork.db.now = Timestamp::from_micros(clockwork.db.now.as_micros() - 90_000_000);
+    clockwork.look();
+    clockwork.later(MINUTE);
+    assert_eq!(clockwork.tasks(), before);
+    clockwork.later(MINUTE * 2);
+    assert_eq!(clockwork.tasks(), before + 1);
+}
+
+#[test]
+fn what_falls_due_while_the_last_one_runs_is_left_out() {
+    let mut clockwork = Clockwork::new(Overlap::Skip, CatchUp::Last);
+    clockwork.later(MINUTE);
+    clockwork.later(MINUTE);
+    clockwork.finish_one();
+    clockwork.later(MINUTE);
+    assert_eq!(
+        clockwork.outcomes(),
+        ["fired due", "skipped overlap", "fired due"]
+    );
+    assert_eq!(clockwork.db.kinds("tick")[1], "schedule.skipped");
+}
+
+#[test]
+fn what_falls_due_while_the_last_one_runs_waits_for_its_end() {
+    let mut clockwork = Clockwork::new(Overlap::Queue, CatchUp::Last);
+    clockwork.later(MINUTE);
+    assert!(clockwork.later(MINUTE).waiting);
+    assert_eq!(clockwork.outcomes(), ["fired due", "waiting overlap"]);
+    clockwork.finish_one();
+    assert!(!clockwork.look().waiting);
+    assert_eq!(clockwork.outcomes(), ["fired due", "fired due"]);
+    for _ in 0..20 {
+        clockwork.later(MINUTE);
+    }
+    let waiting = clockwork
+        .outcomes()
+        .iter()
+        .filter(|it| *it == "waiting overlap")
+        .count();
+    assert_eq!(i64::try_from(waiting), Ok(MAX_WAITING));
+}
+
+#[test]
+fn what_falls_due_replaces_the_one_that_runs() {
+    let mut clockwork = Clockwork::new(Overlap::Replace, CatchUp::Last);
+    clockwork.later(MINUTE);
+    let held = clockwork.db.claim(&[slots("x", 0, 1)]).remove(0);
+    let fired = clockwork.later(MINUTE);
+    assert_eq!(fired.cancel, [(held.id, held.lease_id)]);
+    assert_eq!(clockwork.tasks(), 2);
+}
+
+#[test]
+fn what_was_missed_is_made_up_for_as_configured() {
+    for (catch_up, made_up) in [(CatchUp::None, 0), (CatchUp::Last, 1), (CatchUp::All, 5)] {
+        let mut clockwork = Clockwork::new(Overlap::Allow, catch_up);
+        let fired = clockwork.later(MINUTE * 5 + MINUTE / 2);
+        assert_eq!(fired.count, made_up, "{catch_up:?}");
+        assert_eq!(clockwork.later(MINUTE / 2).count, 1, "{catch_up:?}");
+    }
+}
+
+#[test]
+fn what_falls_due_in_a_pause_is_left_out_for_good() {
+    let mut clockwork = Clockwork::new(Overlap::Allow, CatchUp::All);
+    let until = clockwork.db.now.after(MINUTE * 3);
+    let sql = "UPDATE schedules SET paused = 1, paused_until = ?1";
+    clockwork.db.conn.execute(sql, [until]).unwrap();
+    assert_eq!(clockwork.later(MINUTE * 2).count, 0);
+    assert_eq!(clockwork.look().next, Some(MINUTE));
+    assert_eq!(
+        clockwork.later(MINUTE * 2).count,
+        1,
+        "the minute after the pause"
+    );
+}
+
+#[test]
+fn another_rule_begins_anew() {
+    let mut clockwork = Clockwork::new(Overlap::Allow, CatchUp::All);
+    clockwork.spec.rule = Rule::Every(MINUTE / 2);
+    clockwork.spec.shown = "every 30s".into();
+    assert_eq!(clockwork.later(MINUTE * 5).count, 0);
+    assert_eq!(clockwork.later(MINUTE / 2).count, 1);
+}
