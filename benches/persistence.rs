@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use agent_system::clock;
 use agent_system::domain::ids::MessageId;
-use agent_system::domain::record::Message;
+use agent_system::domain::message::{Message, MessageKind, NewMessage};
 use agent_system::persistence::{SqliteOptions, Store};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use rusqlite::Connection;
@@ -37,15 +37,15 @@ const ROUNDS: usize = 5;
 /// About 200 bytes of content.
 fn message() -> Message {
     let words = "a message from one agent to another, of the length that such messages have; ";
-    Message {
+    let new = NewMessage {
         id: MessageId::from_bytes(clock::new_id()),
         from: "writer".parse().ok(),
         to: "reader".parse().expect("a name"),
-        kind: "custom".into(),
+        kind: MessageKind::Custom,
         content: serde_json::json!({ "text": words.repeat(2), "n": 12_345 }),
-        created_at: clock::now(),
-        delivered_at: None,
-    }
+        idempotency: None,
+    };
+    Message::waiting(&new, clock::now())
 }
 
 /// A store that counts its commits.

@@ -5,6 +5,7 @@
 //!                                             ▲  └─ready, draining, gone─▶ dispatcher     │
 //!                                             └────────ready, noted, exited───────────────┘
 //! http ─submit, cancel, wait─▶ dispatcher ─assign, cancel─▶ lives ─settled, progress─▶ dispatcher
+//! http, lives ─messages─▶ post ─deliver─▶ lives ─taken─▶ post
 //! health ─report─▶ healer ─revive, reconnect─▶ supervisor, persistence
 //! everybody ─facts─▶ journal ─rows─▶ persistence ─committed─▶ journal, dispatcher, subscribers
 //! ```
@@ -24,6 +25,7 @@ pub mod journal;
 pub mod life;
 pub mod persistence;
 pub mod pool;
+pub mod post;
 pub mod probes;
 pub mod runner;
 pub mod supervisor;

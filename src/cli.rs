@@ -16,6 +16,7 @@ mod dead_letters;
 mod events;
 pub mod exit;
 mod health;
+mod messages;
 mod out;
 mod queues;
 mod records;
@@ -82,7 +83,7 @@ enum Command {
     Events(events::Args),
     /// What agents said to each other
     #[command(subcommand)]
-    Messages(records::Messages),
+    Messages(messages::Command),
     /// Figures of the past
     Metrics(records::Metrics),
     /// The database, with or without a running daemon
@@ -162,7 +163,7 @@ async fn dispatch(mut context: Context, command: Command) -> Result<ExitCode, Fa
         Command::Health(args) => return health::run(context, args).await,
         Command::Recovery(command) => return records::recovery(context, command).await,
         Command::Events(args) => events::run(context, args).await?,
-        Command::Messages(command) => records::messages(context, command).await?,
+        Command::Messages(command) => messages::run(context, command).await?,
         Command::Metrics(args) => records::metrics(context, args).await?,
 
         Command::Db(args) => db::run(context, *args).await?,

@@ -14,6 +14,7 @@ pub mod exit;
 pub mod health;
 pub mod ids;
 pub mod liveness;
+pub mod message;
 pub mod name;
 pub mod probe;
 pub mod query;

@@ -46,8 +46,8 @@ pub use agents::view::{
     AgentHealth, AgentView, InstanceView, QueueView, Replicas, Restarts, Usage,
 };
 pub use handles::{
-    AgentCommand, Agents, Answer, Facts, Handles, Health, Limits, Ports, Readiness, Recovery,
-    Schedules, VersionInfo, Work,
+    AgentCommand, Agents, Answer, Facts, Handles, Health, Limits, Messages, Ports, Readiness,
+    Recovery, Schedules, VersionInfo, Work,
 };
 pub use problem::{Fault, Problem};
 pub use rooms::Fleet;
@@ -129,6 +129,7 @@ fn work(router: Router) -> Router {
         .post("/api/v1/schedules/{name}:resume", schedules::resume)
         .post("/api/v1/schedules/{name}:trigger", schedules::trigger)
         .get("/api/v1/messages", messages::list)
+        .post("/api/v1/messages", messages::send)
 }
 
 fn dead_letters(router: Router) -> Router {

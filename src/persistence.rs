@@ -54,6 +54,9 @@ pub enum StoreError {
         /// What was asked.
         operation: &'static str,
     },
+    /// As many wait as may; what and how many, in words.
+    #[error("{0}; try again later")]
+    Full(String),
     /// What was named does not exist.
     #[error("{what} '{name}' does not exist")]
     NotFound {
@@ -68,6 +71,9 @@ pub enum StoreError {
     /// The same idempotency key came with another request.
     #[error("idempotency key '{0}' was used for another request")]
     IdempotencyMismatch(String),
+    /// What was sent is over its cap.
+    #[error("{0}")]
+    TooLarge(String),
     /// The request can never be stored (too large, a broken reference, a bad cursor).
     #[error("{0}")]
     Invalid(String),

@@ -45,6 +45,7 @@ pub use self::actor::Dispatcher;
 pub use self::desk::AgentLoad;
 pub use self::feed::CommitFeed;
 pub use self::handle::{DispatcherHandle, DispatcherParts};
+use crate::domain::name::Name;
 use crate::domain::workflow::check::DefinitionError;
 use crate::persistence::StoreError;
 
@@ -79,6 +80,14 @@ pub enum DispatchError {
         name: String,
         /// The nearest known name, as words; may be empty.
         hint: String,
+    },
+    /// Nobody reads what it is told.
+    #[error(
+        "agent '{agent}' takes no messages: only agents that speak a protocol with messages do"
+    )]
+    TakesNoMessages {
+        /// The agent.
+        agent: Name,
     },
     /// As many tasks wait as may.
     #[error("{capacity} tasks wait for {target} already; try again later")]

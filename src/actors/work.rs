@@ -1,7 +1,7 @@
 //! The seam between those who have work and those who do it.
 //!
 //! ```text
-//! dispatcher ──assign, cancel──▶ TaskPort (one life of an agent)
+//! dispatcher ──assign, cancel──▶ TaskPort (one life of an agent) ◀──deliver── post
 //! dispatcher ◀─settled, progress, submit── WorkSink
 //! supervisor ──agent_ready, agent_gone──▶ WorkSink   (in this order for each generation)
 //! dispatcher ──restart_instance──▶ AgentControl (the supervisor)
@@ -16,8 +16,8 @@ use std::time::Duration;
 use crate::domain::agent::InstanceId;
 use crate::domain::exit::ExitReason;
 use crate::domain::ids::{LeaseId, TaskId, WorkflowId};
+use crate::domain::message::Message;
 use crate::domain::name::Name;
-use crate::domain::record::Message;
 use crate::domain::task::TaskError;
 
 /// A task as an agent gets it.
@@ -55,13 +55,47 @@ pub trait TaskPort: Send + Sync + Debug {
     /// Asks the life to give a task up; it settles it as cancelled, or with its result.
     fn cancel(&self, task: TaskId, reason: &str);
 
-    /// Hands a message over.
+    /// Hands a message over. The life says by the receipt when it has taken the message; a receipt
+    /// that is dropped says that it did not, and the message is handed over again.
     ///
     /// # Errors
     /// [`PortClosed`] if the life has ended, or takes no messages.
-    fn deliver(&self, message: Message) -> Result<(), PortClosed> {
-        drop(message);
+    fn deliver(&self, message: Message, receipt: Receipt) -> Result<(), PortClosed> {
+        drop((message, receipt));
         Err(PortClosed)
+    }
+}
+
+/// What becomes of a message that was handed to a life: taken, or, if the receipt is dropped
+/// before, not. Says so exactly once; the call must not block.
+pub struct Receipt(Option<Box<dyn FnOnce(bool) + Send>>);
+
+impl Receipt {
+    /// A receipt that tells whether the message was taken.
+    #[must_use]
+    pub fn new(tell: impl FnOnce(bool) + Send + 'static) -> Self {
+        Self(Some(Box::new(tell)))
+    }
+
+    /// The life has taken the message: it is not handed over again.
+    pub fn taken(mut self) {
+        if let Some(tell) = self.0.take() {
+            tell(true);
+        }
+    }
+}
+
+impl Drop for Receipt {
+    fn drop(&mut self) {
+        if let Some(tell) = self.0.take() {
+            tell(false);
+        }
+    }
+}
+
+impl Debug for Receipt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Receipt")
     }
 }
 

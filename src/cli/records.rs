@@ -1,4 +1,4 @@
-//! `recovery`, `messages`, `metrics`: what is kept for people to read.
+//! `recovery`, `metrics`: what is kept for people to read.
 
 use std::process::ExitCode;
 
@@ -106,39 +106,6 @@ fn about_check(error: ClientError) -> Failure {
         }
         _ => error.into(),
     }
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum Messages {
-    /// Messages, the newest first
-    List {
-        /// Only to this agent
-        #[arg(long)]
-        to: Option<String>,
-        #[command(flatten)]
-        page: PageArgs,
-    },
-}
-
-const MESSAGES: &[Column] = &[
-    ("ID", |message| field(message, "id")),
-    ("AT", |message| field(message, "created_at")),
-    ("FROM", |message| field(message, "from")),
-    ("TO", |message| field(message, "to")),
-    ("TYPE", |message| field(message, "type")),
-    ("DELIVERED", |message| field(message, "delivered_at")),
-    ("CONTENT", |message| message["content"].to_string()),
-];
-
-pub(super) async fn messages(context: &Context, command: Messages) -> Result<(), Failure> {
-    let Messages::List { to, page } = command;
-    let mut filter = page.filter();
-    filter.extend(to.map(|to| ("to", to)));
-    context.out.list(
-        &context.client.list("messages", filter).await?,
-        "id",
-        MESSAGES,
-    )
 }
 
 /// Figures of the past, the newest first.

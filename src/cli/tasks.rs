@@ -365,12 +365,16 @@ fn payload(submit: &Submit) -> Result<Option<Value>, Failure> {
         }
         (None, None) => return Ok(None),
     };
-    let value = serde_json::from_str(&text).map_err(|error| {
+    read_json(&source, &text).map(Some)
+}
+
+/// A value that an argument gives as JSON.
+pub(super) fn read_json(source: &str, text: &str) -> Result<Value, Failure> {
+    serde_json::from_str(text).map_err(|error| {
         Failure::usage(format!(
             "{source} is not JSON: {error}; a text needs its quotes: '\"text\"'"
         ))
-    })?;
-    Ok(Some(value))
+    })
 }
 
 /// A file's text; `-` is stdin.

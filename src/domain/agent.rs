@@ -237,6 +237,15 @@ impl AgentProgram {
             Self::Http(_) => AgentKind::Http,
         }
     }
+
+    /// Whether messages can be handed to its lives.
+    #[must_use]
+    pub const fn takes_messages(&self) -> bool {
+        match self {
+            Self::Process(process) => matches!(process.protocol, ProcessProtocol::Stdio),
+            Self::Actor { .. } => true,
+        }
+    }
 }
 
 /// A child process: its command and surroundings.

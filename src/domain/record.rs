@@ -1,14 +1,15 @@
-//! Records that are kept for people to read: sessions, processes, crashes, messages, metrics,
+//! Records that are kept for people to read: sessions, processes, crashes, metrics,
 //! recovery runs, restart budgets.
 //!
-//! Not here: tasks ([`super::task`]), workflows ([`super::workflow`]), health ([`super::health`]).
+//! Not here: tasks ([`super::task`]), workflows ([`super::workflow`]), messages
+//! ([`super::message`]), health ([`super::health`]).
 
 use serde::{Deserialize, Serialize};
 
 use super::agent::Desired;
 use super::exit::ExitReason;
 use super::health::HealthStatus;
-use super::ids::{CrashId, MessageId, RecoveryRunId, SessionId, TaskId};
+use super::ids::{CrashId, RecoveryRunId, SessionId, TaskId};
 use super::name::Name;
 use super::timestamp::Timestamp;
 
@@ -109,26 +110,6 @@ pub struct RestartBudget {
     pub quarantines: u32,
     /// When this record last changed.
     pub updated_at: Timestamp,
-}
-
-/// A message between agents.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Message {
-    /// Its id.
-    pub id: MessageId,
-    /// Who sent it; `None`: an operator.
-    pub from: Option<Name>,
-    /// Who it is for.
-    pub to: Name,
-    /// `task_request`, `task_response`, `status_update`, `error`, `event` or `custom`.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// What it says.
-    pub content: serde_json::Value,
-    /// When it was accepted.
-    pub created_at: Timestamp,
-    /// When the agent got it.
-    pub delivered_at: Option<Timestamp>,
 }
 
 /// Figures of one agent at one instant.

@@ -20,6 +20,7 @@ use crate::domain::agent::AgentTarget;
 use crate::domain::event::Event;
 use crate::domain::health::{HealthCheck, HealthReport};
 use crate::domain::ids::{TaskId, WorkflowId};
+use crate::domain::message::{Message, NewMessage};
 use crate::domain::name::Name;
 use crate::domain::query::{Page, PageRequest, QueueState, Submitted};
 use crate::domain::record::RecoveryRun;
@@ -127,6 +128,12 @@ pub trait Schedules: Send + Sync {
     fn trigger_schedule<'a>(&'a self, name: &'a str) -> Answer<'a, ScheduleRun>;
 }
 
+/// Messages between agents.
+pub trait Messages: Send + Sync {
+    /// Accepts a message; `true` if its idempotency key had been seen.
+    fn send(&self, message: NewMessage) -> Answer<'_, (Message, bool)>;
+}
+
 /// Health checks.
 pub trait Health: Send + Sync {
     /// The last round, the worst first; `None` before the first. Never waits.
@@ -217,6 +224,8 @@ pub struct Handles {
     pub work: Arc<dyn Work>,
     /// What falls due by itself.
     pub schedules: Arc<dyn Schedules>,
+    /// Messages between agents.
+    pub messages: Arc<dyn Messages>,
     /// Health checks.
     pub health: Arc<dyn Health>,
     /// Recovery actions.

@@ -254,7 +254,8 @@ impl From<StoreError> for Problem {
             StoreError::StorageFull { .. } => {
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, "storage_full", detail)
             }
-            StoreError::Overloaded { .. } => Self::queue_full(detail),
+            StoreError::Overloaded { .. } | StoreError::Full(_) => Self::queue_full(detail),
+            StoreError::TooLarge(_) => Self::too_large(detail),
             StoreError::NotFound { what, name } => Self::not_found(what, &name, None),
             StoreError::Conflict(_) => Self::conflict(detail),
             StoreError::IdempotencyMismatch(_) => Self::new(
@@ -297,6 +298,12 @@ mod tests {
                 "storage_full",
             ),
             (StoreError::Overloaded { operation }, 429, "queue_full"),
+            (StoreError::Full(message.clone()), 429, "queue_full"),
+            (
+                StoreError::TooLarge(message.clone()),
+                413,
+                "payload_too_large",
+            ),
             (
                 StoreError::NotFound {
                     what: "task",

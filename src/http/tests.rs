@@ -2,5 +2,6 @@
 
 mod bad_input;
 pub(crate) mod house;
+mod post;
 mod shapes;
 mod streams;

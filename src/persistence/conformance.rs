@@ -1,10 +1,12 @@
 //! What every backend must do: each case takes a fresh store.
 
 mod lives;
+mod messages;
 mod records;
 mod upkeep;
 
 pub(crate) use lives::*;
+pub(crate) use messages::*;
 pub(crate) use records::*;
 pub(crate) use upkeep::*;
 

@@ -14,10 +14,10 @@ use super::scope::{Scope, Surroundings};
 use super::user::{Agent, Failure};
 use crate::actors::life::{Evidence, Hosted, Life, LifeNote, Ready};
 use crate::actors::runner::{Address, AgentContext, TellError, link};
-use crate::actors::work::{AgentOutcome, PortClosed, TaskFrame, TaskPort};
+use crate::actors::work::{AgentOutcome, PortClosed, Receipt, TaskFrame, TaskPort};
 use crate::domain::exit::ExitReason;
 use crate::domain::ids::TaskId;
-use crate::domain::record::Message;
+use crate::domain::message::Message;
 use crate::domain::task::TaskError;
 
 /// One life of an agent in Rust.
@@ -166,15 +166,21 @@ fn outcome<T: serde::Serialize>(result: Result<T, Failure>, cancelled: bool) -> 
 /// A message for the agent.
 #[derive(actix::Message)]
 #[rtype(result = "()")]
-struct Deliver(Message);
+struct Deliver {
+    message: Message,
+    receipt: Receipt,
+}
 
 impl<A: Agent> Handler<Deliver> for ActorAgent<A> {
     type Result = ();
 
-    fn handle(&mut self, Deliver(message): Deliver, _: &mut AgentContext<Self>) {
+    /// Taken when the hook has ended; a panic in it is told by the link and drops the receipt.
+    fn handle(&mut self, Deliver { message, receipt }: Deliver, _: &mut AgentContext<Self>) {
         let heard = self.agent.message(message);
-        // A panic in it is told by the link.
-        drop(actix_rt::spawn(link(heard)));
+        drop(actix_rt::spawn(link(async move {
+            heard.await;
+            receipt.taken();
+        })));
     }
 }
 
@@ -205,7 +211,8 @@ impl<A: Agent> TaskPort for ActorPort<A> {
         self.tasks.cancel(task);
     }
 
-    fn deliver(&self, message: Message) -> Result<(), PortClosed> {
-        self.address.tell(Deliver(message)).map_err(|_| PortClosed)
+    fn deliver(&self, message: Message, receipt: Receipt) -> Result<(), PortClosed> {
+        let told = self.address.tell(Deliver { message, receipt });
+        told.map_err(|_: TellError| PortClosed)
     }
 }

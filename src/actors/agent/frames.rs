@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::actors::work::TaskFrame;
-use crate::domain::ids::{LeaseId, TaskId};
+use crate::domain::ids::{LeaseId, MessageId, TaskId};
+use crate::domain::message::{Message, MessageKind};
 use crate::domain::name::Name;
 
 /// The version spoken here.
@@ -45,9 +46,9 @@ pub(crate) enum ToAgent<'a> {
         n: u64,
     },
     Message {
-        id: &'a str,
-        from: Option<&'a str>,
-        kind: &'a str,
+        id: MessageId,
+        from: Option<&'a Name>,
+        kind: MessageKind,
         content: &'a Value,
     },
     Drain {
@@ -67,6 +68,16 @@ impl<'a> ToAgent<'a> {
             attempt: task.attempt,
             lease_id: task.lease_id,
             deadline_ms: millis(task.timeout),
+        }
+    }
+
+    /// A message, as handed over.
+    pub(crate) fn message(message: &'a Message) -> Self {
+        Self::Message {
+            id: message.id,
+            from: message.from.as_ref(),
+            kind: message.kind,
+            content: &message.content,
         }
     }
 
@@ -102,6 +113,9 @@ pub(crate) enum FromAgent {
     Heartbeat,
     Pong {
         n: u64,
+    },
+    Ack {
+        message_id: MessageId,
     },
     Result {
         task_id: TaskId,
@@ -139,6 +153,8 @@ pub(crate) struct ReadyFrame {
     pub(crate) version: Option<String>,
     pub(crate) concurrency: Option<u32>,
     pub(crate) heartbeat_ms: Option<u64>,
+    #[serde(default)]
+    pub(crate) acks: bool,
 }
 
 /// `error`: a task failed.

@@ -20,6 +20,7 @@ mod jobs;
 mod leash;
 mod log;
 mod log_file;
+mod mail;
 mod pipes;
 mod session;
 mod talk;

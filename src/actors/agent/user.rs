@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::scope::Scope;
-use crate::domain::record::Message;
+use crate::domain::message::Message;
 use crate::domain::task::TaskError;
 
 /// An agent in Rust: state, typed tasks, hooks.

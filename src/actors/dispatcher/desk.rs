@@ -236,15 +236,6 @@ impl Desk {
         Some((instance, generation, port, held))
     }
 
-    /// A way to any life of an agent.
-    pub(super) fn port_of(&self, agent: &Name) -> Option<Arc<dyn TaskPort>> {
-        let mut lives = self
-            .workers
-            .iter()
-            .filter(|(instance, _)| instance.agent == *agent);
-        lives.next().map(|(_, worker)| worker.port.clone())
-    }
-
     /// Whether this daemon's life knows of a lease.
     pub(super) fn knows(&self, lease: LeaseId) -> bool {
         let parked = |worker: &Worker| worker.parked.iter().any(|task| task.lease_id == lease);

@@ -19,15 +19,15 @@ use super::depths::Depths;
 use super::feed::CommitFeed;
 use super::known::Known;
 use super::{COMMAND_WITHIN, DispatchError, Result};
+use crate::actors::post::Post;
 use crate::actors::runner::{Address, HostedChild, TellError};
 use crate::actors::work::AgentControl;
-use crate::clock;
 use crate::domain::agent::{AgentSpec, InstanceId};
-use crate::domain::ids::{MessageId, SessionId, TaskId, WorkflowId};
+use crate::domain::ids::{SessionId, TaskId, WorkflowId};
+use crate::domain::message::{Message, NewMessage};
 use crate::domain::name::Name;
 use crate::domain::query::{Cancelled, Submitted};
 use crate::domain::queue::QueueSpec;
-use crate::domain::record::Message;
 use crate::domain::schedule::ScheduleSpec;
 use crate::domain::task::{NewTask, Task};
 use crate::domain::workflow::{NewWorkflow, Workflow};
@@ -56,6 +56,7 @@ struct Shared {
     depths: Depths,
     queues: Mutex<BTreeMap<Name, QueueSpec>>,
     schedules: OnceLock<Arc<[ScheduleSpec]>>,
+    post: Post,
     control: OnceLock<Arc<dyn AgentControl>>,
     address: OnceLock<Address<Dispatcher>>,
     runtime: tokio::runtime::Handle,
@@ -82,6 +83,7 @@ impl Dispatcher {
             known: Known::default(),
             depths: Depths::new(parts.queue_capacity),
             queues: Mutex::default(),
+            post: Post::new(parts.store.clone()),
             parts,
             schedules: OnceLock::new(),
             control: OnceLock::new(),
@@ -234,38 +236,18 @@ impl DispatcherHandle {
         self.workflow(id).await
     }
 
-    /// Stores a message for an agent and hands it over, if a life of it takes messages now.
+    /// Stores a message for an agent; it is handed over as soon as a life takes it. Says whether
+    /// its idempotency key had been seen.
     ///
     /// # Errors
-    /// [`DispatchError`] if there is no such agent, or the message cannot be stored.
-    pub async fn send_message(
-        &self,
-        from: Option<Name>,
-        to: Name,
-        kind: String,
-        content: serde_json::Value,
-    ) -> Result<Message> {
-        self.0
-            .known
-            .check(&crate::domain::task::Target::Agent(to.clone()))?;
-        let id = MessageId::from_bytes(clock::new_id());
-        let created_at = clock::now();
-        let mut message = Message {
-            id,
-            from,
-            to,
-            kind,
-            content,
-            created_at,
-            delivered_at: None,
-        };
-        self.store().log_message(message.clone()).await?;
-        let port = self.0.memory.lock().desk.port_of(&message.to);
-        if port.is_some_and(|port| port.deliver(message.clone()).is_ok()) {
-            self.store().message_delivered(id).await?;
-            message.delivered_at = Some(clock::now());
+    /// [`DispatchError`] if there is no such agent, it takes no messages, too many wait for it, or
+    /// the message cannot be stored.
+    pub async fn send_message(&self, message: NewMessage) -> Result<(Message, bool)> {
+        self.0.known.check_recipient(&message.to)?;
+        if self.is_draining() {
+            return Err(DispatchError::Draining);
         }
-        Ok(message)
+        Ok(self.0.post.send(message).await?)
     }
 
     /// Hands nothing out any more and waits until nothing is held, at most `within`; then takes
@@ -274,6 +256,7 @@ impl DispatcherHandle {
     /// # Errors
     /// [`DispatchError::NoAnswer`] if the database does not take what is left in time.
     pub async fn drain(&self, within: Duration) -> Result<u64> {
+        self.0.post.close();
         let (answer, waiting) = oneshot::channel();
         self.address()
             .report(Drain { within, answer })
@@ -294,6 +277,14 @@ impl DispatcherHandle {
 
     pub(super) fn store(&self) -> &Store {
         &self.0.parts.store
+    }
+
+    pub(super) fn known(&self) -> &Known {
+        &self.0.known
+    }
+
+    pub(super) fn post(&self) -> &Post {
+        &self.0.post
     }
 
     pub(super) fn session(&self) -> SessionId {

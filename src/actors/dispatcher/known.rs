@@ -22,6 +22,8 @@ struct Names {
     queues: BTreeSet<Name>,
     /// Queues that are configured, whoever takes from them.
     declared: BTreeSet<Name>,
+    /// Agents whose lives take no messages.
+    deaf: BTreeSet<Name>,
 }
 
 impl Known {
@@ -33,6 +35,9 @@ impl Known {
         };
         for spec in specs {
             names.agents.insert(spec.name.clone());
+            if !spec.runs.takes_messages() {
+                names.deaf.insert(spec.name.clone());
+            }
             names.roles.insert(spec.name.clone());
             names.roles.extend(spec.role.clone());
             names.queues.insert(spec.queue.clone());
@@ -73,6 +78,15 @@ impl Known {
             name: name.to_string(),
             hint,
         })
+    }
+
+    /// Refuses a recipient that does not exist, or takes no messages.
+    pub(super) fn check_recipient(&self, to: &Name) -> Result<()> {
+        self.check(&Target::Agent(to.clone()))?;
+        if self.0.read().deaf.contains(to) {
+            return Err(DispatchError::TakesNoMessages { agent: to.clone() });
+        }
+        Ok(())
     }
 
     /// Refuses a definition that names agents or roles nobody answers to; all at once.

@@ -17,10 +17,12 @@ use crate::domain::task::{NewTask, Target};
 
 impl WorkSink for DispatcherHandle {
     fn agent_ready(&self, agent: ReadyAgent) {
+        self.post().ready(&agent);
         self.report(AgentReady { agent });
     }
 
     fn agent_draining(&self, instance: &InstanceId, generation: u64) {
+        self.post().draining(instance, generation);
         self.report(AgentDraining {
             instance: instance.clone(),
             generation,
@@ -28,6 +30,7 @@ impl WorkSink for DispatcherHandle {
     }
 
     fn agent_gone(&self, instance: &InstanceId, generation: u64, reason: &ExitReason) {
+        self.post().gone(instance, generation, reason);
         let (instance, reason) = (instance.clone(), reason.clone());
         self.report(AgentGone {
             instance,
@@ -91,21 +94,9 @@ impl WorkSink for DispatcherHandle {
     }
 
     fn message(&self, message: AgentMessage) {
-        let (from, handle) = (message.from.clone(), self.clone());
-        self.spawn(async move {
-            let AgentMessage {
-                from: sender,
-                to,
-                kind,
-                content,
-            } = message;
-            let sent = handle
-                .send_message(Some(sender.agent), to, kind, content)
-                .await;
-            if let Err(error) = sent {
-                tracing::warn!(agent = %from, %error, "an agent's message was refused");
-            }
-        });
+        let allowed = self.known().check_recipient(&message.to);
+        self.post()
+            .send_from(message, allowed.map_err(|error| error.to_string()));
     }
 }
 

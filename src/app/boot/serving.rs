@@ -93,6 +93,7 @@ impl Answering<'_> {
             }),
             work: Arc::new(self.inner.dispatcher.clone()),
             schedules: Arc::new(self.inner.dispatcher.clone()),
+            messages: Arc::new(self.inner.dispatcher.clone()),
             health: Arc::new(self.inner.health.clone()),
             recovery: Arc::new(self.inner.healer.clone()),
             facts: Arc::new(self.ground.journal.clone()),

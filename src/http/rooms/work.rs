@@ -6,12 +6,13 @@ use futures_util::FutureExt;
 
 use crate::actors::dispatcher::{DispatchError, DispatcherHandle};
 use crate::domain::ids::{TaskId, WorkflowId};
+use crate::domain::message::{Message, NewMessage};
 use crate::domain::name::Name;
 use crate::domain::query::{QueueState, Submitted};
 use crate::domain::task::{NewTask, Task};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::workflow::{NewWorkflow, Workflow};
-use crate::http::handles::{Answer, Work};
+use crate::http::handles::{Answer, Messages, Work};
 use crate::http::problem::Problem;
 use crate::http::workflows::faulty;
 
@@ -86,6 +87,12 @@ impl Work for DispatcherHandle {
     }
 }
 
+impl Messages for DispatcherHandle {
+    fn send(&self, message: NewMessage) -> Answer<'_, (Message, bool)> {
+        answer!(self.send_message(message))
+    }
+}
+
 impl From<DispatchError> for Problem {
     fn from(error: DispatchError) -> Self {
         let detail = error.to_string();
@@ -98,6 +105,7 @@ impl From<DispatchError> for Problem {
             DispatchError::UnknownSchedule { .. } => {
                 Self::new(hyper::StatusCode::NOT_FOUND, "schedule_not_found", detail)
             }
+            DispatchError::TakesNoMessages { .. } => Self::validation(&detail).at("#/to", detail),
             DispatchError::QueueFull { .. } => Self::queue_full(detail),
             DispatchError::Draining => Self::draining(),
             DispatchError::Definition(faults) => faulty(&faults),

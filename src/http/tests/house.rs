@@ -82,7 +82,7 @@ pub(crate) fn echo() -> AgentView {
 
 /// The rooms behind the routes, scripted.
 pub(crate) struct Rooms {
-    store: Store,
+    pub(super) store: Store,
     session: SessionId,
     pub(crate) agent: parking_lot::Mutex<AgentView>,
     pub(crate) status: parking_lot::Mutex<HealthStatus>,
@@ -254,6 +254,7 @@ fn handles(
         agents: rooms.clone(),
         work: rooms.clone(),
         schedules: rooms.clone(),
+        messages: rooms.clone(),
         health: rooms.clone(),
         recovery: rooms.clone(),
         facts: rooms.clone(),

@@ -1,4 +1,4 @@
-//! Messages, health, figures, recovery, journal.
+//! Health, figures, recovery, journal.
 
 use serde_json::json;
 
@@ -6,66 +6,11 @@ use super::{at, name};
 use crate::clock;
 use crate::domain::event::NewEvent;
 use crate::domain::health::HealthStatus;
-use crate::domain::ids::{MessageId, RecoveryRunId};
+use crate::domain::ids::RecoveryRunId;
 use crate::domain::query::{EventFilter, PageRequest};
-use crate::domain::record::{AgentMetrics, HealthRecord, Message, RecoveryRun, SystemMetrics};
+use crate::domain::record::{AgentMetrics, HealthRecord, RecoveryRun, SystemMetrics};
+
 use crate::persistence::{Store, StoreError};
-
-pub(super) fn message(to: &str, n: i64) -> Message {
-    Message {
-        id: MessageId::from_bytes(clock::new_id()),
-        from: (n % 2 == 0).then(|| name("echo")),
-        to: name(to),
-        kind: "custom".into(),
-        content: json!({ "n": n }),
-        created_at: at(n),
-        delivered_at: None,
-    }
-}
-
-pub(crate) async fn messages_are_paged_newest_first_and_delivered_once(store: Store) {
-    let sent: Vec<_> = (0..5).map(|n| message("sum", n)).collect();
-    for message in sent.clone() {
-        store.log_message(message).await.unwrap();
-    }
-    store.log_message(message("other", 9)).await.unwrap();
-    let mut page = PageRequest {
-        limit: 2,
-        cursor: None,
-    };
-    let mut seen = Vec::new();
-    loop {
-        let found = store
-            .messages(Some(name("sum")), page.clone())
-            .await
-            .unwrap();
-        assert_eq!(found.has_more, found.next_cursor.is_some());
-        seen.extend(found.items);
-        let Some(next) = found.next_cursor else { break };
-        page.cursor = Some(next);
-    }
-    let newest_first: Vec<_> = sent.iter().rev().cloned().collect();
-    assert_eq!(seen, newest_first);
-    let all = store.messages(None, PageRequest::default()).await.unwrap();
-    assert_eq!(all.items.len(), 6);
-
-    let id = sent[0].id;
-    store.message_delivered(id).await.unwrap();
-    let first = delivered_at(&store, id).await;
-    assert!(first.is_some());
-    store.message_delivered(id).await.unwrap();
-    assert_eq!(delivered_at(&store, id).await, first);
-    let unknown = store
-        .message_delivered(MessageId::from_bytes([0; 16]))
-        .await;
-    assert!(matches!(unknown, Err(StoreError::NotFound { .. })));
-}
-
-async fn delivered_at(store: &Store, id: MessageId) -> Option<crate::domain::timestamp::Timestamp> {
-    let all = store.messages(None, PageRequest::default()).await.unwrap();
-    let found = all.items.into_iter().find(|message| message.id == id);
-    found.unwrap().delivered_at
-}
 
 pub(super) fn health(check: &str, status: HealthStatus, n: i64) -> HealthRecord {
     HealthRecord {

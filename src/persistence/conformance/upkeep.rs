@@ -1,11 +1,13 @@
 //! The database itself: pings, retention, the end.
 
 use super::at;
-use super::records::{health, message};
+use super::messages::message;
+use super::records::health;
 use crate::clock;
 use crate::domain::health::HealthStatus;
+use crate::domain::message::{Message, MessageFilter};
 use crate::domain::query::PageRequest;
-use crate::domain::record::{AgentMetrics, HealthRecord, Message};
+use crate::domain::record::{AgentMetrics, HealthRecord};
 use crate::persistence::{Store, StoreError};
 
 pub(crate) async fn a_ping_goes_there_and_back(store: Store) {
@@ -37,7 +39,8 @@ pub(crate) async fn retention_spares_what_is_young(store: Store) {
     let pruned = store.prune().await.unwrap();
     assert_eq!(pruned.get("messages"), Some(&1), "{pruned:?}");
     assert_eq!(pruned.get("health_records"), Some(&1), "{pruned:?}");
-    let messages = store.messages(None, PageRequest::default()).await.unwrap();
+    let all = MessageFilter::default();
+    let messages = store.messages(all, PageRequest::default()).await.unwrap();
     assert_eq!(messages.items, [young]);
     let history = store
         .health_history("system", PageRequest::default())

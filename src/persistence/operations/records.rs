@@ -7,14 +7,29 @@ use super::sqlite::{events, health, messages, metrics, recovery};
 use super::{Result, Store};
 use crate::domain::event::{Event, NewEvent};
 use crate::domain::ids::MessageId;
+use crate::domain::message::{Message, MessageFilter, MessageState, NewMessage};
 use crate::domain::name::Name;
 use crate::domain::query::{EventFilter, Page, PageRequest};
-use crate::domain::record::{AgentMetrics, HealthRecord, Message, RecoveryRun, SystemMetrics};
+use crate::domain::record::{AgentMetrics, HealthRecord, RecoveryRun, SystemMetrics};
 
 impl Store {
-    /// Keeps a message.
+    /// Keeps a message as it is, whoever it is for.
     pub async fn log_message(&self, message: Message) -> Result<()> {
         messages::log_message(self.sqlite(), message).await
+    }
+
+    /// Stores a message that waits for its recipient; `true` if its idempotency key had been seen:
+    /// this is the first one then.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`](super::StoreError::Full) if as many wait for the recipient as may.
+    pub async fn send_message(&self, message: NewMessage) -> Result<(Message, bool)> {
+        messages::send_message(self.sqlite(), message).await
+    }
+
+    /// What waits for a recipient: of each sender the oldest, the oldest first.
+    pub async fn next_messages(&self, to: Name) -> Result<Vec<Message>> {
+        messages::next_messages(self.sqlite(), to).await
     }
 
     /// Marks a message as delivered now; the first time counts.
@@ -22,9 +37,19 @@ impl Store {
         messages::message_delivered(self.sqlite(), id).await
     }
 
-    /// Messages, to one agent or all, newest first.
-    pub async fn messages(&self, to: Option<Name>, page: PageRequest) -> Result<Page<Message>> {
-        messages::messages(self.sqlite(), to, page).await
+    /// Counts that a life died while it held a message; the last death that is allowed gives the
+    /// message up. Says where it stands then.
+    pub async fn message_killed(&self, id: MessageId, reason: String) -> Result<MessageState> {
+        messages::message_killed(self.sqlite(), id, reason).await
+    }
+
+    /// Messages, newest first.
+    pub async fn messages(
+        &self,
+        filter: MessageFilter,
+        page: PageRequest,
+    ) -> Result<Page<Message>> {
+        messages::messages(self.sqlite(), filter, page).await
     }
 
     /// Keeps the results of one round: a row for each check whose level changed, and one compact

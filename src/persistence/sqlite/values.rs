@@ -10,6 +10,7 @@ use crate::domain::health::HealthStatus;
 use crate::domain::ids::{
     CrashId, EventId, LeaseId, MessageId, RecoveryRunId, SessionId, TaskId, WorkflowId,
 };
+use crate::domain::message::{MessageKind, MessageState};
 use crate::domain::name::Name;
 use crate::domain::task::TaskState;
 use crate::domain::timestamp::Timestamp;
@@ -111,6 +112,8 @@ word_columns! {
     WorkflowState, "state of a workflow", WorkflowState::as_str, WorkflowState::from_word;
     HealthStatus, "level of health", HealthStatus::as_str, health_status;
     Desired, "desired state", desired_word, desired;
+    MessageState, "state of a message", MessageState::as_str, MessageState::from_word;
+    MessageKind, "type of a message", MessageKind::as_str, kind_of_old;
 }
 
 fn health_status(word: &str) -> Option<HealthStatus> {
@@ -118,6 +121,11 @@ fn health_status(word: &str) -> Option<HealthStatus> {
     [Healthy, Warning, Critical, Unknown]
         .into_iter()
         .find(|status| status.as_str() == word)
+}
+
+/// Types were free words once; those that are none of today's were agreed upon by the two.
+fn kind_of_old(word: &str) -> Option<MessageKind> {
+    Some(MessageKind::from_word(word).unwrap_or(MessageKind::Custom))
 }
 
 const fn desired_word(desired: Desired) -> &'static str {

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use agent_system::actors::life::LifeNote;
-use agent_system::actors::work::AgentOutcome;
+use agent_system::actors::work::{AgentOutcome, Receipt};
 use agent_system::domain::exit::ExitReason;
 use agent_system::domain::ids::{LeaseId, MessageId};
-use agent_system::domain::record::Message;
+use agent_system::domain::message::{Message, MessageKind, NewMessage};
 use agent_system::domain::timestamp::Timestamp;
 use serde_json::json;
+use tokio::sync::oneshot;
 
 use super::rig::{LONG, Rig, failed_with, hello, output, process, sample, script, speaking, task};
 
@@ -172,26 +173,69 @@ async fn an_idle_child_is_pinged_and_one_that_computes_is_not() {
     assert!(deaf.probe().await.is_some());
 }
 
+/// A message, and where it is told whether the child took it.
+fn letter(n: u8) -> (Message, Receipt, oneshot::Receiver<bool>) {
+    let new = NewMessage {
+        id: MessageId::from_bytes([n; 16]),
+        from: None,
+        to: "subject".parse().unwrap(),
+        kind: MessageKind::Event,
+        content: json!("hear"),
+        idempotency: None,
+    };
+    let (tell, taken) = oneshot::channel();
+    let receipt = Receipt::new(|taken| {
+        tell.send(taken).ok();
+    });
+    let message = Message::waiting(&new, Timestamp::from_micros(0));
+    (message, receipt, taken)
+}
+
 #[actix_rt::test]
-async fn a_message_reaches_the_child() {
+async fn a_message_is_taken_when_the_child_answers_the_ping_behind_it() {
     let rig = Rig::start(process(&[
         "sh",
         "-c",
-        r#"echo '{"type":"ready"}'; while read -r line; do case "$line" in *'"type":"message"'*) echo "$line" >&2; echo '{"type":"heartbeat"}';; esac; done"#,
+        r#"echo '{"type":"ready"}'; while read -r line; do case "$line" in
+            *'"type":"message"'*) echo "$line" >&2;;
+            *'"type":"ping"'*) n=${line##*:}; echo "{\"type\":\"pong\",\"n\":${n%\}}}";;
+        esac; done"#,
     ]));
-    let message = Message {
-        id: MessageId::from_bytes([1; 16]),
-        from: None,
-        to: "subject".parse().unwrap(),
-        kind: "event".into(),
-        content: json!("hear"),
-        created_at: Timestamp::from_micros(0),
-        delivered_at: None,
-    };
-    rig.port().await.deliver(message).unwrap();
-    rig.port().await.assign(task(hello())).unwrap();
+    let (message, receipt, taken) = letter(1);
+    rig.port().await.deliver(message, receipt).unwrap();
     let log = rig.logged("hear").await;
     assert!(log[0].contains(r#""kind":"event""#), "{log:?}");
+    assert!(taken.await.unwrap());
+}
+
+#[actix_rt::test]
+async fn a_message_is_not_taken_by_a_child_that_dies_before_it_read_on() {
+    let rig = Rig::start(script(
+        r#"echo '{"type":"ready"}'; read -r hello; read -r message; exit 3"#,
+    ));
+    let (message, receipt, taken) = letter(1);
+    rig.port().await.deliver(message, receipt).unwrap();
+    rig.exit().await;
+    drop(rig);
+    assert!(!taken.await.unwrap());
+}
+
+#[actix_rt::test]
+async fn a_child_that_acknowledges_is_held_to_it() {
+    let rig = Rig::start(script(
+        r#"echo '{"type":"ready","acks":true}'; read -r hello; read -r message; read -r ping;
+           echo '{"type":"pong","n":1}'; read -r message
+           echo '{"type":"ack","message_id":"msg_01010101010101010101010101010101"}'; exit 3"#,
+    ));
+    let port = rig.port().await;
+    let (message, receipt, mut first) = letter(1);
+    port.deliver(message, receipt).unwrap();
+    let (message, receipt, second) = letter(2);
+    port.deliver(message, receipt).unwrap();
+    assert!((&mut first).await.unwrap());
+    rig.exit().await;
+    drop(port);
+    assert!(!second.await.unwrap());
 }
 
 #[actix_rt::test]

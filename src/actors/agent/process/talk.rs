@@ -4,14 +4,18 @@
 //! Rely on: nothing here blocks; a result goes on with the lease it came with, whether its task is
 //! open or not, since the store fences it.
 
+mod port;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
+use self::port::TalkPort;
 use super::leash::Leash;
 use super::log::{AgentLog, Level};
+use super::mail::Mail;
 use crate::actors::agent::frames::{
     ErrorFrame, FromAgent, Heard, PROTOCOL, ReadyFrame, ToAgent, hear, millis,
 };
@@ -19,11 +23,8 @@ use crate::actors::agent::lines::Line;
 use crate::actors::agent::open_tasks::OpenTasks;
 use crate::actors::agent::proc;
 use crate::actors::life::{Evidence, Life, LifeNote, Ready};
-use crate::actors::work::{
-    AgentMessage, AgentOutcome, AgentSubmission, PortClosed, TaskFrame, TaskPort, WorkSink,
-};
+use crate::actors::work::{AgentMessage, AgentOutcome, AgentSubmission, Receipt, WorkSink};
 use crate::domain::ids::{LeaseId, TaskId};
-use crate::domain::record::Message;
 use crate::domain::task::TaskError;
 
 /// Frames that wait for the child to read.
@@ -73,6 +74,7 @@ struct State {
     heartbeat: Option<Duration>,
     probes: Vec<oneshot::Sender<Evidence>>,
     pings: u64,
+    mail: Mail,
 }
 
 impl Talk {
@@ -96,6 +98,7 @@ impl Talk {
                 heartbeat: None,
                 probes: Vec::new(),
                 pings: 0,
+                mail: Mail::default(),
             }),
         };
         (Arc::new(talk), unread)
@@ -128,9 +131,13 @@ impl Talk {
     /// The life is over.
     pub(super) fn close(&self) {
         self.tasks.close();
-        let mut state = self.state.lock();
-        state.outbox = None;
-        state.probes.clear();
+        let untaken = {
+            let mut state = self.state.lock();
+            state.outbox = None;
+            state.probes.clear();
+            std::mem::take(&mut state.mail)
+        };
+        drop(untaken);
     }
 
     fn tell(&self, frame: &ToAgent<'_>) -> bool {
@@ -282,7 +289,15 @@ impl Talk {
                 role,
                 payload,
             }),
-            FromAgent::Heartbeat | FromAgent::Pong { .. } => {}
+            FromAgent::Pong { n } => {
+                let taken = self.state.lock().mail.read_up_to(n);
+                taken.into_iter().for_each(Receipt::taken);
+            }
+            FromAgent::Ack { message_id } => {
+                let taken = self.state.lock().mail.acknowledged(message_id);
+                taken.into_iter().for_each(Receipt::taken);
+            }
+            FromAgent::Heartbeat => {}
             FromAgent::Metric {} | FromAgent::Usage {} => {}
         }
     }
@@ -292,6 +307,7 @@ impl Talk {
             let mut state = self.state.lock();
             let heartbeat = ready.heartbeat_ms.map(Duration::from_millis);
             state.heartbeat = heartbeat.map(|beat| beat.max(MIN_HEARTBEAT));
+            state.mail.acknowledges(ready.acks);
             !std::mem::replace(&mut state.ready, true)
         };
         if first {
@@ -334,45 +350,5 @@ impl Talk {
             }
         };
         self.work.settled(&self.life.instance, task, lease, outcome);
-    }
-}
-
-/// The way in for tasks.
-#[derive(Debug)]
-pub(super) struct TalkPort(pub(super) Arc<Talk>);
-
-impl TaskPort for TalkPort {
-    fn assign(&self, task: TaskFrame) -> Result<(), PortClosed> {
-        let Self(talk) = self;
-        let (id, lease) = (task.id, task.lease_id);
-        talk.tasks.open(id, lease).map_err(|_over| PortClosed)?;
-        // It may turn to the task before it reads a ping.
-        talk.answer_probes();
-        if talk.send(ToAgent::task(&task).line(), Some(id)) {
-            Ok(())
-        } else {
-            talk.tasks.settle(id, lease);
-            Err(PortClosed)
-        }
-    }
-
-    fn cancel(&self, task: TaskId, reason: &str) {
-        if self.0.tasks.cancel(task) {
-            self.0.tell(&ToAgent::Cancel {
-                task_id: task,
-                reason,
-            });
-        }
-    }
-
-    fn deliver(&self, message: Message) -> Result<(), PortClosed> {
-        let id = message.id.to_string();
-        let frame = ToAgent::Message {
-            id: &id,
-            from: message.from.as_ref().map(crate::domain::name::Name::as_str),
-            kind: &message.kind,
-            content: &message.content,
-        };
-        self.0.tell(&frame).then_some(()).ok_or(PortClosed)
     }
 }

@@ -3,9 +3,7 @@
 use super::DispatcherHandle;
 use crate::actors::dispatcher::{AgentLoad, Result};
 use crate::domain::ids::{TaskId, WorkflowId};
-use crate::domain::name::Name;
 use crate::domain::query::{Page, PageRequest, QueueStats, TaskFilter, WorkflowFilter};
-use crate::domain::record::Message;
 use crate::domain::task::{Target, Task, TaskAttempt};
 use crate::domain::workflow::{Workflow, WorkflowDefinition, WorkflowState};
 
@@ -76,14 +74,6 @@ impl DispatcherHandle {
     /// If the database is away.
     pub async fn queues(&self) -> Result<Vec<QueueStats>> {
         Ok(self.store().queues().await?)
-    }
-
-    /// Messages, newest first.
-    ///
-    /// # Errors
-    /// If the cursor is none, or the database is away.
-    pub async fn messages(&self, to: Option<Name>, page: PageRequest) -> Result<Page<Message>> {
-        Ok(self.store().messages(to, page).await?)
     }
 
     /// What each agent carries: every known agent, and every one that holds something.

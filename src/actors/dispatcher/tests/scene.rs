@@ -18,14 +18,14 @@ use crate::actors::life::{ChildFactory, Life, LifeNote, LifeSink, Ready, Start};
 use crate::actors::pool::Place;
 use crate::actors::runner::{Address, Grant};
 use crate::actors::work::{
-    AgentControl, AgentOutcome, PortClosed, ReadyAgent, TaskFrame, TaskPort, WorkSink,
+    AgentControl, AgentOutcome, PortClosed, ReadyAgent, Receipt, TaskFrame, TaskPort, WorkSink,
 };
 use crate::clock;
 use crate::domain::agent::{AgentProgram, AgentSpec, InstanceId, OnStall, ProbePolicy, StopPolicy};
 use crate::domain::exit::ExitReason;
 use crate::domain::ids::TaskId;
+use crate::domain::message::Message;
 use crate::domain::query::Submitted;
-use crate::domain::record::Message;
 use crate::domain::restart::{RestartPolicy, RestartRule, RestartType};
 use crate::domain::task::{NewTask, Target, Task, TaskError};
 use crate::persistence::{SqliteOptions, Store, Synchronous, WriterKeeper};
@@ -261,7 +261,7 @@ fn spec(name: &str, role: Option<&str>) -> AgentSpec {
 struct Port {
     assigned: mpsc::UnboundedSender<TaskFrame>,
     cancelled: mpsc::UnboundedSender<TaskId>,
-    delivered: mpsc::UnboundedSender<Message>,
+    delivered: mpsc::UnboundedSender<(Message, Receipt)>,
     closed: AtomicBool,
 }
 
@@ -277,8 +277,10 @@ impl TaskPort for Port {
         self.cancelled.send(task).ok();
     }
 
-    fn deliver(&self, message: Message) -> Result<(), PortClosed> {
-        self.delivered.send(message).map_err(|_| PortClosed)
+    fn deliver(&self, message: Message, receipt: Receipt) -> Result<(), PortClosed> {
+        self.delivered
+            .send((message, receipt))
+            .map_err(|_| PortClosed)
     }
 }
 
@@ -290,7 +292,7 @@ pub(super) struct Scripted {
     port: Arc<Port>,
     frames: mpsc::UnboundedReceiver<TaskFrame>,
     cancels: mpsc::UnboundedReceiver<TaskId>,
-    messages: mpsc::UnboundedReceiver<Message>,
+    messages: mpsc::UnboundedReceiver<(Message, Receipt)>,
 }
 
 impl Scripted {
@@ -304,9 +306,11 @@ impl Scripted {
         soon("a cancel", self.cancels.recv()).await.unwrap()
     }
 
-    /// The next message it gets.
+    /// The next message it gets, taken.
     pub(super) async fn message(&mut self) -> Message {
-        soon("a message", self.messages.recv()).await.unwrap()
+        let (message, receipt) = soon("a message", self.messages.recv()).await.unwrap();
+        receipt.taken();
+        message
     }
 
     /// Whether it was given nothing more.

@@ -1,0 +1,55 @@
+//! The way into a conversation: tasks, cancels and messages for the child.
+
+use std::sync::Arc;
+
+use super::{Outgoing, Talk};
+use crate::actors::agent::frames::ToAgent;
+use crate::actors::work::{PortClosed, Receipt, TaskFrame, TaskPort};
+use crate::domain::ids::TaskId;
+use crate::domain::message::Message;
+
+/// The way in for tasks.
+#[derive(Debug)]
+pub(super) struct TalkPort(pub(super) Arc<Talk>);
+
+impl TaskPort for TalkPort {
+    fn assign(&self, task: TaskFrame) -> Result<(), PortClosed> {
+        let Self(talk) = self;
+        let (id, lease) = (task.id, task.lease_id);
+        talk.tasks.open(id, lease).map_err(|_over| PortClosed)?;
+        // It may turn to the task before it reads a ping.
+        talk.answer_probes();
+        if talk.send(ToAgent::task(&task).line(), Some(id)) {
+            Ok(())
+        } else {
+            talk.tasks.settle(id, lease);
+            Err(PortClosed)
+        }
+    }
+
+    fn cancel(&self, task: TaskId, reason: &str) {
+        if self.0.tasks.cancel(task) {
+            self.0.tell(&ToAgent::Cancel {
+                task_id: task,
+                reason,
+            });
+        }
+    }
+
+    fn deliver(&self, message: Message, receipt: Receipt) -> Result<(), PortClosed> {
+        let frame = ToAgent::message(&message).line();
+        let mut state = self.0.state.lock();
+        let n = state.pings + 1;
+        let follows = ToAgent::Ping { n }.line();
+        let Some(outbox) = &state.outbox else {
+            return Err(PortClosed);
+        };
+        for line in [frame, follows] {
+            let out = Outgoing { line, task: None };
+            outbox.try_send(out).map_err(|_| PortClosed)?;
+        }
+        state.pings = n;
+        state.mail.written(message.id, n, receipt);
+        Ok(())
+    }
+}
