@@ -14,11 +14,11 @@ use crate::domain::agent::InstanceId;
 use crate::domain::exit::ExitReason;
 use crate::domain::ids::{MessageId, TaskId};
 use crate::domain::message::{
-    MAX_DEATHS, Message, MessageFilter, MessageKind, MessageState, NewMessage,
+    MAX_DEATHS, MAX_WAITING, Message, MessageFilter, MessageKind, MessageState, NewMessage,
 };
 use crate::domain::name::Name;
 use crate::domain::query::PageRequest;
-use crate::persistence::{SqliteOptions, Store, Synchronous};
+use crate::persistence::{SqliteOptions, Store, StoreError, Synchronous};
 
 /// Never reached unless something is broken.
 const LONG: Duration = Duration::from_secs(10);
@@ -102,6 +102,26 @@ impl World {
         let page = self.store.messages(all, PageRequest::default());
         let found = page.await.unwrap().items;
         found.into_iter().find(|it| it.id == id).unwrap()
+    }
+
+    /// Waits until a message, however old, is delivered.
+    async fn when_delivered(&self, id: MessageId) {
+        let delivered = MessageFilter {
+            state: Some(MessageState::Delivered),
+            ..MessageFilter::default()
+        };
+        let seen = async {
+            loop {
+                let page = self
+                    .store
+                    .messages(delivered.clone(), PageRequest::default());
+                if page.await.unwrap().items.iter().any(|it| it.id == id) {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(LONG, seen).await.unwrap();
     }
 
     /// The message when it stands so.
@@ -290,6 +310,26 @@ async fn a_life_that_drains_is_given_nothing_and_gets_it_when_it_resumes() {
     assert!(!life.has_mail());
     world.post.ready(&life.agent);
     assert_eq!(life.take().await.id, id);
+}
+
+#[tokio::test]
+async fn so_many_messages_wait_for_a_recipient_and_no_more() {
+    let world = World::new().await;
+    let fill = (0..u64::from(MAX_WAITING)).map(|n| world.send(None, n));
+    futures_util::future::join_all(fill).await;
+    let one_more = NewMessage {
+        id: MessageId::from_bytes(clock::new_id()),
+        from: None,
+        to: name("echo"),
+        kind: MessageKind::Custom,
+        content: json!(0),
+        idempotency: None,
+    };
+    let refused = world.post.send(one_more.clone()).await;
+    assert!(matches!(refused, Err(StoreError::Full(_))), "{refused:?}");
+    let taken = world.life(0, 1).take().await;
+    world.when_delivered(taken.id).await;
+    world.post.send(one_more).await.unwrap();
 }
 
 #[tokio::test]

@@ -289,17 +289,17 @@ impl Talk {
                 role,
                 payload,
             }),
-            FromAgent::Pong { n } => {
-                let taken = self.state.lock().mail.read_up_to(n);
-                taken.into_iter().for_each(Receipt::taken);
-            }
-            FromAgent::Ack { message_id } => {
-                let taken = self.state.lock().mail.acknowledged(message_id);
-                taken.into_iter().for_each(Receipt::taken);
-            }
+            FromAgent::Pong { n } => self.took(|mail| mail.read_up_to(n)),
+            FromAgent::Ack { message_id } => self.took(|mail| mail.acknowledged(message_id)),
             FromAgent::Heartbeat => {}
             FromAgent::Metric {} | FromAgent::Usage {} => {}
         }
+    }
+
+    /// The child has taken messages; who is told of it may call back, so no lock is held then.
+    fn took<T: IntoIterator<Item = Receipt>>(&self, which: impl FnOnce(&mut Mail) -> T) {
+        let taken = which(&mut self.state.lock().mail);
+        taken.into_iter().for_each(Receipt::taken);
     }
 
     fn ready(self: &Arc<Self>, ready: ReadyFrame) {
