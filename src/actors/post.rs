@@ -155,11 +155,11 @@ impl Post {
         let id = delivery.id;
         match self.0.store.message_killed(id, reason.to_string()).await {
             Ok(MessageState::Undeliverable) => {
-                tracing::warn!(message = %id, %reason, "a message is given up: lives die of it");
+                tracing::warn!(%id, %reason, "a message is given up: lives die of it");
             }
             Ok(_) => {}
             // Then it counts the next time; that it waits is what matters.
-            Err(error) => tracing::debug!(message = %id, %error, "a death was not counted"),
+            Err(error) => tracing::debug!(%id, %error, "a death was not counted"),
         }
     }
 
