@@ -243,7 +243,7 @@ impl AgentProgram {
     pub const fn takes_messages(&self) -> bool {
         match self {
             Self::Process(process) => matches!(process.protocol, ProcessProtocol::Stdio),
-            Self::Actor { .. } => true,
+            Self::Actor { .. } | Self::Http(_) => true,
         }
     }
 }

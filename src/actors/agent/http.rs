@@ -32,11 +32,11 @@ use super::open_tasks::OpenTasks;
 use super::registry::AgentEnvironment;
 use crate::actors::life::{ChildFactory, Evidence, Hosted, Life, Ready};
 use crate::actors::runner::{AgentContext, HostedChild};
-use crate::actors::work::{PortClosed, TaskFrame, TaskPort, WorkSink};
+use crate::actors::work::{PortClosed, Receipt, TaskFrame, TaskPort, WorkSink};
 use crate::domain::agent::{AgentSpec, HttpSpec};
 use crate::domain::exit::ExitReason;
 use crate::domain::ids::TaskId;
-use crate::domain::record::Message;
+use crate::domain::message::Message;
 use exchange::Exchange;
 use mail::Mail;
 use remote::Remote;
@@ -182,7 +182,7 @@ impl TaskPort for HttpPort {
         self.desk.tasks.cancel(task);
     }
 
-    fn deliver(&self, message: Message) -> Result<(), PortClosed> {
-        self.mail.post(message)
+    fn deliver(&self, message: Message, receipt: Receipt) -> Result<(), PortClosed> {
+        self.mail.post(message, receipt)
     }
 }

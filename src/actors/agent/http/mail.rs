@@ -10,8 +10,8 @@ use tokio::time::timeout;
 use super::Desk;
 use crate::actors::agent::frames::ToAgent;
 use crate::actors::life::LifeNote;
-use crate::actors::work::PortClosed;
-use crate::domain::record::Message;
+use crate::actors::work::{PortClosed, Receipt};
+use crate::domain::message::Message;
 
 /// Messages that wait for the service.
 const MAX_WAITING: usize = 256;
@@ -22,7 +22,7 @@ const MESSAGE: HeaderName = HeaderName::from_static("x-message-id");
 
 /// The way in for messages. Dropped, what waits is posted no more.
 #[derive(Debug)]
-pub(super) struct Mail(mpsc::Sender<Message>);
+pub(super) struct Mail(mpsc::Sender<(Message, Receipt)>);
 
 impl Mail {
     pub(super) fn open(desk: &Arc<Desk>) -> Self {
@@ -31,34 +31,39 @@ impl Mail {
         Self(letters)
     }
 
-    pub(super) fn post(&self, message: Message) -> Result<(), PortClosed> {
-        self.0.try_send(message).map_err(|_full_or_over| PortClosed)
+    pub(super) fn post(&self, message: Message, receipt: Receipt) -> Result<(), PortClosed> {
+        self.0
+            .try_send((message, receipt))
+            .map_err(|_full_or_over| PortClosed)
     }
 }
 
-async fn carry(desk: Weak<Desk>, mut waiting: mpsc::Receiver<Message>) {
-    while let Some(message) = waiting.recv().await {
+async fn carry(desk: Weak<Desk>, mut waiting: mpsc::Receiver<(Message, Receipt)>) {
+    while let Some((message, receipt)) = waiting.recv().await {
         let Some(desk) = desk.upgrade() else { return };
-        if let Err(error) = hand_over(&desk, &message).await {
-            desk.tasks.error();
-            desk.life.note(LifeNote::Error);
-            let (agent, url) = (&desk.life.instance, desk.remote.url());
-            tracing::warn!(%agent, %url, message = %message.id, error, "a message was not taken");
+        match hand_over(&desk, &message).await {
+            Ok(()) => receipt.taken(),
+            // Dropping the receipt has the message handed over again, ever later.
+            Err(error) => {
+                desk.tasks.error();
+                desk.life.note(LifeNote::Error);
+                let (agent, url) = (&desk.life.instance, desk.remote.url());
+                tracing::warn!(%agent, %url, message = %message.id, error, "a message was not taken");
+            }
         }
     }
 }
 
 async fn hand_over(desk: &Desk, message: &Message) -> Result<(), String> {
-    let id = message.id.to_string();
     let frame = ToAgent::Message {
-        id: &id,
-        from: message.from.as_ref().map(crate::domain::name::Name::as_str),
-        kind: &message.kind,
+        id: message.id,
+        from: message.from.as_ref(),
+        kind: message.kind,
         content: &message.content,
     };
     let mut body = frame.line();
     body.pop();
-    let marks = [(MESSAGE, id.clone())];
+    let marks = [(MESSAGE, message.id.to_string())];
     match timeout(TAKEN_WITHIN, desk.remote.post(body, &marks)).await {
         Ok(Ok(reply)) if reply.status.is_success() => Ok(()),
         Ok(Ok(reply)) => Err(format!("answered {}", reply.status)),
