@@ -146,7 +146,7 @@ async fn one_that_is_killed_before_it_exists_never_comes_to_be() {
 #[actix_rt::test]
 async fn a_term_that_is_ignored_leaves_the_kill_to_the_supervisor() {
     let rig = Rig::start(kept_alive(
-        "trap 'echo I will not' TERM; echo begun; while :; do sleep 1000; done",
+        "trap 'echo I will not' TERM; echo begun; while :; do sleep 1000 & wait; done",
     ));
     rig.logged("begun").await;
     rig.control.stop();
