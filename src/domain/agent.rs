@@ -15,6 +15,10 @@ use super::name::Name;
 use super::probe::Probes;
 use super::restart::RestartPolicy;
 
+mod program;
+
+pub use program::AgentProgram;
+
 /// Where an agent's code runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -205,47 +209,6 @@ pub struct AgentSpec {
     pub probes: Probes,
     /// Free words for filtering.
     pub labels: BTreeMap<String, String>,
-}
-
-/// What runs as an agent.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one value a configured agent, and most are processes"
-)]
-#[derive(Debug, Clone, PartialEq)]
-pub enum AgentProgram {
-    /// A Rust actor registered with the library's builder.
-    Actor {
-        /// The registered name.
-        actor: String,
-        /// Passed to the factory of each life.
-        settings: serde_json::Value,
-    },
-    /// A child process.
-    Process(ProcessSpec),
-    /// A remote service.
-    Http(HttpSpec),
-}
-
-impl AgentProgram {
-    /// The kind of agent it makes.
-    #[must_use]
-    pub const fn kind(&self) -> AgentKind {
-        match self {
-            Self::Actor { .. } => AgentKind::Actor,
-            Self::Process(_) => AgentKind::Process,
-            Self::Http(_) => AgentKind::Http,
-        }
-    }
-
-    /// Whether messages can be handed to its lives.
-    #[must_use]
-    pub const fn takes_messages(&self) -> bool {
-        match self {
-            Self::Process(process) => matches!(process.protocol, ProcessProtocol::Stdio),
-            Self::Actor { .. } | Self::Http(_) => true,
-        }
-    }
 }
 
 /// A child process: its command and surroundings.
