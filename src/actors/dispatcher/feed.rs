@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use serde_json::Value;
+use tokio::sync::{oneshot, watch};
 
 use super::actor::Dispatcher;
 use super::claims::{LookForDue, Wake};
@@ -18,13 +19,16 @@ use super::flows::LookAtWaits;
 use super::schedules::LookAtSchedules;
 use crate::actors::runner::Address;
 use crate::domain::event::Event;
+use crate::domain::ids::TaskId;
 use crate::domain::task::Target;
+use crate::domain::timestamp::Timestamp;
 use crate::telemetry::metrics::record;
 
 /// From commits to those who wait for them. One a store; made before it.
 #[derive(Debug, Default)]
 pub struct CommitFeed {
     waiting: Mutex<HashMap<String, watch::Sender<()>>>,
+    promises: Mutex<HashMap<String, Promised>>,
     dispatcher: OnceLock<Address<Dispatcher>>,
     news: Mutex<HashSet<Target>>,
     due: AtomicBool,
@@ -56,7 +60,10 @@ impl CommitFeed {
                 "task.waiting" => self.look_at_waits(),
                 "task.succeeded" | "task.failed" | "task.timed_out" | "task.dead"
                 | "task.cancelled" | "workflow.completed" | "workflow.failed"
-                | "workflow.cancelled" => self.ended(&event.subject),
+                | "workflow.cancelled" => {
+                    self.keep_promise(event);
+                    self.ended(&event.subject);
+                }
                 _ => {}
             }
         }
@@ -77,6 +84,54 @@ impl CommitFeed {
             feed: self,
             subject: subject.to_owned(),
             ended: Some(sender.subscribe()),
+        }
+    }
+
+    /// Waits for the result of a task that is about to be handed in.
+    pub(super) fn promise(&self, subject: &str) -> Promise<'_> {
+        let (answer, kept) = oneshot::channel();
+        let promised = Promised {
+            answer,
+            brought: None,
+        };
+        self.promises.lock().insert(subject.to_owned(), promised);
+        Promise {
+            feed: self,
+            subject: subject.to_owned(),
+            kept,
+        }
+    }
+
+    /// An agent gave this back under the lease of this attempt. It is told to who waits for it if,
+    /// and when, the commit says that this attempt succeeded; the first word counts, as it does in
+    /// the database.
+    pub(super) fn bring(&self, task: TaskId, attempt: u32, result: &Value) {
+        let mut promises = self.promises.lock();
+        if promises.is_empty() {
+            return;
+        }
+        if let Some(promised) = promises.get_mut(&task.to_string()) {
+            let brought = promised.brought.take();
+            promised.brought = brought.or_else(|| Some((attempt, result.clone())));
+        }
+    }
+
+    fn keep_promise(&self, event: &Event) {
+        let promised = self.promises.lock().remove(&event.subject);
+        let Some(Promised { answer, brought }) = promised else {
+            return;
+        };
+        // Dropped, it sends who waits to the database.
+        if let Some((attempt, result)) = brought
+            && event.kind == "task.succeeded"
+            && event.data["attempt"] == attempt
+        {
+            let at = event.at;
+            drop(answer.send(Kept {
+                at,
+                attempt,
+                result,
+            }));
         }
     }
 
@@ -192,6 +247,43 @@ impl Drop for Waiting<'_> {
     }
 }
 
+/// A result that somebody waits for.
+#[derive(Debug)]
+struct Promised {
+    answer: oneshot::Sender<Kept>,
+    brought: Option<(u32, Value)>,
+}
+
+/// A result whose commit has ended.
+#[derive(Debug)]
+pub(super) struct Kept {
+    /// When it was settled.
+    pub(super) at: Timestamp,
+    /// Which execution gave it.
+    pub(super) attempt: u32,
+    pub(super) result: Value,
+}
+
+/// Someone who waits for a result; forgotten when dropped.
+pub(super) struct Promise<'f> {
+    feed: &'f CommitFeed,
+    subject: String,
+    kept: oneshot::Receiver<Kept>,
+}
+
+impl Promise<'_> {
+    /// The result, or nothing if only the database knows how it ended.
+    pub(super) async fn kept(&mut self) -> Option<Kept> {
+        (&mut self.kept).await.ok()
+    }
+}
+
+impl Drop for Promise<'_> {
+    fn drop(&mut self) {
+        self.feed.promises.lock().remove(&self.subject);
+    }
+}
+
 /// Counts what happened to tasks.
 fn count(event: &Event) {
     let Some(word) = event.kind.strip_prefix("task.") else {
@@ -238,5 +330,30 @@ mod tests {
             data: json!({"role": "word-count"}),
         }]);
         assert!(feed.take_news().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_promise_is_kept_only_by_the_result_of_the_attempt_that_was_committed() {
+        let feed = CommitFeed::default();
+        let id = TaskId::from_bytes([7; 16]);
+        for (kind, attempt, kept) in [
+            ("task.succeeded", 1, true),
+            ("task.succeeded", 2, false),
+            ("task.failed", 1, false),
+        ] {
+            let mut promise = feed.promise(&id.to_string());
+            feed.bring(id, 1, &json!("done"));
+            feed.bring(id, 1, &json!("said twice"));
+            feed.committed(&[Event {
+                seq: 1,
+                id: EventId::from_bytes([1; 16]),
+                kind: kind.into(),
+                subject: id.to_string(),
+                at: Timestamp::default(),
+                data: json!({"attempt": attempt, "queue": "default"}),
+            }]);
+            let result = promise.kept().await.map(|kept| kept.result);
+            assert_eq!(result, kept.then(|| json!("done")), "{kind} {attempt}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 mod flows;
 mod queues;
 mod reads;
+mod waits;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -203,37 +204,6 @@ impl DispatcherHandle {
             return Err(DispatchError::Draining);
         }
         Ok(self.store().retry_workflow(id).await?)
-    }
-
-    /// The task when it is final, or as it is after `timeout`.
-    ///
-    /// # Errors
-    /// [`DispatchError::Store`] if there is no such task, or it cannot be read.
-    pub async fn task_wait(&self, id: TaskId, timeout: Duration) -> Result<Task> {
-        let subject = id.to_string();
-        let mut end = self.feed().end_of(&subject);
-        let task = self.task(id).await?;
-        if task.state.is_final() {
-            return Ok(task);
-        }
-        // Whether it ended or the time is over, what follows is to look.
-        tokio::time::timeout(timeout, end.ended()).await.ok();
-        self.task(id).await
-    }
-
-    /// The workflow when it is final, or as it is after `timeout`.
-    ///
-    /// # Errors
-    /// [`DispatchError::Store`] if there is no such workflow, or it cannot be read.
-    pub async fn workflow_wait(&self, id: WorkflowId, timeout: Duration) -> Result<Workflow> {
-        let subject = id.to_string();
-        let mut end = self.feed().end_of(&subject);
-        let workflow = self.workflow(id).await?;
-        if workflow.state.is_final() {
-            return Ok(workflow);
-        }
-        tokio::time::timeout(timeout, end.ended()).await.ok();
-        self.workflow(id).await
     }
 
     /// Stores a message for an agent; it is handed over as soon as a life takes it. Says whether

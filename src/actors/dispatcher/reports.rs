@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::actor::{Ctx, Dispatcher};
 use super::deadlines::Due;
-use super::desk::Ended;
+use super::desk::{Ended, Held};
 use crate::actors::work::{AgentOutcome, ReadyAgent};
 use crate::clock;
 use crate::domain::agent::InstanceId;
@@ -129,6 +129,7 @@ impl Handler<TaskLetGo> for Dispatcher {
             }
             held
         };
+        self.bring(task, held.as_ref(), &outcome);
         let cancelling = held.as_ref().is_some_and(|held| held.cancelling);
         let given_up = held.as_ref().is_some_and(|held| held.ended)
             && matches!(outcome, AgentOutcome::Cancelled);
@@ -188,6 +189,18 @@ impl Handler<TaskProgressed> for Dispatcher {
 impl Dispatcher {
     fn end_all(&mut self, left: Vec<Ended>, ctx: &mut Ctx) {
         left.into_iter().for_each(|ended| self.end(ended, ctx));
+    }
+
+    /// Hands a result to who waits for it, once it is committed. Only what the desk holds: a result
+    /// under any other lease may never count.
+    fn bring(&self, task: TaskId, held: Option<&Held>, outcome: &AgentOutcome) {
+        if let (AgentOutcome::Output(result), Some(held)) = (outcome, held)
+            && !held.ended
+            && !held.cancelling
+            && held.progress_at.is_none()
+        {
+            self.handle.feed().bring(task, held.attempt, result);
+        }
     }
 
     /// A slot is free: what was put beside begins, else the queue is asked.

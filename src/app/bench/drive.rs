@@ -142,8 +142,7 @@ async fn in_process(
     let payload = serde_json::to_value(stamp).unwrap_or_default();
     let id = TaskId::from_bytes(clock::new_id());
     let task = NewTask::plain(id, "noop".to_owned(), target.clone(), payload);
-    dispatcher.submit(task).await.map_err(refused)?;
-    let task = dispatcher.task_wait(id, PATIENCE).await.map_err(refused)?;
+    let (task, _) = dispatcher.run_task(task, PATIENCE).await.map_err(refused)?;
     if task.state == TaskState::Succeeded {
         Ok(task.result.unwrap_or_default())
     } else {
