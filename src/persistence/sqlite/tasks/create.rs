@@ -1,5 +1,7 @@
 //! Creation: one row, one event; claimed at once if a free slot came with it.
 
+mod stored;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -14,7 +16,7 @@ use crate::domain::name::Name;
 use crate::domain::query::{ClaimedTask, SlotOffer, Submitted};
 use crate::domain::queue::Unique;
 use crate::domain::task::{
-    DEFAULT_QUEUE, IdempotencyKey, Lease, MAX_PAYLOAD_BYTES, NewTask, Target, Task, TaskState,
+    DEFAULT_QUEUE, IdempotencyKey, MAX_PAYLOAD_BYTES, NewTask, Target, TaskState,
 };
 use crate::domain::timestamp::Timestamp;
 use crate::domain::transition::{Standing, WaitsFor, rank};
@@ -108,7 +110,7 @@ pub(super) fn create(
     let claimed = fits
         .map(|offer| claim_at_once(tx, session, task, &row, offer))
         .transpose()?;
-    let stored = as_stored(tx, session, task, &row, claimed.as_ref())?;
+    let stored = stored::as_stored(tx, session, task, &row, claimed.as_ref())?;
     debug_assert_eq!(stored, super::list::task(tx.conn(), task.id)?);
     Ok(Submitted {
         task: stored,
@@ -148,78 +150,6 @@ fn claim_at_once(
         instance: &offer.instance,
     };
     hand_over(tx, row, hold, Some((task.payload.clone(), task.timeout)))
-}
-
-/// The task as it stands in the database now, without reading it back.
-fn as_stored(
-    tx: &WriteTx<'_>,
-    session: SessionId,
-    task: &NewTask,
-    row: &TaskRow,
-    claimed: Option<&ClaimedTask>,
-) -> SqlResult<Task> {
-    let plain = Extras::of(task) == Extras::default();
-    let Some(queue) = row.queue.parse().ok().filter(|_| plain) else {
-        return super::list::task(tx.conn(), task.id);
-    };
-    let (agent, role) = match &task.target {
-        Target::Agent(agent) => (Some(agent.clone()), None),
-        Target::Role(role) => (None, Some(role.clone())),
-        Target::Queue(_) => (None, None),
-    };
-    let state = claimed.map_or(row.standing.state, |_| TaskState::Running);
-    let lease = match claimed {
-        Some(claimed) => lease(tx, session, claimed)?,
-        None => None,
-    };
-    Ok(Task {
-        id: task.id,
-        workflow_id: None,
-        name: task.name.clone(),
-        agent,
-        role,
-        queue,
-        state,
-        priority: row.priority,
-        payload: task.payload.clone(),
-        result: None,
-        error: None,
-        reason: None,
-        attempt: claimed.map_or(0, |claimed| claimed.attempt),
-        max_attempts: row.standing.max_attempts,
-        crash_attempts: 0,
-        interruptions: 0,
-        lease,
-        progress: None,
-        depends_on: Vec::new(),
-        labels: task.labels.clone(),
-        timeout_ms: u64::try_from(task.timeout.as_millis()).unwrap_or(u64::MAX),
-        waiting_timeout_ms: None,
-        total_timeout_ms: None,
-        expires_at: None,
-        concurrency_key: None,
-        unique_key: None,
-        run_at: row.run_at,
-        created_at: tx.now(),
-        started_at: claimed.map(|_| tx.now()),
-        finished_at: None,
-    })
-}
-
-/// Under what a task runs that was just handed over.
-fn lease(tx: &WriteTx<'_>, session: SessionId, claimed: &ClaimedTask) -> SqlResult<Option<Lease>> {
-    tx.first(
-        "SELECT node, expires_at FROM sessions WHERE id = ?1",
-        [session],
-        |row| {
-            Ok(Lease {
-                id: claimed.lease_id,
-                node: row.get(0)?,
-                instance: Some(claimed.instance.to_string()),
-                expires_at: row.get(1)?,
-            })
-        },
-    )
 }
 
 /// The answer to a submission that makes no task.
