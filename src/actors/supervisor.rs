@@ -21,6 +21,7 @@ mod groups;
 mod handle;
 mod ladder;
 mod outside;
+mod overrides;
 mod probed;
 mod probing;
 mod reconcile;
@@ -50,7 +51,7 @@ pub use handle::{ANSWER_DEADLINE, MAX_REPLICAS, SIGN_DEADLINE, SupervisorError, 
 pub use outside::{Facts, Kept, Outside, SupervisorRecords};
 pub use probed::{ProbeResult, ProbeStatus};
 pub use revive::Revival;
-pub use shutdown::{ShutdownReport, ShutdownSpans};
+pub use shutdown::{SIBLING_PATIENCE, ShutdownReport, ShutdownSpans};
 pub use status::{
     AgentStatus, InstanceStatus, LastExit, ReplicaCount, RestartStatus, TreeNode, Usage,
 };
@@ -166,7 +167,6 @@ pub fn start(plan: Plan) -> Result<SupervisorHandle, TreeError> {
     });
     let handle = SupervisorHandle {
         address: host.address(0),
-        records: plan.outside.records.clone(),
         outcome: receiver,
     };
     let seed = plan.seed.unwrap_or_else(rand::random);
@@ -239,7 +239,7 @@ impl Actor for Supervisor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.watch_arbiters();
-        for agent in 0..self.tree.agents.len() {
+        for agent in self.tree.order.clone() {
             self.reconcile_agent(agent);
         }
         self.arm(ctx);
@@ -315,6 +315,7 @@ impl Supervisor {
                 }
                 Due::Group(group) => self.group_is_due(group, at),
                 Due::Critical(agent) => self.critical_is_due(agent),
+                Due::NextToStop => self.advance_shutdown(),
                 Due::LastDrain => self.last_drain(),
                 Due::LastStop => self.last_stop(),
             }

@@ -17,9 +17,8 @@ use tokio::time::Instant;
 
 use crate::actors::agent::boot_id;
 use crate::actors::supervisor::{Kept, SupervisorRecords};
-use crate::domain::agent::Desired;
 use crate::domain::name::Name;
-use crate::domain::record::SpawnedProcess;
+use crate::domain::record::{Overrides, SpawnedProcess};
 use crate::persistence::{Store, StoreError};
 
 /// Records that may wait.
@@ -30,7 +29,6 @@ const AT_MOST_EVERY: Duration = Duration::from_secs(1);
 /// The supervisor's records, kept in the store.
 #[derive(Debug)]
 pub(super) struct Records {
-    store: Store,
     waiting: mpsc::Sender<Order>,
     lost: AtomicU64,
 }
@@ -38,6 +36,8 @@ pub(super) struct Records {
 /// What the task is told.
 enum Order {
     Keep(Kept),
+    /// Keep what an operator set, then say how that went.
+    Overrides(Name, Overrides, oneshot::Sender<Result<(), StoreError>>),
     /// Write everything that came before, then answer.
     Flush(oneshot::Sender<()>),
 }
@@ -46,9 +46,8 @@ impl Records {
     /// Starts the task that writes. Needs a running runtime.
     pub(super) fn start(store: Store) -> Arc<Self> {
         let (waiting, records) = mpsc::channel(MAX_WAITING);
-        tokio::spawn(write(store.clone(), records));
+        tokio::spawn(write(store, records));
         Arc::new(Self {
-            store,
             waiting,
             lost: AtomicU64::new(0),
         })
@@ -78,22 +77,25 @@ impl SupervisorRecords for Records {
         }
     }
 
-    fn keep_desired(
+    fn keep_overrides(
         &self,
         agent: Name,
-        desired: Option<Desired>,
+        overrides: Overrides,
     ) -> BoxFuture<'static, Result<(), StoreError>> {
-        let store = self.store.clone();
-        async move { store.set_desired(&agent, desired).await }.boxed()
-    }
-
-    fn keep_replicas(
-        &self,
-        agent: Name,
-        replicas: Option<u32>,
-    ) -> BoxFuture<'static, Result<(), StoreError>> {
-        let store = self.store.clone();
-        async move { store.set_replicas(&agent, replicas).await }.boxed()
+        let (kept, waiting) = oneshot::channel();
+        let order = Order::Overrides(agent, overrides, kept);
+        let queued = self.waiting.try_send(order).is_ok();
+        async move {
+            let refused = Err(StoreError::Overloaded {
+                operation: "set overrides",
+            });
+            if queued {
+                waiting.await.unwrap_or(refused)
+            } else {
+                refused
+            }
+        }
+        .boxed()
     }
 }
 
@@ -119,6 +121,10 @@ async fn write(store: Store, mut records: mpsc::Receiver<Order>) {
                     keep_all(&store, &mut latest, &boot).await;
                     // Who asked may have stopped waiting.
                     written.send(()).ok();
+                }
+                Some(Order::Overrides(agent, overrides, kept)) => {
+                    // Who asked may have stopped waiting.
+                    kept.send(store.set_overrides(&agent, overrides).await).ok();
                 }
                 Some(Order::Keep(record)) => match owner(&record) {
                     Some(owner) => { latest.insert(owner, record); }

@@ -32,6 +32,19 @@ pub struct Session {
     pub ended_at: Option<Timestamp>,
 }
 
+/// What an operator set of an agent. It wins over the file until it is reset (a start resets a
+/// stop, a resume a pause, scaling to the file's number a scale), and the number of replicas until
+/// it changes in the file.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Overrides {
+    /// Stopped or paused; `None`: it runs, as the file says.
+    pub desired: Option<Desired>,
+    /// How many replicas; `None`: as many as the file says.
+    pub replicas: Option<u32>,
+    /// Replicas that are stopped by index, in order.
+    pub stopped_replicas: Vec<u32>,
+}
+
 /// What is kept of an agent over restarts of the daemon.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AgentRecord {
@@ -39,10 +52,8 @@ pub struct AgentRecord {
     pub name: Name,
     /// `actor`, `process` or `http`.
     pub kind: String,
-    /// What the operator asked for, if it differs from the file.
-    pub desired: Option<Desired>,
-    /// Replicas the operator asked for, if they differ from the file.
-    pub replicas: Option<u32>,
+    /// What an operator set.
+    pub overrides: Overrides,
     /// SHA-256 of the part of the configuration that overrides depend on, in hex.
     pub config_hash: String,
     /// The highest generation of any life so far.
@@ -108,8 +119,23 @@ pub struct RestartBudget {
     pub quarantined_until: Option<Timestamp>,
     /// Quarantines in a row.
     pub quarantines: u32,
+    /// Whether the present life is a trial out of quarantine.
+    pub on_trial: bool,
+    /// Deaths of one fault, too slow for the window.
+    pub slow_loop: Option<SlowLoop>,
     /// When this record last changed.
     pub updated_at: Timestamp,
+}
+
+/// Deaths of one fault in a row, each soon after the last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlowLoop {
+    /// What they share.
+    pub signature: String,
+    /// How many.
+    pub deaths: u32,
+    /// The last one.
+    pub last: Timestamp,
 }
 
 /// Figures of one agent at one instant.

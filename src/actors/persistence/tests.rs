@@ -35,6 +35,8 @@ async fn a_database_that_is_moved_away_is_lost_and_restored_when_it_is_back() {
         deaths: Vec::new(),
         quarantined_until: None,
         quarantines: 0,
+        on_trial: false,
+        slow_loop: None,
         updated_at: clock::now(),
     };
     store.save_restart_budget(budget("before")).await.unwrap();
@@ -71,7 +73,12 @@ async fn a_store_has_one_persistence_actor() {
     assert!(child(&store, Arc::new(drop)).is_none());
     assert!(store.agents().await.unwrap().is_empty());
     let ghost: Name = "ghost".parse().unwrap();
-    assert!(store.set_desired(&ghost, None).await.is_err());
+    assert!(
+        store
+            .set_overrides(&ghost, Default::default())
+            .await
+            .is_err()
+    );
 }
 
 #[actix_rt::test]

@@ -11,8 +11,8 @@ use super::timers::Due;
 use super::tree::Slot;
 use crate::clock;
 use crate::domain::agent::{AgentState, AgentTarget};
-use crate::domain::record::RestartBudget;
-use crate::domain::restart::{DeathWindow, Intensity, Ledger};
+use crate::domain::record::{RestartBudget, SlowLoop};
+use crate::domain::restart::{DeathWindow, GapChain, GroupSpec, Intensity, Ledger};
 use crate::domain::timestamp::Timestamp;
 
 /// Spans on the monotonic clock begin here, so that deaths before the start have a place on it.
@@ -32,13 +32,15 @@ impl Supervisor {
 
     fn restore_group(&mut self, name: &str, budget: &RestartBudget) {
         let now = self.span();
-        let named = self
-            .tree
-            .groups
-            .iter_mut()
-            .find(|group| group.spec.name.as_str() == name);
-        if let Some(group) = named {
-            group.ledger = ledger(budget, now, group.spec.intensity);
+        let mut groups = 0..self.tree.groups.len();
+        let Some(group) = groups.find(|group| self.tree.groups[*group].spec.name.as_str() == name)
+        else {
+            return;
+        };
+        let spec = self.tree.groups[group].spec.clone();
+        self.tree.groups[group].ledger = ledger(budget, now, spec.intensity);
+        if let Some(rest) = rest_left(budget, &spec) {
+            self.rest_as_before(group, rest);
         }
     }
 
@@ -56,47 +58,66 @@ impl Supervisor {
             return;
         };
         replica.ledger = ledger(budget, now, rules.intensity);
-        let rest = budget
-            .quarantined_until
-            .map(|until| until.since(clock::now()));
-        if let Some(rest) = rest.filter(|rest| !rest.is_zero()) {
-            let due = Instant::now() + rest.min(rules.quarantine_max);
+        if let Some(rest) = rest_left(budget, &rules) {
+            let due = Instant::now() + rest;
             replica.state = AgentState::Quarantined;
             replica.due = Some(due);
             self.timers.set(due, Due::Rest(slot));
         }
     }
 
+    /// Keeps the budget of a group that shares restarts.
+    pub(super) fn keep_group_budget(&self, group: usize) {
+        self.outside.keep(|| {
+            let group = &self.tree.groups[group];
+            let rests = group.plan.as_ref().and_then(|plan| plan.rests_until());
+            let owner = format!("@{}", group.spec.name);
+            Kept::Budget(self.record(owner, &group.ledger, rests))
+        });
+    }
+
     /// Keeps the budget that a replica's deaths count against.
     pub(super) fn keep_budget(&self, slot: Slot) {
-        self.outside.keep(|| Kept::Budget(self.budget(slot)));
+        match self.sharing_group(slot.agent) {
+            Some((group, _)) => self.keep_group_budget(group),
+            None => self.outside.keep(|| Kept::Budget(self.budget(slot))),
+        }
     }
 
     fn budget(&self, slot: Slot) -> RestartBudget {
         let replica = &self.tree.agents[slot.agent].replicas[slot.index];
-        let (owner, ledger) = match self.sharing_group(slot.agent) {
-            Some((group, _)) => {
-                let group = &self.tree.groups[group];
-                (format!("@{}", group.spec.name), &group.ledger)
-            }
-            None => (self.tree.instance(slot).to_string(), &replica.ledger),
-        };
-        let (now, span) = (clock::now(), self.span());
         let quarantined = replica.state == AgentState::Quarantined;
-        let left = replica.due.filter(|_| quarantined);
+        let rests = replica.due.filter(|_| quarantined);
+        self.record(self.tree.instance(slot).to_string(), &replica.ledger, rests)
+    }
+
+    fn record(&self, owner: String, ledger: &Ledger, rests: Option<Instant>) -> RestartBudget {
+        let (now, span) = (clock::now(), self.span());
+        let deaths = ledger.window.deaths();
+        let until = rests.map(|due| due.saturating_duration_since(Instant::now()));
         RestartBudget {
             owner,
-            deaths: ledger
-                .window
-                .deaths()
-                .map(|death| before(now, span, death))
-                .collect(),
-            quarantined_until: left
-                .map(|due| now.after(due.saturating_duration_since(Instant::now()))),
+            deaths: deaths.map(|death| before(now, span, death)).collect(),
+            quarantined_until: until.map(|left| now.after(left)),
             quarantines: ledger.quarantines,
+            on_trial: ledger.on_trial,
+            slow_loop: ledger
+                .chain
+                .parts()
+                .map(|(signature, deaths, last)| SlowLoop {
+                    signature: signature.to_owned(),
+                    deaths,
+                    last: before(now, span, last),
+                }),
             updated_at: now,
         }
     }
+}
+
+/// What is left of a quarantine; no jump of the clock makes it longer than any is.
+fn rest_left(budget: &RestartBudget, rules: &GroupSpec) -> Option<Duration> {
+    let left = budget.quarantined_until?.since(clock::now());
+    (!left.is_zero()).then(|| left.min(rules.quarantine_max))
 }
 
 /// When a death was, on the wall clock.
@@ -106,25 +127,36 @@ fn before(now: Timestamp, span: Duration, death: Duration) -> Timestamp {
 }
 
 /// A kept budget as a ledger: deaths ahead of the clock count as just now, at most as many as any
-/// window holds.
+/// window holds. A quarantine that ended while no daemon ran is followed by its trial.
 fn ledger(budget: &RestartBudget, now: Duration, intensity: Intensity) -> Ledger {
     let Intensity::Limited { max, within } = intensity else {
         return Ledger::default();
     };
     let wall = clock::now();
+    let at = |death: Timestamp| now.saturating_sub(wall.since(death));
     let mut deaths: Vec<Duration> = budget
         .deaths
         .iter()
-        .map(|death| now.saturating_sub(wall.since(*death)))
+        .map(|death| at(*death))
         .filter(|death| now.saturating_sub(*death) < within)
         .collect();
     deaths.sort_unstable();
     let surplus = deaths.len().saturating_sub(max as usize);
     let window = DeathWindow::of(deaths.split_off(surplus));
-    Ledger {
+    let chain = budget
+        .slow_loop
+        .as_ref()
+        .map(|kept| GapChain::of(&kept.signature, kept.deaths, at(kept.last)));
+    let mut ledger = Ledger {
         in_a_row: u32::try_from(window.deaths().count()).unwrap_or(u32::MAX),
         window,
+        chain: chain.unwrap_or_default(),
+        on_trial: budget.on_trial,
         quarantines: budget.quarantines,
-        ..Ledger::default()
+    };
+    let rested = |until: Timestamp| until.since(wall).is_zero();
+    if budget.quarantined_until.is_some_and(rested) {
+        ledger.begin_trial();
     }
+    ledger
 }

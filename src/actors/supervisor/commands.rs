@@ -5,7 +5,8 @@ use actix::prelude::*;
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use super::replica::{Hold, Replica, Then};
+use super::overrides::Changed;
+use super::replica::{Replica, Then};
 use super::revive::Revival;
 use super::status::{AgentStatus, TreeNode};
 use super::tree::Slot;
@@ -16,20 +17,21 @@ use crate::domain::agent::{AgentTarget, Desired};
 use crate::domain::name::Name;
 
 type Answer = Result<AgentStatus, SupervisorError>;
+type Change = Result<Changed, SupervisorError>;
 
 /// Run it, from a fresh start.
 #[derive(Message)]
-#[rtype(result = "Answer")]
+#[rtype(result = "Change")]
 pub(super) struct StartAgent(pub(super) AgentTarget);
 
 /// Keep it down.
 #[derive(Message)]
-#[rtype(result = "Answer")]
+#[rtype(result = "Change")]
 pub(super) struct StopAgent(pub(super) AgentTarget);
 
 /// End it and run it again.
 #[derive(Message)]
-#[rtype(result = "Answer")]
+#[rtype(result = "Change")]
 pub(super) struct RestartAgent(pub(super) AgentTarget);
 
 /// Bring it back without forgiving it anything: a healer's restart.
@@ -39,7 +41,7 @@ pub(super) struct ReviveAgent(pub(super) Name);
 
 /// Give it no new task, or give it tasks again.
 #[derive(Message)]
-#[rtype(result = "Answer")]
+#[rtype(result = "Change")]
 pub(super) struct PauseAgent {
     pub(super) agent: Name,
     pub(super) paused: bool,
@@ -47,7 +49,7 @@ pub(super) struct PauseAgent {
 
 /// Run so many replicas.
 #[derive(Message)]
-#[rtype(result = "Answer")]
+#[rtype(result = "Change")]
 pub(super) struct ScaleAgent {
     pub(super) agent: Name,
     pub(super) replicas: u32,
@@ -74,45 +76,42 @@ pub(super) struct GetTree;
 pub(super) struct AskForSign(pub(super) AgentTarget);
 
 impl Handler<StartAgent> for Supervisor {
-    type Result = Answer;
+    type Result = Change;
 
-    fn handle(&mut self, StartAgent(target): StartAgent, ctx: &mut AgentContext<Self>) -> Answer {
+    fn handle(&mut self, StartAgent(target): StartAgent, ctx: &mut AgentContext<Self>) -> Change {
         let slots = self.targeted(&target)?;
         self.want_running(&target, &slots);
-        self.settle(&target, ctx)
+        self.settle(&target.agent, ctx)
     }
 }
 
 impl Handler<StopAgent> for Supervisor {
-    type Result = Answer;
+    type Result = Change;
 
-    fn handle(&mut self, StopAgent(target): StopAgent, ctx: &mut AgentContext<Self>) -> Answer {
+    fn handle(&mut self, StopAgent(target): StopAgent, ctx: &mut AgentContext<Self>) -> Change {
         let slots = self.targeted(&target)?;
         match target.index {
-            None => self.want_stopped(&target.agent, &slots),
+            None => self.want_stopped(&slots),
             Some(_) => slots.iter().for_each(|slot| self.hold(*slot)),
         }
-        self.settle(&target, ctx)
+        self.settle(&target.agent, ctx)
     }
 }
 
 impl Handler<RestartAgent> for Supervisor {
-    type Result = Answer;
+    type Result = Change;
 
-    fn handle(&mut self, msg: RestartAgent, ctx: &mut AgentContext<Self>) -> Answer {
+    fn handle(&mut self, msg: RestartAgent, ctx: &mut AgentContext<Self>) -> Change {
         let RestartAgent(target) = msg;
-        let slots = self.targeted(&target)?;
+        let slots = self.to_restart(&target)?;
         self.want_running(&target, &slots);
         for slot in slots {
-            if self
-                .tree
-                .replica(slot)
-                .is_some_and(|r| r.life.is_some() && !r.is_ending())
-            {
+            let sound = |r: &Replica| r.life.is_some() && !r.is_ending();
+            if self.tree.replica(slot).is_some_and(sound) {
                 self.begin_ending(slot, Then::AsWanted);
             }
         }
-        self.settle(&target, ctx)
+        self.settle(&target.agent, ctx)
     }
 }
 
@@ -131,15 +130,13 @@ impl Handler<ReviveAgent> for Supervisor {
 }
 
 impl Handler<PauseAgent> for Supervisor {
-    type Result = Answer;
+    type Result = Change;
 
-    fn handle(&mut self, msg: PauseAgent, ctx: &mut AgentContext<Self>) -> Answer {
-        let target = whole(&msg.agent);
-        let slots = self.targeted(&target)?;
-        let now = self.tree.agents[self.agent_index(&msg.agent)?].desired;
-        match (now, msg.paused) {
-            (Desired::Running, true) => self.pause(&msg.agent, &slots),
-            (Desired::Paused, false) => self.unpause(&msg.agent, &slots),
+    fn handle(&mut self, msg: PauseAgent, ctx: &mut AgentContext<Self>) -> Change {
+        let agent = self.agent_index(&msg.agent)?;
+        match (self.tree.agents[agent].desired, msg.paused) {
+            (Desired::Running, true) => self.pause(agent),
+            (Desired::Paused, false) => self.resume_work(agent),
             (Desired::Stopped, _) => {
                 return Err(SupervisorError::Conflict(format!(
                     "agent '{}' is stopped; start it first",
@@ -148,21 +145,16 @@ impl Handler<PauseAgent> for Supervisor {
             }
             _ => {}
         }
-        self.settle(&target, ctx)
+        self.settle(&msg.agent, ctx)
     }
 }
 
 impl Handler<ScaleAgent> for Supervisor {
-    type Result = Answer;
+    type Result = Change;
 
-    fn handle(&mut self, msg: ScaleAgent, ctx: &mut AgentContext<Self>) -> Answer {
+    fn handle(&mut self, msg: ScaleAgent, ctx: &mut AgentContext<Self>) -> Change {
         let index = self.agent_index(&msg.agent)?;
-        let agent = &mut self.tree.agents[index];
-        let before = std::mem::replace(&mut agent.wanted, msg.replicas as usize);
-        while agent.replicas.len() < agent.wanted {
-            let generation = agent.old_generation;
-            agent.replicas.push(Replica::new(generation));
-        }
+        let before = self.want_replicas(index, msg.replicas as usize);
         if before != msg.replicas as usize {
             self.outside.fact(
                 "agent.scaled",
@@ -170,7 +162,7 @@ impl Handler<ScaleAgent> for Supervisor {
                 || json!({"from": before, "to": msg.replicas}),
             );
         }
-        self.settle(&whole(&msg.agent), ctx)
+        self.settle(&msg.agent, ctx)
     }
 }
 
@@ -230,7 +222,7 @@ impl Supervisor {
     }
 
     /// The replicas that are meant.
-    fn targeted(&self, target: &AgentTarget) -> Result<Vec<Slot>, SupervisorError> {
+    pub(super) fn targeted(&self, target: &AgentTarget) -> Result<Vec<Slot>, SupervisorError> {
         let agent = self.agent_index(&target.agent)?;
         let Some(index) = target.index else {
             return Ok(self.tree.slots(agent).collect());
@@ -248,91 +240,14 @@ impl Supervisor {
         }
     }
 
-    /// Carries out what was changed, and answers.
-    fn settle(&mut self, target: &AgentTarget, ctx: &mut AgentContext<Self>) -> Answer {
-        let agent = self.agent_index(&target.agent)?;
+    /// Carries out what was changed, keeps it, and answers.
+    fn settle(&mut self, name: &Name, ctx: &mut AgentContext<Self>) -> Change {
+        let agent = self.agent_index(name)?;
         self.reconcile_agent(agent);
         self.arm(ctx);
-        Ok(self.status(agent))
-    }
-
-    fn set_desired(&mut self, name: &Name, desired: Desired) {
-        if let Some(agent) = self.tree.agent(name) {
-            self.tree.agents[agent].desired = desired;
-        }
-    }
-
-    /// An operator keeps a whole agent down; that it had failed is settled with that.
-    fn want_stopped(&mut self, name: &Name, slots: &[Slot]) {
-        self.set_desired(name, Desired::Stopped);
-        for slot in slots {
-            let replica = &mut self.tree.agents[slot.agent].replicas[slot.index];
-            if replica.hold == Hold::Failed {
-                replica.hold = Hold::None;
-            }
-        }
-    }
-
-    /// An operator's start forgets every death, and a stop of the whole agent.
-    fn want_running(&mut self, target: &AgentTarget, slots: &[Slot]) {
-        let desired = self
-            .tree
-            .agent(&target.agent)
-            .map(|agent| self.tree.agents[agent].desired);
-        if desired == Some(Desired::Stopped) {
-            self.set_desired(&target.agent, Desired::Running);
-        }
-        if let Some(slot) = slots.first() {
-            self.end_rest_of_groups(slot.agent);
-        }
-        for slot in slots {
-            let replica = &mut self.tree.agents[slot.agent].replicas[slot.index];
-            if replica.life.is_none() || replica.hold != Hold::None {
-                replica.pardon();
-            }
-        }
-    }
-
-    /// An operator keeps one replica down.
-    fn hold(&mut self, slot: Slot) {
-        if let Some(replica) = self.tree.replica_mut(slot) {
-            replica.hold = Hold::Operator;
-        }
-    }
-
-    fn pause(&mut self, name: &Name, slots: &[Slot]) {
-        self.set_desired(name, Desired::Paused);
-        self.outside.fact("agent.paused", name, || json!({}));
-        for slot in slots {
-            let Some(replica) = self
-                .tree
-                .replica(*slot)
-                .filter(|replica| replica.is_ready())
-            else {
-                continue;
-            };
-            let generation = replica.generation;
-            if let Some(work) = &self.outside.work {
-                work.agent_draining(&self.tree.instance(*slot), generation);
-            }
-            self.offer(*slot);
-        }
-    }
-
-    fn unpause(&mut self, name: &Name, slots: &[Slot]) {
-        self.set_desired(name, Desired::Running);
-        self.outside.fact("agent.resumed", name, || json!({}));
-        for slot in slots {
-            if self.tree.replica(*slot).is_some_and(Replica::is_ready) {
-                self.offer(*slot);
-            }
-        }
-    }
-}
-
-fn whole(agent: &Name) -> AgentTarget {
-    AgentTarget {
-        agent: agent.clone(),
-        index: None,
+        Ok(Changed {
+            status: self.status(agent),
+            kept: self.keep_overrides(agent),
+        })
     }
 }

@@ -160,7 +160,9 @@ impl Supervisor {
                 self.reconcile(slot);
                 self.drop_surplus(slot.agent);
             }
-            Then::GivesUp(why) => self.give_up(slot, why),
+            Then::GivesUp(why) if self.is_wanted(slot) => self.give_up(slot, why),
+            // Meanwhile nobody wants it any more.
+            Then::GivesUp(_) => self.reconcile(slot),
             Then::Rejoin => {
                 self.reconcile(slot);
                 self.advance_plans(slot.agent);
@@ -172,7 +174,7 @@ impl Supervisor {
     /// The last step after an end: a shutdown goes on when nobody of the agent is left.
     fn end_was_seen_to(&mut self, slot: Slot) {
         if self.tree.agents[slot.agent].alive == 0 {
-            self.advance_shutdown();
+            self.agent_is_down(slot.agent);
         }
     }
 
@@ -238,13 +240,10 @@ impl Supervisor {
         );
     }
 
-    /// Starts the life after a crash, which waits for nobody but an operator's wish.
+    /// Starts the life after a crash, as soon as what it depends on stands.
     pub(super) fn start_again(&mut self, slot: Slot) {
+        self.tree.agents[slot.agent].replicas[slot.index].follows_crash = true;
         self.reconcile(slot);
-        let replica = &self.tree.agents[slot.agent].replicas[slot.index];
-        if replica.life.is_some() {
-            self.restarted(slot);
-        }
     }
 
     /// A life has followed a crash.

@@ -57,16 +57,45 @@ impl Supervisor {
             self.plan(group, agents, Instant::now(), Goal::Fail);
             return self.end_daemon(spec.name.as_str(), why.as_str());
         };
-        self.tree.groups[group].ledger = Ledger::default();
+        tracing::warn!(group = %spec.name, parent = %self.tree.groups[parent].spec.name,
+            "group fails its parent");
+        self.outside.fact(
+            "agent.failed",
+            format!("@{}", spec.name),
+            || json!({"why": why.as_str(), "escalated_to": spec.parent}),
+        );
+        self.begin_budgets_anew(group);
         let position = |unit: &Unit| *unit == Unit::Group(group);
         let unit = self.tree.groups[parent]
             .units
             .iter()
             .position(position)
             .unwrap_or(0);
-        match self.judge_group(parent, &spec.name, why) {
+        let sequel = self.judge_group(parent, &spec.name, why);
+        self.keep_group_budget(parent);
+        match sequel {
             Sequel::Again { after } => self.restart_units(parent, unit, after),
             _ => self.group_gives_up(parent, why),
+        }
+    }
+
+    /// What is restarted by its parent has its budgets anew: its own, its agents', its inner groups'.
+    fn begin_budgets_anew(&mut self, group: usize) {
+        for inner in 0..self.tree.groups.len() {
+            let within = self.tree.ancestors(Some(inner)).any(|above| above == group);
+            if within {
+                self.tree.groups[inner].ledger = Ledger::default();
+                self.keep_group_budget(inner);
+            }
+        }
+        for agent in self.tree.agents_from(group, 0) {
+            for slot in self.tree.slots(agent) {
+                let replica = &mut self.tree.agents[agent].replicas[slot.index];
+                if replica.ledger != Ledger::default() {
+                    replica.ledger = Ledger::default();
+                    self.keep_budget(slot);
+                }
+            }
         }
     }
 
@@ -91,10 +120,11 @@ impl Supervisor {
 
     /// A critical agent that is lost gets a grace, then the daemon ends.
     pub(super) fn watch_critical(&mut self, agent: usize) {
-        let lost = &self.tree.agents[agent];
+        let lost = &mut self.tree.agents[agent];
         if lost.spec.critical && lost.is_lost() {
-            let at = Instant::now() + super::CRITICAL_GRACE;
-            self.timers.set(at, Due::Critical(agent));
+            let since = *lost.lost_since.get_or_insert_with(Instant::now);
+            let over = since + super::CRITICAL_GRACE;
+            self.timers.set(over, Due::Critical(agent));
             tracing::error!(agent = %lost.spec.name, grace_ms = millis(super::CRITICAL_GRACE),
                 "critical agent is lost");
         }
@@ -103,7 +133,10 @@ impl Supervisor {
     /// The grace of a critical agent is over.
     pub(super) fn critical_is_due(&mut self, agent: usize) {
         let lost = &self.tree.agents[agent];
-        if lost.spec.critical && lost.is_lost() && self.shutdown.is_none() {
+        let since = lost.lost_since.filter(|_| lost.is_lost());
+        // One that was back in between has its full grace anew.
+        let over = since.is_some_and(|since| since.elapsed() >= super::CRITICAL_GRACE);
+        if over && self.shutdown.is_none() {
             let name = lost.spec.name.clone();
             self.end_daemon(name.as_str(), "a critical agent is lost");
         }

@@ -1,8 +1,8 @@
 //! Groups: restarts that siblings share.
 //!
-//! A shared restart is a plan: its agents are told to end in reverse order; when all are down they
-//! start afresh in declared order. Replicas of one agent, and actors that nobody depends on, are
-//! told in a row; processes, and what others depend on, only when those told before are down. A plan that an
+//! A shared restart is a plan: its agents are told to end in the reverse of the order in which they
+//! start; when all are down they start afresh. Replicas of one agent, and actors that nobody depends
+//! on, are told in a row; processes, and what others depend on, only when those told before are down. A plan that an
 //! outer group makes takes over those inside it.
 
 use std::collections::BTreeSet;
@@ -32,9 +32,16 @@ pub(super) struct Plan {
     resume: Instant,
     /// What happens when all are down.
     goal: Goal,
+    /// All are down, in quarantine.
+    quarantined: bool,
 }
 
 impl Plan {
+    /// Until when everybody rests in quarantine, if so.
+    pub(super) fn rests_until(&self) -> Option<Instant> {
+        self.quarantined.then_some(self.resume)
+    }
+
     /// Whether nobody is left to end.
     fn is_down(&self) -> bool {
         self.down == self.order.len()
@@ -69,12 +76,10 @@ impl Supervisor {
                 all.extend(plan.agents);
             }
         }
-        let mut order = Vec::new();
-        for agent in self.tree.agents_from(group, 0).into_iter().rev() {
-            if all.contains(&agent) {
-                order.extend(self.tree.slots(agent));
-            }
-        }
+        let mut ending: Vec<usize> = all.iter().copied().collect();
+        ending.sort_by_key(|agent| std::cmp::Reverse(self.tree.rank[*agent]));
+        let slots = ending.iter().flat_map(|agent| self.tree.slots(*agent));
+        let order: Vec<Slot> = slots.collect();
         for slot in &order {
             if let Some(replica) = self.tree.replica_mut(*slot) {
                 replica.join_plan();
@@ -87,6 +92,7 @@ impl Supervisor {
             agents: all,
             resume,
             goal,
+            quarantined: false,
         });
         self.advance_plan(group);
     }
@@ -185,7 +191,9 @@ impl Supervisor {
     }
 
     fn members(&self, plan: &Plan) -> Vec<Slot> {
-        let slots = plan.agents.iter().flat_map(|agent| self.tree.slots(*agent));
+        let mut agents: Vec<usize> = plan.agents.iter().copied().collect();
+        agents.sort_by_key(|agent| self.tree.rank[*agent]);
+        let slots = agents.iter().flat_map(|agent| self.tree.slots(*agent));
         slots
             .filter(|slot| self.tree.replica(*slot).is_some_and(Replica::is_in_plan))
             .collect()
@@ -204,8 +212,35 @@ impl Supervisor {
         if let Some(plan) = &mut self.tree.groups[group].plan {
             plan.goal = Goal::Restart;
             plan.resume = Instant::now() + rest;
+            plan.quarantined = true;
             self.timers.set(plan.resume, Due::Group(group));
         }
+        self.keep_group_budget(group);
+    }
+
+    /// A quarantine that an earlier daemon began goes on.
+    pub(super) fn rest_as_before(&mut self, group: usize, rest: Duration) {
+        let agents: BTreeSet<usize> = self.tree.agents_from(group, 0).into_iter().collect();
+        let resume = Instant::now() + rest;
+        for agent in &agents {
+            for replica in &mut self.tree.agents[*agent].replicas {
+                replica.join_plan();
+                if replica.is_in_plan() {
+                    replica.state = AgentState::Quarantined;
+                    replica.due = Some(resume);
+                }
+            }
+        }
+        self.timers.set(resume, Due::Group(group));
+        self.tree.groups[group].plan = Some(Plan {
+            order: Vec::new(),
+            told: 0,
+            down: 0,
+            agents,
+            resume,
+            goal: Goal::Restart,
+            quarantined: true,
+        });
     }
 
     /// A plan's delay is over, or its quarantine.
@@ -224,8 +259,18 @@ impl Supervisor {
             if plan.is_some_and(|plan| plan.is_down()) {
                 self.resume(group);
                 self.tree.groups[group].ledger = Ledger::default();
+                self.keep_group_budget(group);
             }
         }
+    }
+
+    /// Whether an agent takes part in a shared restart.
+    pub(super) fn is_regrouping(&self, agent: usize) -> bool {
+        let mut above = self.tree.ancestors(self.tree.agents[agent].group);
+        above.any(|group| {
+            let plan = self.tree.groups[group].plan.as_ref();
+            plan.is_some_and(|plan| plan.agents.contains(&agent))
+        })
     }
 
     /// Whether everybody of a shared restart is down and waits for its time.
@@ -243,9 +288,7 @@ impl Supervisor {
                 self.tree.groups[group].ledger.put_on_trial();
                 let slots = self.start_afresh(group);
                 started += slots.iter().filter(|slot| self.lives(**slot)).count();
-                if let Some(slot) = slots.first() {
-                    self.keep_budget(*slot);
-                }
+                self.keep_group_budget(group);
             }
         }
         started
@@ -256,15 +299,14 @@ impl Supervisor {
         let Some(plan) = &self.tree.groups[group].plan else {
             return;
         };
-        let rested = |slot: &Slot| {
-            self.tree
-                .replica(*slot)
-                .is_some_and(|replica| replica.state == AgentState::Quarantined)
-        };
-        if self.members(plan).iter().any(rested) {
+        let rested = plan.quarantined;
+        if rested {
             self.tree.groups[group].ledger.begin_trial();
         }
         self.start_afresh(group);
+        if rested {
+            self.keep_group_budget(group);
+        }
     }
 
     /// Everybody of the plan starts afresh, in declared order.
@@ -277,10 +319,7 @@ impl Supervisor {
             self.tree.agents[slot.agent].replicas[slot.index].leave_plan();
         }
         for slot in &slots {
-            self.reconcile(*slot);
-            if self.lives(*slot) {
-                self.restarted(*slot);
-            }
+            self.start_again(*slot);
         }
         slots
     }
@@ -288,7 +327,7 @@ impl Supervisor {
 
 impl Replica {
     /// Takes part in a shared restart, unless it is not to live anyway.
-    fn join_plan(&mut self) {
+    pub(super) fn join_plan(&mut self) {
         if self.hold == Hold::None {
             self.hold = Hold::Group;
             self.due = None;

@@ -1,15 +1,15 @@
 //! The way to the supervisor for everybody else: addresses, deadlines and mailbox errors end here.
 
-use std::sync::Arc;
 use std::time::Duration;
 
+use actix::{Handler, Message};
 use tokio::sync::{oneshot, watch};
 
 use super::commands::{
     AskForSign, GetAgent, GetAgents, GetTree, PauseAgent, RestartAgent, ReviveAgent, ScaleAgent,
     StartAgent, StopAgent,
 };
-use super::outside::SupervisorRecords;
+use super::overrides::Changed;
 use super::reports::EndLife;
 use super::revive::Revival;
 use super::shutdown::{ShutDown, ShutdownReport, ShutdownSpans};
@@ -17,7 +17,7 @@ use super::status::{AgentStatus, TreeNode};
 use super::{Escalated, KILL_GRACE, Supervisor};
 use crate::actors::life::Evidence;
 use crate::actors::runner::{Address, AskError};
-use crate::domain::agent::{AgentTarget, Desired, InstanceId};
+use crate::domain::agent::{AgentTarget, InstanceId};
 use crate::domain::name::Name;
 use crate::persistence::StoreError;
 
@@ -89,7 +89,6 @@ type Result<T> = std::result::Result<T, SupervisorError>;
 #[derive(Debug, Clone)]
 pub struct SupervisorHandle {
     pub(super) address: Address<Supervisor>,
-    pub(super) records: Option<Arc<dyn SupervisorRecords>>,
     pub(super) outcome: watch::Receiver<Option<Escalated>>,
 }
 
@@ -120,43 +119,30 @@ impl SupervisorHandle {
         Ok(self.address.ask(GetTree, ANSWER_DEADLINE).await?)
     }
 
-    /// Runs an agent, or one replica; forgets its deaths.
+    /// Runs an agent, or one replica; forgets its deaths. Of an agent that is stopped, a replica that
+    /// is named is started alone.
     ///
     /// # Errors
     /// If there is none, or the supervisor does not answer, or it could not be kept.
     pub async fn start(&self, target: AgentTarget) -> Result<AgentStatus> {
-        let status = self
-            .address
-            .ask(StartAgent(target.clone()), ANSWER_DEADLINE)
-            .await??;
-        self.keep_desired(&target, Some(Desired::Running)).await?;
-        Ok(status)
+        self.change(StartAgent(target)).await
     }
 
-    /// Keeps an agent down, or one replica. That of a whole agent is kept over restarts.
+    /// Keeps an agent down, or one replica; over restarts of the daemon, until it is started.
     ///
     /// # Errors
     /// If there is none, or the supervisor does not answer, or it could not be kept.
     pub async fn stop(&self, target: AgentTarget) -> Result<AgentStatus> {
-        let status = self
-            .address
-            .ask(StopAgent(target.clone()), ANSWER_DEADLINE)
-            .await??;
-        self.keep_desired(&target, Some(Desired::Stopped)).await?;
-        Ok(status)
+        self.change(StopAgent(target)).await
     }
 
-    /// Ends an agent, or one replica, and runs it again.
+    /// Ends an agent, or one replica, and runs it again. With the whole agent, replicas that were
+    /// stopped by index stay down.
     ///
     /// # Errors
     /// If there is none, or the supervisor does not answer, or it could not be kept.
     pub async fn restart(&self, target: AgentTarget) -> Result<AgentStatus> {
-        let status = self
-            .address
-            .ask(RestartAgent(target.clone()), ANSWER_DEADLINE)
-            .await??;
-        self.keep_desired(&target, Some(status.desired)).await?;
-        Ok(status)
+        self.change(RestartAgent(target)).await
     }
 
     /// Brings an agent back without forgetting a death: ends lives that are stuck, starts on trial
@@ -192,19 +178,11 @@ impl SupervisorHandle {
 
     async fn set_paused(&self, name: &Name, paused: bool) -> Result<AgentStatus> {
         let agent = name.clone();
-        let status = self
-            .address
-            .ask(PauseAgent { agent, paused }, ANSWER_DEADLINE)
-            .await??;
-        if let Some(records) = &self.records {
-            records
-                .keep_desired(name.clone(), Some(status.desired))
-                .await?;
-        }
-        Ok(status)
+        self.change(PauseAgent { agent, paused }).await
     }
 
-    /// Runs so many replicas.
+    /// Runs so many replicas, also after a restart of the daemon, until that number changes in the
+    /// file; scaling to the file's number forgets it.
     ///
     /// # Errors
     /// If there is no such agent or the number is too large, or the supervisor does not answer, or
@@ -215,14 +193,7 @@ impl SupervisorHandle {
             return Err(SupervisorError::Invalid(said));
         }
         let agent = name.clone();
-        let status = self
-            .address
-            .ask(ScaleAgent { agent, replicas }, ANSWER_DEADLINE)
-            .await??;
-        if let Some(records) = &self.records {
-            records.keep_replicas(name.clone(), Some(replicas)).await?;
-        }
-        Ok(status)
+        self.change(ScaleAgent { agent, replicas }).await
     }
 
     /// The last log lines of a replica (the first that lives unless one is named), oldest first.
@@ -298,10 +269,16 @@ impl SupervisorHandle {
         }
     }
 
-    async fn keep_desired(&self, target: &AgentTarget, desired: Option<Desired>) -> Result<()> {
-        if let (Some(records), None) = (&self.records, target.index) {
-            records.keep_desired(target.agent.clone(), desired).await?;
+    /// Asks for a change and waits until it is kept.
+    async fn change<M>(&self, change: M) -> Result<AgentStatus>
+    where
+        M: Message<Result = Result<Changed>> + Send + 'static,
+        Supervisor: Handler<M>,
+    {
+        let Changed { status, kept } = self.address.ask(change, ANSWER_DEADLINE).await??;
+        if let Some(kept) = kept {
+            kept.await?;
         }
-        Ok(())
+        Ok(status)
     }
 }

@@ -12,10 +12,10 @@ use serde_json::Value;
 use crate::actors::probes::Prober;
 use crate::actors::work::WorkSink;
 use crate::clock;
-use crate::domain::agent::{Desired, InstanceId};
+use crate::domain::agent::InstanceId;
 use crate::domain::event::NewEvent;
 use crate::domain::name::Name;
-use crate::domain::record::{Crash, RestartBudget};
+use crate::domain::record::{Crash, Overrides, RestartBudget};
 use crate::persistence::StoreError;
 
 /// Takes facts; the journal does. Never blocks.
@@ -64,17 +64,12 @@ pub enum Kept {
 pub trait SupervisorRecords: Send + Sync + Debug {
     /// Keeps a record soon. Never blocks.
     fn keep(&self, record: Kept);
-    /// Keeps what an operator asked an agent to be; resolves when it is safe.
-    fn keep_desired(
+    /// Keeps what an operator set of an agent; resolves when it is safe. Never blocks. What is kept
+    /// in the end is what the last call said, whoever waits for it.
+    fn keep_overrides(
         &self,
         agent: Name,
-        desired: Option<Desired>,
-    ) -> BoxFuture<'static, Result<(), StoreError>>;
-    /// Keeps how many replicas an operator asked for; resolves when it is safe.
-    fn keep_replicas(
-        &self,
-        agent: Name,
-        replicas: Option<u32>,
+        overrides: Overrides,
     ) -> BoxFuture<'static, Result<(), StoreError>>;
 }
 

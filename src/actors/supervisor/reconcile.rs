@@ -15,7 +15,7 @@ use crate::domain::restart::{Rules, Strategy};
 
 impl Supervisor {
     /// Whether a replica should have a life, now or when its rest is over.
-    fn is_wanted(&self, slot: Slot) -> bool {
+    pub(super) fn is_wanted(&self, slot: Slot) -> bool {
         let agent = &self.tree.agents[slot.agent];
         let held = agent.replicas.get(slot.index).map(|replica| replica.hold);
         self.shutdown.is_none()
@@ -127,8 +127,12 @@ impl Supervisor {
             keep_mail,
         });
         replica.life = Some(Box::new(Running::new(control, grant, place)));
+        let follows_crash = std::mem::take(&mut replica.follows_crash);
         agent.alive += 1;
         self.life_began(slot);
+        if follows_crash {
+            self.restarted(slot);
+        }
         self.wake_dependents(slot.agent);
     }
 
@@ -191,6 +195,7 @@ impl Supervisor {
         }
         replica.state = AgentState::Pending;
         self.start_again(slot);
+        self.keep_budget(slot);
     }
 
     /// A draw from 0 to 1.

@@ -127,6 +127,8 @@ pub(super) struct Replica {
     /// Whether what waits in its mailbox stays for its next runner.
     pub(super) keep_mail: bool,
     pub(super) last: Option<Box<LastEnd>>,
+    /// Whether its next life is a restart.
+    pub(super) follows_crash: bool,
     /// Whether a timer for its start is set.
     pub(super) start_watched: bool,
     /// Whether a timer for its stable run is set.
@@ -145,6 +147,7 @@ impl Replica {
             due: None,
             keep_mail: true,
             last: None,
+            follows_crash: false,
             start_watched: false,
             stable_watched: false,
         }
@@ -180,6 +183,7 @@ impl Replica {
     /// Forgets what went wrong: an operator takes over.
     pub(super) fn pardon(&mut self) {
         self.ledger = Ledger::default();
+        self.follows_crash = false;
         self.due = None;
         if self.hold != Hold::Group {
             self.hold = Hold::None;

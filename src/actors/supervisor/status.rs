@@ -16,6 +16,7 @@ use crate::clock;
 use crate::domain::agent::{AgentKind, AgentSpec, AgentState, Desired, Verdict};
 use crate::domain::exit::ExitReason;
 use crate::domain::name::Name;
+use crate::domain::record::Overrides;
 use crate::domain::restart::Strategy;
 use crate::domain::timestamp::Timestamp;
 
@@ -144,6 +145,10 @@ pub struct AgentStatus {
     pub labels: BTreeMap<String, String>,
     /// Of all replicas.
     pub usage: Usage,
+    /// What an operator set, where it differs from the file.
+    pub overrides: Overrides,
+    /// Replicas that the file asks for.
+    pub declared_replicas: u32,
 }
 
 /// A part of the tree.
@@ -218,6 +223,8 @@ impl Supervisor {
             queue_name: agent.spec.queue.clone(),
             labels: agent.spec.labels.clone(),
             usage: usage(agent),
+            overrides: agent.overrides(),
+            declared_replicas: agent.spec.replicas,
             instances,
         }
     }
@@ -240,19 +247,13 @@ impl Supervisor {
     }
 
     pub(super) fn tree_node(&self) -> TreeNode {
-        let groups = (0..self.tree.groups.len())
-            .filter(|group| self.tree.groups[*group].parent.is_none())
-            .map(|group| self.node(Unit::Group(group)));
-        let alone = (0..self.tree.agents.len())
-            .filter(|agent| self.tree.agents[*agent].group.is_none())
-            .map(|agent| self.node(Unit::Agent(agent)));
         TreeNode {
             name: String::new(),
             node: "root",
             strategy: Some(Strategy::OneForOne),
             state: None,
             replicas: None,
-            children: groups.chain(alone).collect(),
+            children: self.tree.root.iter().map(|unit| self.node(*unit)).collect(),
         }
     }
 

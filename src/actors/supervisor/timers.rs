@@ -35,6 +35,8 @@ pub(super) enum Due {
     Group(usize),
     /// A critical agent has been down for its grace.
     Critical(usize),
+    /// The daemon stops: whoever is next waits no longer for those before.
+    NextToStop,
     /// The daemon stops: nothing may drain any longer.
     LastDrain,
     /// The daemon stops: nothing may live any longer.

@@ -1,9 +1,13 @@
-//! The tree: groups, agents in declared order, and who waits for whom.
+//! The tree: groups, agents, and who waits for whom.
 //!
 //! Rely on: a tree that [`Tree::build`] made has no unknown name and no circle in it.
 
+mod order;
+
 use std::collections::HashMap;
 use std::sync::Arc;
+
+use tokio::time::Instant;
 
 use super::replica::{Hold, Replica};
 use crate::actors::life::ChildFactory;
@@ -74,6 +78,8 @@ pub(super) struct Agent {
     pub(super) replicas: Vec<Replica>,
     /// Replicas that have a life.
     pub(super) alive: usize,
+    /// Since when nobody has done its work because it gave up.
+    pub(super) lost_since: Option<Instant>,
     /// Agents that wait for this one.
     pub(super) dependents: Vec<usize>,
     /// Which unit of its group it is.
@@ -109,6 +115,12 @@ pub(super) struct Group {
 pub(super) struct Tree {
     pub(super) agents: Vec<Agent>,
     pub(super) groups: Vec<Group>,
+    /// What stands under the root, in declared order.
+    pub(super) root: Vec<Unit>,
+    /// The agents in the order of their start: as declared, but after what they depend on.
+    pub(super) order: Vec<usize>,
+    /// The place of each agent in that order.
+    pub(super) rank: Vec<usize>,
     by_name: HashMap<Name, usize>,
 }
 
@@ -121,6 +133,7 @@ impl Tree {
         }
         tree.order_units();
         tree.link_dependents()?;
+        tree.put_in_order();
         Ok(tree)
     }
 
@@ -178,31 +191,6 @@ impl Tree {
         }
         self.agents.push(Agent::new(child, rules, group));
         Ok(())
-    }
-
-    /// A group stands among its siblings where its first agent does.
-    fn order_units(&mut self) {
-        for group in 0..self.groups.len() {
-            let mut units = std::mem::take(&mut self.groups[group].units);
-            units.sort_by_key(|unit| self.first_agent(*unit));
-            for (position, unit) in units.iter().enumerate() {
-                if let Unit::Agent(agent) = unit {
-                    self.agents[*agent].unit = position;
-                }
-            }
-            self.groups[group].units = units;
-        }
-    }
-
-    /// The first agent of a unit; a group without any comes last.
-    fn first_agent(&self, unit: Unit) -> usize {
-        let above = |agent: usize| self.ancestors(self.agents[agent].group);
-        match unit {
-            Unit::Agent(agent) => agent,
-            Unit::Group(group) => (0..self.agents.len())
-                .find(|agent| above(*agent).any(|outer| outer == group))
-                .unwrap_or(usize::MAX),
-        }
     }
 
     fn link_dependents(&mut self) -> Result<(), TreeError> {
@@ -329,9 +317,10 @@ impl Agent {
             record,
         } = child;
         let generation = record.as_ref().map_or(0, |record| record.generation);
-        let asked = record.as_ref().and_then(|record| record.replicas);
-        let wanted = asked.unwrap_or(spec.replicas) as usize;
-        let desired = record.as_ref().and_then(|record| record.desired);
+        let (restarts, set) = record.map_or_else(Default::default, |record| {
+            (record.restarts_total, record.overrides)
+        });
+        let wanted = set.replicas.unwrap_or(spec.replicas) as usize;
         let fatal_exit_codes = match &spec.runs {
             AgentProgram::Process(process) => process.fatal_exit_codes.clone(),
             AgentProgram::Actor { .. } | AgentProgram::Http(_) => Vec::new(),
@@ -345,15 +334,16 @@ impl Agent {
             factory,
             rules,
             group,
-            desired: desired.unwrap_or(Desired::Running),
+            desired: set.desired.unwrap_or(Desired::Running),
             wanted,
-            replicas: (0..wanted).map(|_| Replica::new(generation)).collect(),
+            replicas: replicas(wanted, generation, &set.stopped_replicas),
             alive: 0,
+            lost_since: None,
             dependents: Vec::new(),
             unit: 0,
             generation,
             old_generation: generation,
-            restarts: record.map_or(0, |record| record.restarts_total),
+            restarts,
         }
     }
 
@@ -361,6 +351,7 @@ impl Agent {
     pub(super) fn has(&self, kind: DependsOn) -> bool {
         let mut replicas = self.replicas.iter().take(self.wanted);
         match kind {
+            _ if self.wanted == 0 => false,
             DependsOn::Started => replicas.all(|replica| replica.life.is_some()),
             DependsOn::Healthy => replicas.all(Replica::is_ready),
             DependsOn::Completed => replicas.all(|replica| replica.hold == Hold::Done(true)),
@@ -374,6 +365,19 @@ impl Agent {
             && self.replicas.iter().any(Replica::has_given_up)
             && !wanted.any(Replica::is_ready)
     }
+}
+
+/// New replicas, some of them stopped by an operator.
+fn replicas(wanted: usize, generation: u64, stopped: &[u32]) -> Vec<Replica> {
+    let indices = 0..u32::try_from(wanted).unwrap_or(u32::MAX);
+    let replicas = indices.map(|index| {
+        let mut replica = Replica::new(generation);
+        if stopped.contains(&index) {
+            replica.hold = Hold::Operator;
+        }
+        replica
+    });
+    replicas.collect()
 }
 
 impl Replica {

@@ -71,6 +71,7 @@ impl Supervisor {
             self.tree.instance(slot),
             || json!({"generation": generation}),
         );
+        self.tree.agents[slot.agent].lost_since = None;
         self.offer(slot);
         self.wake_dependents(slot.agent);
     }

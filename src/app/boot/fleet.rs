@@ -16,7 +16,7 @@ use crate::app::records::Records;
 use crate::clock;
 use crate::config::Config;
 use crate::domain::agent::AgentSpec;
-use crate::domain::record::AgentRecord;
+use crate::domain::record::{AgentRecord, Overrides};
 use crate::persistence::artifacts::Artifacts;
 
 /// The agents, started.
@@ -83,8 +83,7 @@ fn record_of(spec: &AgentSpec) -> AgentRecord {
     AgentRecord {
         name: spec.name.clone(),
         kind: kind.as_str().unwrap_or_default().to_owned(),
-        desired: None,
-        replicas: None,
+        overrides: Overrides::default(),
         config_hash: hash_of(spec),
         generation: 0,
         restarts_total: 0,
@@ -93,8 +92,8 @@ fn record_of(spec: &AgentSpec) -> AgentRecord {
     }
 }
 
-/// What an operator's overrides depend on: the number of replicas in the file. A change there
-/// takes effect, everything else leaves the override as it is.
+/// What of an operator's overrides depends on the file: the number of replicas. A change there takes
+/// effect, everything else leaves the override as it is.
 fn hash_of(spec: &AgentSpec) -> String {
     let digest = Sha256::digest(spec.replicas.to_le_bytes());
     digest.iter().map(|byte| format!("{byte:02x}")).collect()

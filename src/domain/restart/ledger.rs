@@ -80,6 +80,23 @@ pub struct GapChain {
 }
 
 impl GapChain {
+    /// So many deaths of one fault, the last one at this span.
+    #[must_use]
+    pub fn of(signature: &str, deaths: u32, last: Duration) -> Self {
+        Self {
+            signature: Some(signature.into()),
+            last,
+            deaths,
+        }
+    }
+
+    /// What its deaths share, how many there are, and when the last one was; `None` if there is none.
+    #[must_use]
+    pub fn parts(&self) -> Option<(&str, u32, Duration)> {
+        let signature = self.signature.as_deref()?;
+        Some((signature, self.deaths, self.last))
+    }
+
     /// Counts a death; true if the chain is now as long as a slow loop.
     pub fn record(&mut self, death: &Death<'_>, stable: bool, group: &GroupSpec) -> bool {
         let Some(signature) = death.reason.signature() else {

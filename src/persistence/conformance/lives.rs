@@ -7,7 +7,9 @@ use crate::clock;
 use crate::domain::agent::{Desired, InstanceId};
 use crate::domain::exit::ExitReason;
 use crate::domain::ids::{CrashId, SessionId, TaskId};
-use crate::domain::record::{AgentRecord, Crash, RestartBudget, SpawnedProcess};
+use crate::domain::record::{
+    AgentRecord, Crash, Overrides, RestartBudget, SlowLoop, SpawnedProcess,
+};
 use crate::persistence::{Store, StoreError};
 
 pub(crate) async fn a_session_ends_the_one_before_and_is_renewed_until_it_ends(store: Store) {
@@ -44,8 +46,7 @@ fn agent(agent: &str, hash: &str) -> AgentRecord {
     AgentRecord {
         name: name(agent),
         kind: "process".into(),
-        desired: None,
-        replicas: None,
+        overrides: Overrides::default(),
         config_hash: hash.into(),
         generation: 0,
         restarts_total: 0,
@@ -54,23 +55,24 @@ fn agent(agent: &str, hash: &str) -> AgentRecord {
     }
 }
 
-pub(crate) async fn an_agents_overrides_last_until_its_part_of_the_file_changes(store: Store) {
+pub(crate) async fn what_an_operator_set_lasts_and_replicas_until_they_change_in_the_file(
+    store: Store,
+) {
     let echo = name("echo");
     let first = store.register_agent(agent("echo", "aa")).await.unwrap();
-    assert_eq!((first.desired, first.replicas), (None, None));
-    store
-        .set_desired(&echo, Some(Desired::Stopped))
-        .await
-        .unwrap();
-    store.set_replicas(&echo, Some(3)).await.unwrap();
+    assert_eq!(first.overrides, Overrides::default());
+    let mut set = Overrides {
+        desired: Some(Desired::Stopped),
+        replicas: Some(3),
+        stopped_replicas: vec![0, 2],
+    };
+    store.set_overrides(&echo, set.clone()).await.unwrap();
     let kept = store.register_agent(agent("echo", "aa")).await.unwrap();
-    assert_eq!(
-        (kept.desired, kept.replicas),
-        (Some(Desired::Stopped), Some(3))
-    );
+    assert_eq!(kept.overrides, set);
     assert_eq!(kept.created_at, first.created_at);
     let changed = store.register_agent(agent("echo", "bb")).await.unwrap();
-    assert_eq!((changed.desired, changed.replicas), (None, None));
+    set.replicas = None;
+    assert_eq!(changed.overrides, set, "what was stopped stays stopped");
     store.register_agent(agent("able", "aa")).await.unwrap();
     let names: Vec<_> = store
         .agents()
@@ -92,7 +94,11 @@ pub(crate) async fn generations_and_restarts_never_fall(store: Store) {
 }
 
 pub(crate) async fn an_unknown_agent_is_named(store: Store) {
-    let refused = store.set_desired(&name("ghost"), None).await.unwrap_err();
+    let nothing = Overrides::default();
+    let refused = store
+        .set_overrides(&name("ghost"), nothing)
+        .await
+        .unwrap_err();
     assert!(matches!(refused, StoreError::NotFound { .. }), "{refused}");
     assert_eq!(refused.to_string(), "agent 'ghost' does not exist");
 }
@@ -155,11 +161,19 @@ pub(crate) async fn a_restart_budget_replaces_its_predecessor(store: Store) {
         deaths: vec![at(1)],
         quarantined_until: None,
         quarantines: 0,
+        on_trial: false,
+        slow_loop: None,
         updated_at: at(1),
     };
     store.save_restart_budget(budget.clone()).await.unwrap();
     budget.deaths.push(at(2));
     budget.quarantined_until = Some(at(9));
+    budget.on_trial = true;
+    budget.slow_loop = Some(SlowLoop {
+        signature: "exit_code:1".into(),
+        deaths: 7,
+        last: at(0),
+    });
     store.save_restart_budget(budget.clone()).await.unwrap();
     assert_eq!(store.restart_budgets().await.unwrap(), [budget]);
 }

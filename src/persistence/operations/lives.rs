@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::sqlite::{agents, crashes, processes, sessions};
 use super::{Result, SessionStart, Store};
-use crate::domain::agent::{Desired, InstanceId};
+use crate::domain::agent::InstanceId;
 use crate::domain::ids::SessionId;
 use crate::domain::name::Name;
-use crate::domain::record::{AgentRecord, Crash, RestartBudget, SpawnedProcess};
+use crate::domain::record::{AgentRecord, Crash, Overrides, RestartBudget, SpawnedProcess};
 
 impl Store {
     /// Begins a daemon's life. On SQLite it ends every earlier session and rescues what it held,
@@ -38,8 +38,8 @@ impl Store {
         sessions::rescue(self.sqlite(), session).await
     }
 
-    /// Inserts, or updates kind and hash; an operator's overrides are dropped when the part of the
-    /// file they depend on has changed. Gives back the record as stored.
+    /// Inserts, or updates kind and hash; the number of replicas that an operator set is dropped when
+    /// it has changed in the file. Gives back the record as stored.
     pub async fn register_agent(&self, agent: AgentRecord) -> Result<AgentRecord> {
         agents::register_agent(self.sqlite(), agent).await
     }
@@ -49,14 +49,9 @@ impl Store {
         agents::agents(self.sqlite()).await
     }
 
-    /// Keeps what the operator asked for; `None`: what the file says.
-    pub async fn set_desired(&self, agent: &Name, desired: Option<Desired>) -> Result<()> {
-        agents::set_desired(self.sqlite(), agent, desired).await
-    }
-
-    /// Keeps the replicas the operator asked for; `None`: what the file says.
-    pub async fn set_replicas(&self, agent: &Name, replicas: Option<u32>) -> Result<()> {
-        agents::set_replicas(self.sqlite(), agent, replicas).await
+    /// Keeps what an operator set, in place of what he set before.
+    pub async fn set_overrides(&self, agent: &Name, overrides: Overrides) -> Result<()> {
+        agents::set_overrides(self.sqlite(), agent, overrides).await
     }
 
     /// Keeps the highest generation and the restarts so far; neither ever falls.

@@ -2,31 +2,35 @@
 
 use rusqlite::Row;
 
-use super::{Count, SqlResult, Sqlite, WriteTx, all};
-use crate::domain::agent::Desired;
+use super::{Count, Json, SqlResult, Sqlite, WriteTx, all};
 use crate::domain::name::Name;
-use crate::domain::record::AgentRecord;
+use crate::domain::record::{AgentRecord, Overrides};
 use crate::persistence::{Result, StoreError};
 
-const COLUMNS: &str = "name, kind, desired, replicas, config_hash, generation, restarts_total,
-    created_at, updated_at";
+const COLUMNS: &str = "name, kind, desired, replicas, stopped_replicas, config_hash, generation,
+    restarts_total, created_at, updated_at";
 
 fn record(row: &Row<'_>) -> rusqlite::Result<AgentRecord> {
-    let (Count(generation), Count(restarts_total)) = (row.get(5)?, row.get(6)?);
+    let (Count(generation), Count(restarts_total)) = (row.get(6)?, row.get(7)?);
+    let Json(stopped_replicas) = row.get(4)?;
     Ok(AgentRecord {
         name: row.get(0)?,
         kind: row.get(1)?,
-        desired: row.get(2)?,
-        replicas: row.get(3)?,
-        config_hash: row.get(4)?,
+        overrides: Overrides {
+            desired: row.get(2)?,
+            replicas: row.get(3)?,
+            stopped_replicas,
+        },
+        config_hash: row.get(5)?,
         generation,
         restarts_total,
-        created_at: row.get(7)?,
-        updated_at: row.get(8)?,
+        created_at: row.get(8)?,
+        updated_at: row.get(9)?,
     })
 }
 
-/// A changed hash drops what the operator set: the file has spoken later.
+/// A changed hash drops the number of replicas that an operator set: the file has spoken later. What
+/// he stopped or paused stays: nothing in a file says otherwise.
 pub(crate) async fn register_agent(db: &Sqlite, agent: AgentRecord) -> Result<AgentRecord> {
     db.write("register agent", move |tx| register(tx, &agent))
         .await
@@ -34,12 +38,11 @@ pub(crate) async fn register_agent(db: &Sqlite, agent: AgentRecord) -> Result<Ag
 
 fn register(tx: &mut WriteTx<'_>, agent: &AgentRecord) -> SqlResult<AgentRecord> {
     let sql = format!(
-        "INSERT INTO agents (name, kind, desired, replicas, config_hash, generation,
-             restarts_total, created_at, updated_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)
+        "INSERT INTO agents (name, kind, desired, replicas, stopped_replicas, config_hash,
+             generation, restarts_total, created_at, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9)
          ON CONFLICT (name) DO UPDATE SET
              kind = excluded.kind,
-             desired = iif(config_hash = excluded.config_hash, desired, NULL),
              replicas = iif(config_hash = excluded.config_hash, replicas, NULL),
              config_hash = excluded.config_hash,
              generation = max(generation, excluded.generation),
@@ -50,8 +53,9 @@ fn register(tx: &mut WriteTx<'_>, agent: &AgentRecord) -> SqlResult<AgentRecord>
     let params = (
         &agent.name,
         &agent.kind,
-        agent.desired,
-        agent.replicas,
+        agent.overrides.desired,
+        agent.overrides.replicas,
+        Json(&agent.overrides.stopped_replicas),
         &agent.config_hash,
         Count(agent.generation),
         Count(agent.restarts_total),
@@ -73,20 +77,20 @@ pub(crate) async fn agents(db: &Sqlite) -> Result<Vec<AgentRecord>> {
     .await
 }
 
-pub(crate) async fn set_desired(db: &Sqlite, agent: &Name, desired: Option<Desired>) -> Result<()> {
+/// Replaces what an operator set.
+pub(crate) async fn set_overrides(db: &Sqlite, agent: &Name, overrides: Overrides) -> Result<()> {
     let agent = agent.clone();
-    db.write("set desired state", move |tx| {
-        let set = "UPDATE agents SET desired = ?2, updated_at = ?3 WHERE name = ?1";
-        known(&agent, tx.execute(set, (&agent, desired, tx.now()))?)
-    })
-    .await
-}
-
-pub(crate) async fn set_replicas(db: &Sqlite, agent: &Name, replicas: Option<u32>) -> Result<()> {
-    let agent = agent.clone();
-    db.write("set replicas", move |tx| {
-        let set = "UPDATE agents SET replicas = ?2, updated_at = ?3 WHERE name = ?1";
-        known(&agent, tx.execute(set, (&agent, replicas, tx.now()))?)
+    db.write("set overrides", move |tx| {
+        let set = "UPDATE agents SET desired = ?2, replicas = ?3, stopped_replicas = ?4,
+            updated_at = ?5 WHERE name = ?1";
+        let params = (
+            &agent,
+            overrides.desired,
+            overrides.replicas,
+            Json(&overrides.stopped_replicas),
+            tx.now(),
+        );
+        known(&agent, tx.execute(set, params)?)
     })
     .await
 }

@@ -5,7 +5,7 @@ use rusqlite::Row;
 use super::{Count, Json, Sealed, Sqlite, all};
 use crate::domain::name::Name;
 use crate::domain::query::MAX_PAGE_LIMIT;
-use crate::domain::record::{Crash, RestartBudget};
+use crate::domain::record::{Crash, RestartBudget, SlowLoop};
 use crate::domain::timestamp::Timestamp;
 use crate::persistence::Result;
 
@@ -74,13 +74,15 @@ pub(crate) async fn save_restart_budget(db: &Sqlite, budget: RestartBudget) -> R
         let deaths: Vec<i64> = budget.deaths.iter().map(|at| at.as_micros()).collect();
         tx.execute(
             "INSERT OR REPLACE INTO restart_budgets
-                 (owner, deaths, quarantined_until, quarantines, updated_at)
-             VALUES (?1, ?2, ?3, ?4, ?5)",
+                 (owner, deaths, quarantined_until, quarantines, on_trial, slow_loop, updated_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             (
                 &budget.owner,
                 Json(deaths),
                 budget.quarantined_until,
                 budget.quarantines,
+                budget.on_trial,
+                budget.slow_loop.as_ref().map(Json),
                 budget.updated_at,
             ),
         )?;
@@ -90,7 +92,8 @@ pub(crate) async fn save_restart_budget(db: &Sqlite, budget: RestartBudget) -> R
 }
 
 pub(crate) async fn restart_budgets(db: &Sqlite) -> Result<Vec<RestartBudget>> {
-    let list = "SELECT owner, deaths, quarantined_until, quarantines, updated_at
+    let list = "SELECT owner, deaths, quarantined_until, quarantines, on_trial, slow_loop,
+            updated_at
         FROM restart_budgets ORDER BY owner";
     db.read("list restart budgets", move |conn| {
         all(conn, list, [], budget)
@@ -105,6 +108,10 @@ fn budget(row: &Row<'_>) -> rusqlite::Result<RestartBudget> {
         deaths: deaths.into_iter().map(Timestamp::from_micros).collect(),
         quarantined_until: row.get(2)?,
         quarantines: row.get(3)?,
-        updated_at: row.get(4)?,
+        on_trial: row.get(4)?,
+        slow_loop: row
+            .get::<_, Option<Json<SlowLoop>>>(5)?
+            .map(|Json(kept)| kept),
+        updated_at: row.get(6)?,
     })
 }

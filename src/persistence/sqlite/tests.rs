@@ -264,7 +264,7 @@ macro_rules! conformance {
 
 conformance!(
     a_session_ends_the_one_before_and_is_renewed_until_it_ends,
-    an_agents_overrides_last_until_its_part_of_the_file_changes,
+    what_an_operator_set_lasts_and_replicas_until_they_change_in_the_file,
     generations_and_restarts_never_fall,
     an_unknown_agent_is_named,
     processes_are_known_from_their_spawn_to_their_end,

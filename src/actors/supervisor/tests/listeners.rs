@@ -13,12 +13,12 @@ use crate::actors::work::{
     AgentMessage, AgentOutcome, AgentSubmission, PortClosed, ReadyAgent, TaskFrame, TaskPort,
     WorkSink,
 };
-use crate::domain::agent::{Desired, InstanceId};
+use crate::domain::agent::InstanceId;
 use crate::domain::event::NewEvent;
 use crate::domain::exit::ExitReason;
 use crate::domain::ids::{LeaseId, TaskId};
 use crate::domain::name::Name;
-use crate::domain::record::RestartBudget;
+use crate::domain::record::{Overrides, RestartBudget};
 use crate::persistence::StoreError;
 
 /// Everything that happened, in order.
@@ -69,7 +69,7 @@ impl WorkSink for Log {
 pub(super) struct Shelf {
     pub(super) budgets: Mutex<BTreeMap<String, RestartBudget>>,
     pub(super) crashes: Mutex<Vec<(u64, ExitReason)>>,
-    pub(super) desired: Mutex<Option<Desired>>,
+    pub(super) overrides: Mutex<BTreeMap<Name, Overrides>>,
 }
 
 impl SupervisorRecords for Shelf {
@@ -81,16 +81,12 @@ impl SupervisorRecords for Shelf {
         }
     }
 
-    fn keep_desired(
+    fn keep_overrides(
         &self,
-        _: Name,
-        desired: Option<Desired>,
+        agent: Name,
+        overrides: Overrides,
     ) -> BoxFuture<'static, Result<(), StoreError>> {
-        *self.desired.lock() = desired;
-        Box::pin(async { Ok(()) })
-    }
-
-    fn keep_replicas(&self, _: Name, _: Option<u32>) -> BoxFuture<'static, Result<(), StoreError>> {
+        self.overrides.lock().insert(agent, overrides);
         Box::pin(async { Ok(()) })
     }
 }

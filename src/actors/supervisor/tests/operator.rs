@@ -77,7 +77,8 @@ fn a_stop_wins_over_a_restart_whenever_it_comes() {
                     (AgentState::Stopped, Desired::Stopped)
                 );
                 assert!(world.actor("echo").is_over());
-                assert_eq!(*world.shelf.desired.lock(), Some(Desired::Stopped));
+                let kept = world.shelf.overrides.lock().values().next().cloned();
+                assert_eq!(kept.unwrap().desired, Some(Desired::Stopped));
             });
         }
     }

@@ -1,8 +1,11 @@
 -- One row in every table of the latest schema, for the tests of migrations.
 INSERT INTO sessions VALUES (zeroblob(16), 'n', 1, 2, 3, 4, NULL);
-INSERT INTO agents VALUES ('echo', 'process', 'stopped', 2, 'aa', 5, 6, 7, 8);
+INSERT INTO agents (name, kind, desired, replicas, config_hash, generation, restarts_total,
+        created_at, updated_at)
+    VALUES ('echo', 'process', 'stopped', 2, 'aa', 5, 6, 7, 8);
 INSERT INTO spawned_processes VALUES ('echo', 0, 1, 2, 3, 'b');
-INSERT INTO restart_budgets VALUES ('echo#0', '[1,2]', 3, 4, 5);
+INSERT INTO restart_budgets (owner, deaths, quarantined_until, quarantines, updated_at)
+    VALUES ('echo#0', '[1,2]', 3, 4, 5);
 INSERT INTO crashes (id, agent, replica, generation, reason, at, uptime_ms, tasks, log, signature)
     VALUES (zeroblob(16), 'echo', 0, 1, '{}', 2, 3, '[]', x'005b5d', 's');
 INSERT INTO workflows (id, name, state, definition, definition_hash, input, steps_left, created_at)
