@@ -263,6 +263,7 @@ impl Supervisor {
             self.tree.instance(slot),
             || json!({"generation": generation, "restarts": restarts, "reason": reason}),
         );
+        self.keep_generation(slot.agent);
     }
 
     /// No life follows, and none is missed.

@@ -141,17 +141,22 @@ impl Supervisor {
         let agent = &mut self.tree.agents[slot.agent];
         let generation = agent.replicas[slot.index].generation;
         agent.generation = agent.generation.max(generation);
-        let (name, highest, restarts) = (agent.spec.name.clone(), agent.generation, agent.restarts);
         self.watch_start(slot);
         self.outside.fact(
             "agent.starting",
             self.tree.instance(slot),
             || json!({"generation": generation}),
         );
+        self.keep_generation(slot.agent);
+    }
+
+    /// Keeps the figures of an agent that never fall.
+    pub(super) fn keep_generation(&self, agent: usize) {
+        let agent = &self.tree.agents[agent];
         self.outside.keep(|| Kept::Generation {
-            agent: name,
-            generation: highest,
-            restarts_total: restarts,
+            agent: agent.spec.name.clone(),
+            generation: agent.generation,
+            restarts_total: agent.restarts,
         });
     }
 

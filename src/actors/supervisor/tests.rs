@@ -3,6 +3,7 @@
 mod budgets;
 mod chaos;
 mod groups;
+mod kept;
 mod library;
 mod listeners;
 mod operator;

@@ -17,7 +17,7 @@ use crate::domain::agent::{
 };
 use crate::domain::exit::ExitReason;
 use crate::domain::name::Name;
-use crate::domain::record::RestartBudget;
+use crate::domain::record::{AgentRecord, Overrides, RestartBudget};
 use crate::domain::restart::{GroupSpec, RestartPolicy, Strategy};
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
@@ -184,6 +184,8 @@ pub(super) struct Script {
     groups: Vec<GroupSpec>,
     agents: Vec<(AgentSpec, Manners)>,
     budgets: Vec<RestartBudget>,
+    /// What an earlier daemon left of the agents.
+    left: BTreeMap<Name, Overrides>,
 }
 
 impl Script {
@@ -216,6 +218,11 @@ impl Script {
         self
     }
 
+    pub(super) fn left(mut self, overrides: BTreeMap<Name, Overrides>) -> Self {
+        self.left = overrides;
+        self
+    }
+
     pub(super) fn budget(mut self, budget: RestartBudget) -> Self {
         self.budgets.push(budget);
         self
@@ -235,10 +242,11 @@ impl Script {
             manners: Arc::new(Mutex::new(manners)),
             cast: Arc::default(),
         };
+        let left = self.left;
         let children = self.agents.into_iter().map(|(spec, _)| Child {
+            record: left.get(&spec.name).map(|set| record(&spec.name, set)),
             spec,
             factory: Arc::new(stage.clone()),
-            record: None,
         });
         let handle = start(Plan {
             groups: self.groups,
@@ -315,6 +323,20 @@ impl World {
 
     pub(super) fn target(text: &str) -> AgentTarget {
         text.parse().unwrap()
+    }
+}
+
+fn record(name: &Name, overrides: &Overrides) -> AgentRecord {
+    let now = crate::clock::now();
+    AgentRecord {
+        name: name.clone(),
+        kind: "actor".to_owned(),
+        overrides: overrides.clone(),
+        config_hash: String::new(),
+        generation: 0,
+        restarts_total: 0,
+        created_at: now,
+        updated_at: now,
     }
 }
 
