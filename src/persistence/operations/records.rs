@@ -22,7 +22,7 @@ impl Store {
     /// this is the first one then.
     ///
     /// # Errors
-    /// [`StoreError::Full`](super::StoreError::Full) if as many wait for the recipient as may.
+    /// [`StoreError::Full`](crate::persistence::StoreError::Full) if as many wait for the recipient as may.
     pub async fn send_message(&self, message: NewMessage) -> Result<(Message, bool)> {
         messages::send_message(self.sqlite(), message).await
     }

@@ -14,7 +14,7 @@ impl DispatcherHandle {
     /// kept.
     ///
     /// # Errors
-    /// [`DispatchError`]; what is not waited for, or was given otherwise, is refused.
+    /// [`DispatchError`](crate::actors::dispatcher::DispatchError); what is not waited for, or was given otherwise, is refused.
     pub async fn signal_workflow(
         &self,
         id: WorkflowId,

@@ -43,7 +43,7 @@ impl DispatcherHandle {
     /// The task when it is final, or as it is after `timeout`.
     ///
     /// # Errors
-    /// [`DispatchError::Store`] if there is no such task, or it cannot be read.
+    /// [`DispatchError::Store`](crate::actors::dispatcher::DispatchError::Store) if there is no such task, or it cannot be read.
     pub async fn task_wait(&self, id: TaskId, timeout: Duration) -> Result<Task> {
         let subject = id.to_string();
         let mut end = self.feed().end_of(&subject);
@@ -59,7 +59,7 @@ impl DispatcherHandle {
     /// The workflow when it is final, or as it is after `timeout`.
     ///
     /// # Errors
-    /// [`DispatchError::Store`] if there is no such workflow, or it cannot be read.
+    /// [`DispatchError::Store`](crate::actors::dispatcher::DispatchError::Store) if there is no such workflow, or it cannot be read.
     pub async fn workflow_wait(&self, id: WorkflowId, timeout: Duration) -> Result<Workflow> {
         let subject = id.to_string();
         let mut end = self.feed().end_of(&subject);
