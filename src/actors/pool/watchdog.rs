@@ -10,8 +10,9 @@ use super::beat::Seen;
 /// How often the watchdog looks.
 pub const WATCHDOG_PERIOD: Duration = Duration::from_millis(250);
 
-/// How long an arbiter may show no step before it counts as blocked.
-pub const WATCHDOG_LIMIT: Duration = Duration::from_secs(3);
+/// How long an arbiter may show no step before it counts as blocked: a block is promised to be
+/// noticed within 3 s, and up to two looks pass beside this.
+pub const WATCHDOG_LIMIT: Duration = Duration::from_millis(2_500);
 
 /// An arbiter that makes no step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
