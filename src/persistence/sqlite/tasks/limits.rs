@@ -21,6 +21,9 @@ const WHOLE_QUEUE: &str = "";
 /// As good as no limit.
 const UNLIMITED: u64 = u64::MAX;
 
+/// How many starts that count no more are removed with each that comes.
+const FORGOTTEN_AT_ONCE: i64 = 4;
+
 /// What is configured, and whether any queue may be paused.
 #[derive(Debug)]
 pub(in crate::persistence::sqlite) struct Rules {
@@ -199,18 +202,32 @@ impl<'r> Gate<'r> {
         };
         let of_key = key.and_then(|key| Some((key, spec.per_key.rate?)));
         let of_queue = spec.limits.rate.map(|rate| (WHOLE_QUEUE, rate));
-        for (key, rate) in of_queue.into_iter().chain(of_key) {
-            let gone = tx.now().before(rate.period);
-            tx.execute(
-                "DELETE FROM queue_starts WHERE queue = ?1 AND key = ?2 AND at <= ?3",
-                (queue, key, gone),
-            )?;
+        for (key, _) in of_queue.into_iter().chain(of_key) {
+            self.forget_starts(tx)?;
             tx.execute(
                 "INSERT INTO queue_starts (queue, key, at, task_key, attempt) \
                  VALUES (?1, ?2, ?3, ?4, ?5)",
                 (queue, key, tx.now(), task, attempt),
             )?;
         }
+        Ok(())
+    }
+
+    /// Removes some of the oldest starts that no window holds any more, of whatever key: one that
+    /// never comes again would keep its own for ever. More go than come, so the table shrinks.
+    fn forget_starts(&self, tx: &WriteTx<'_>) -> SqlResult<()> {
+        let rates = self
+            .limited
+            .values()
+            .flat_map(|spec| [spec.limits.rate, spec.per_key.rate]);
+        let longest = rates.flatten().map(|rate| rate.period).max();
+        let gone = tx.now().before(longest.unwrap_or_default());
+        tx.execute(
+            "DELETE FROM queue_starts WHERE (queue, key, at, task_key, attempt) IN \
+             (SELECT queue, key, at, task_key, attempt FROM queue_starts \
+              WHERE at <= ?1 ORDER BY at LIMIT ?2)",
+            (gone, FORGOTTEN_AT_ONCE),
+        )?;
         Ok(())
     }
 

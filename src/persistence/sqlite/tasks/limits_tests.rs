@@ -126,6 +126,23 @@ fn a_rate_limit_of_keys_counts_each_key_alone_and_holds_over_a_restart() {
 }
 
 #[test]
+fn starts_of_keys_that_never_come_again_are_forgotten_when_their_window_is_over() {
+    let mut db = limited(Limits::default(), rate(1, 10));
+    for n in 0..8 {
+        db.submit(&keyed(&format!("once-{n}")));
+    }
+    assert_eq!(db.claim(&[slots("echo", 0, 9)]).len(), 8);
+    db.now = db.now.after(SECOND * 11);
+    for n in 0..2 {
+        db.submit(&keyed(&format!("again-{n}")));
+    }
+    assert_eq!(db.claim(&[slots("echo", 0, 9)]).len(), 2);
+    let sql = "SELECT count(*) FROM queue_starts";
+    let kept: i64 = db.conn.query_row(sql, [], |row| row.get(0)).unwrap();
+    assert_eq!(kept, 2);
+}
+
+#[test]
 fn a_paused_queue_hands_nothing_out_until_it_is_resumed_or_its_time_is_over() {
     let mut db = Db::new();
     let queue: Name = "default".parse().unwrap();
