@@ -1,4 +1,5 @@
-//! Migrations on SQLite: reads the history, goes up by refinery, goes down by the stored scripts.
+//! Migrations on SQLite: reads the history, goes up by refinery, goes down by scripts
+//! of our own.
 
 use refinery::{Migration, Runner, Target};
 use rusqlite::Connection;
@@ -158,11 +159,15 @@ fn step_down(conn: &mut Connection, row: &Applied, down: &str) -> SqlResult<()> 
     Ok(())
 }
 
-/// The down script that came with the applied migration, else this binary's.
+/// This binary's down script, if it has the migration as it was applied (a script that was mended
+/// since goes the better way); else the one that came with it.
 fn way_back(conn: &Connection, row: &Applied) -> SqlResult<Option<String>> {
-    let known = || SQLITE.iter().find(|script| script.version == row.version);
+    let known = SQLITE.iter().find(|script| script.version == row.version);
+    if let Some(same) = known.filter(|script| checksum(script) == row.checksum) {
+        return Ok(Some(same.down.to_owned()));
+    }
     let stored = stored_way_back(conn, row)?;
-    Ok(stored.or_else(|| known().map(|script| script.down.to_owned())))
+    Ok(stored.or_else(|| known.map(|script| script.down.to_owned())))
 }
 
 fn stored_way_back(conn: &Connection, row: &Applied) -> SqlResult<Option<String>> {

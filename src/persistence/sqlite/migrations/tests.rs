@@ -152,39 +152,6 @@ fn two_backends_have_the_same_migrations_up_and_down_and_this_binary_knows_them(
     }
 }
 
-/// Tables and their columns, as a script makes them.
-fn made_by(script: &str) -> BTreeMap<String, Vec<String>> {
-    let mut tables = BTreeMap::new();
-    let mut table = String::new();
-    for line in script.lines() {
-        let mut words = line.split_whitespace();
-        match (words.next(), words.next(), words.next()) {
-            (Some("CREATE"), Some("TABLE"), Some(name)) => table = name.to_owned(),
-            (Some(column), Some(_), _)
-                if line.starts_with("    ")
-                    && column.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') =>
-            {
-                tables
-                    .entry(table.clone())
-                    .or_insert_with(Vec::new)
-                    .push(column.to_owned());
-            }
-            _ => {}
-        }
-    }
-    tables
-}
-
-#[test]
-fn both_backends_make_the_same_tables_and_columns() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
-    let script = |backend| root.join(backend).join("up/V1__initial_schema.sql");
-    let [sqlite, postgres] =
-        ["sqlite", "postgres"].map(|it| made_by(&std::fs::read_to_string(script(it)).unwrap()));
-    assert!(sqlite.len() >= 12, "{:?}", sqlite.keys());
-    assert_eq!(sqlite, postgres);
-}
-
 fn meddle(path: &Path, sql: &str) {
     Connection::open(path).unwrap().execute_batch(sql).unwrap();
 }
@@ -373,4 +340,66 @@ async fn an_older_schema_goes_up_when_a_store_is_opened_and_the_journal_says_so(
     assert_eq!(events[0].kind, "database.migrated");
     assert_eq!(events[0].data, serde_json::json!({"from": 1, "to": LATEST}));
     assert_eq!(store.status().schema_version, LATEST);
+}
+
+#[test]
+fn workflows_that_an_older_schema_cannot_hold_are_cancelled_on_the_way_down_and_say_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = filled(&dir);
+    meddle(
+        &path,
+        "INSERT INTO workflows (key, id, name, state, definition, definition_hash, input, steps_left, created_at)
+             VALUES (2, randomblob(16), 'waits', 'running', x'007b7d', 'h', x'007b7d', 1, 2),
+                 (3, randomblob(16), 'undoes', 'running', x'007b7d', 'h', x'007b7d', 1, 2),
+                 (4, randomblob(16), 'plain', 'running', x'007b7d', 'h', x'007b7d', 1, 2);
+         INSERT INTO workflow_steps (workflow_key, name, position, definition, state, waiting_on, undoes)
+             VALUES (2, 'ask', 0, x'007b7d', 'open', 1, NULL), (3, 'undo', 0, x'007b7d', 'waiting', 1, 'do'),
+                 (4, 'do', 0, x'007b7d', 'open', 1, NULL);
+         INSERT INTO tasks (id, workflow_key, name, step, queue, state, priority, rank, payload,
+                 max_attempts, timeout_ms, run_at, created_at)
+             SELECT randomblob(16), key, 'ask', 'ask', 'q', iif(key = 2, 'waiting', 'queued'), 5, 6,
+                 x'0031', 3, 9, 10, 11 FROM workflows WHERE key > 1;",
+    );
+    migrate_down(&path, 4).unwrap();
+    let after = dump(&path);
+    let states = |table: &str| -> Vec<_> {
+        after[table]
+            .iter()
+            .map(|row| row["state"].clone())
+            .collect()
+    };
+    let texts = |texts: [&str; 4]| texts.map(|text| Value::Text(text.into()));
+    assert_eq!(
+        states("workflows"),
+        texts(["running", "cancelled", "cancelled", "running"])
+    );
+    assert_eq!(
+        states("tasks"),
+        texts(["running", "cancelled", "cancelled", "queued"])
+    );
+    assert_eq!(
+        states("workflow_steps"),
+        texts(["open", "cancelled", "cancelled", "open"])
+    );
+    assert_eq!(
+        after["tasks"][1]["reason"],
+        Value::Text("schema_down".into())
+    );
+    let Value::Blob(error) = &after["workflows"][1]["error"] else {
+        panic!("no error")
+    };
+    let error: crate::domain::task::TaskError = crate::persistence::codec::open(error).unwrap();
+    assert_eq!(error.code, "schema_down");
+    assert_eq!(after["workflows"][3]["finished_at"], Value::Null);
+}
+
+#[test]
+fn a_down_script_that_was_mended_since_is_taken_instead_of_the_stored_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = filled(&dir);
+    meddle(
+        &path,
+        "UPDATE schema_history SET down_sql = 'SELECT no_such_function()' WHERE version = 8",
+    );
+    migrate_down(&path, 7).unwrap();
 }
