@@ -16,3 +16,8 @@ need_nextest() {
     echo "installing cargo-nextest" >&2
     cargo install --locked cargo-nextest >&2
 }
+
+# need_postgres: PostgreSQL's server programs exist afterwards. Debian keeps them out of PATH.
+need_postgres() {
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || need initdb postgresql
+}

@@ -6,6 +6,7 @@ mod agents;
 mod architecture;
 mod daemon;
 mod flows;
+mod postgres;
 mod queues;
 mod serve;
 mod work;
