@@ -14,6 +14,7 @@ mod boot;
 mod control;
 mod effects;
 mod house;
+mod news;
 mod ports;
 mod records;
 mod stop;

@@ -30,7 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 pub use monitor::METRICS_INTERVAL;
 pub use sampler::MetricsSampler;
@@ -61,6 +61,8 @@ pub struct HealthDeps {
     pub agents: Arc<dyn AgentsView>,
     /// The journal.
     pub facts: FactSink,
+    /// Rung when an agent has settled: its check is run again soon.
+    pub settled: Arc<Notify>,
     /// The host.
     pub probe: Arc<Mutex<dyn HostProbe>>,
 }

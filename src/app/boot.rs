@@ -81,7 +81,7 @@ pub(super) async fn boot(
         &config,
         &ground,
         dispatcher,
-        agents.clone(),
+        (agents.clone(), fleet.settled),
         view.clone(),
         pools[1].clone(),
     )?;

@@ -60,6 +60,8 @@ pub(super) struct List {
     /// Only of this group
     #[arg(long)]
     group: Option<String>,
+    #[command(flatten)]
+    page: super::records::PageArgs,
 }
 
 #[derive(Debug, Args)]
@@ -131,6 +133,7 @@ pub(super) async fn run(context: &mut Context, command: Command) -> Result<(), F
                 .collect();
             filter.extend(list.kind.map(|kind| ("kind", kind)));
             filter.extend(list.group.map(|group| ("group", group)));
+            filter.extend(list.page.filter());
             out.list(&client.list("agents", filter).await?, "name", COLUMNS)
         }
         Command::Get(Name { name }) => {

@@ -8,7 +8,7 @@ pub(super) mod view;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::call::Call;
+use super::call::{Call, wrong_parameter};
 use super::handles::AgentCommand;
 use super::problem::Problem;
 use super::reply;
@@ -16,6 +16,7 @@ use super::router::Outcome;
 use super::tasks::Nothing;
 use crate::domain::agent::AgentTarget;
 use crate::domain::health::HealthCheck;
+use crate::domain::query::Page;
 
 /// The most crashes that are shown at once.
 const MAX_CRASHES: u32 = 50;
@@ -24,12 +25,44 @@ const MAX_CRASHES: u32 = 50;
 pub(super) async fn list(call: Call) -> Outcome {
     const KNOWN: &[&str] = &["state", "kind", "role", "group", "limit", "cursor"];
     call.query.only(KNOWN)?;
-    let mut agents = call.handles.agents.agents().await?;
+    let wanted = call.query.page()?;
+    let agents = call.handles.agents.agents().await?;
+    let mut agents = after(agents, wanted.cursor.as_deref())?;
     for key in ["state", "kind", "role", "group"] {
         let wanted: Vec<&str> = call.query.all(key).collect();
         agents.retain(|agent| wanted.is_empty() || wanted.contains(&field(agent, key).as_str()));
     }
-    reply::whole(agents)
+    let limit = wanted.limit as usize;
+    let has_more = agents.len() > limit;
+    agents.truncate(limit);
+    let last = agents.last().filter(|_| has_more);
+    let page = Page {
+        next_cursor: last.map(|agent| agent.name.to_string()),
+        items: agents,
+        has_more,
+    };
+    reply::page(&call.path, &call.query, &page)
+}
+
+/// What follows the agent that a page ended with; all of them without one. Agents keep the order of
+/// the configuration, so a position is a name.
+fn after(
+    mut agents: Vec<view::AgentView>,
+    cursor: Option<&str>,
+) -> Result<Vec<view::AgentView>, Problem> {
+    let Some(cursor) = cursor else {
+        return Ok(agents);
+    };
+    let last = agents
+        .iter()
+        .position(|agent| agent.name.as_str() == cursor);
+    match last {
+        Some(last) => Ok(agents.split_off(last + 1)),
+        None => Err(wrong_parameter(
+            "cursor",
+            &"it is no cursor of this list; start without one",
+        )),
+    }
 }
 
 /// The text that a filter compares.

@@ -5,6 +5,7 @@
 mod agents;
 mod architecture;
 mod daemon;
+mod fleet;
 mod flows;
 mod postgres;
 mod queues;

@@ -17,6 +17,7 @@ use crate::domain::health::{AGENT_CHECK_PREFIX, DATABASE_CHECK, SYSTEM_CHECK};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Wanted {
     All,
+    Agents,
     One(String),
 }
 
@@ -31,7 +32,7 @@ impl Wanted {
 
     fn agents(&self) -> bool {
         match self {
-            Self::All => true,
+            Self::All | Self::Agents => true,
             Self::One(name) => name.starts_with(AGENT_CHECK_PREFIX),
         }
     }
@@ -40,6 +41,7 @@ impl Wanted {
     pub(super) fn is(&self, check: &str) -> bool {
         match self {
             Self::All => true,
+            Self::Agents => check.starts_with(AGENT_CHECK_PREFIX),
             Self::One(name) => name == check,
         }
     }

@@ -28,6 +28,10 @@ use crate::telemetry::metrics::record;
 pub const METRICS_INTERVAL: Duration = Duration::from_secs(30);
 /// The shortest rest between two rounds, however long one takes.
 const MIN_REST: Duration = Duration::from_millis(100);
+/// From the news that an agent has settled to the look at the agents: others mostly settle with it.
+const SETTLES_WITHIN: Duration = Duration::from_millis(50);
+/// The shortest rest between two such looks: a storm of restarts costs one a second.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Runs one check now, or all.
 #[derive(Debug, Message)]
@@ -47,6 +51,8 @@ pub(super) struct HealthMonitor {
     /// Whether the last write was kept, so that only edges are logged.
     keeping: bool,
     figures_kept: Option<Instant>,
+    /// Whether it waits for news of agents; a report begins with a whole round.
+    listening: bool,
 }
 
 impl HealthMonitor {
@@ -69,6 +75,7 @@ impl HealthMonitor {
             rounds: Rounds::resume(shared.report().as_deref()),
             keeping: true,
             figures_kept: None,
+            listening: false,
             deps,
             shared,
         }
@@ -101,8 +108,33 @@ impl HealthMonitor {
         let looking = self.look(Wanted::All);
         ctx.spawn(looking.into_actor(self).map(move |seen, act, ctx| {
             act.settle(&Wanted::All, seen, Occasion::Round, ctx);
+            if !std::mem::replace(&mut act.listening, true) {
+                act.wait_for_news(ctx);
+            }
             let rest = act.deps.settings.interval.saturating_sub(began.elapsed());
             ctx.run_later(rest.max(MIN_REST), |act, ctx| act.round(ctx));
+        }));
+    }
+
+    /// Looks at the agents when one of them has settled, so that nobody reads what was true only
+    /// while it started until the next round.
+    fn wait_for_news(&self, ctx: &mut AgentContext<Self>) {
+        let settled = self.deps.settled.clone();
+        let news = async move {
+            settled.notified().await;
+            tokio::time::sleep(SETTLES_WITHIN).await;
+        };
+        ctx.spawn(
+            news.into_actor(self)
+                .map(|(), act, ctx| act.look_again(ctx)),
+        );
+    }
+
+    fn look_again(&self, ctx: &mut AgentContext<Self>) {
+        let looking = self.look(Wanted::Agents);
+        ctx.spawn(looking.into_actor(self).map(|seen, act, ctx| {
+            act.settle(&Wanted::Agents, seen, Occasion::Asked, ctx);
+            ctx.run_later(LOOK_AGAIN_AFTER, |act, ctx| act.wait_for_news(ctx));
         }));
     }
 

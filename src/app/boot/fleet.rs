@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
+use tokio::sync::Notify;
 
 use super::ground::Ground;
 use crate::actors::agent::{AgentEnvironment, Launcher, Registry, child_factory};
@@ -12,6 +13,7 @@ use crate::actors::probes::OutsideProber;
 use crate::actors::supervisor::{self, Child, Outside, Plan, SupervisorHandle};
 use crate::app::StartError;
 use crate::app::control::Control;
+use crate::app::news::News;
 use crate::app::records::Records;
 use crate::clock;
 use crate::config::Config;
@@ -23,6 +25,8 @@ use crate::persistence::artifacts::Artifacts;
 pub(super) struct Fleet {
     pub(super) tree: SupervisorHandle,
     pub(super) records: Arc<Records>,
+    /// Rung when an agent has settled.
+    pub(super) settled: Arc<Notify>,
 }
 
 /// Starts the tree of agents.
@@ -52,12 +56,16 @@ pub(super) async fn start(
         });
     }
     let records = Records::start(ground.store.clone());
+    let settled = Arc::<Notify>::default();
     let tree = supervisor::start(Plan {
         groups: config.groups().values().cloned().collect(),
         children,
         budgets: ground.store.restart_budgets().await?,
         outside: Outside {
-            facts: Some(Arc::new(ground.journal.clone())),
+            facts: Some(Arc::new(News {
+                journal: ground.journal.clone(),
+                settled: settled.clone(),
+            })),
             records: Some(records.clone()),
             work: Some(Arc::new(dispatcher.clone())),
             prober: Some(OutsideProber::new(environment.launcher.clone())),
@@ -66,7 +74,11 @@ pub(super) async fn start(
         seed: None,
     })?;
     dispatcher.set_control(Arc::new(Control::new(tree.clone())));
-    Ok(Fleet { tree, records })
+    Ok(Fleet {
+        tree,
+        records,
+        settled,
+    })
 }
 
 fn launcher(owner: &str) -> Result<Launcher, StartError> {

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 use super::ground::{Ground, Unstarted};
 use crate::actors::dispatcher::DispatcherHandle;
 use crate::actors::healer::{HealerDeps, HealerHandle};
@@ -40,7 +42,7 @@ pub(super) fn start(
     config: &Config,
     ground: &Ground,
     dispatcher: Unstarted,
-    agents: SupervisorHandle,
+    (agents, settled): (SupervisorHandle, Arc<Notify>),
     view: Arc<View>,
     pool: Arc<Pool>,
 ) -> Result<Inner, StartError> {
@@ -52,6 +54,7 @@ pub(super) fn start(
         store: store.clone(),
         agents: view,
         facts: facts.clone(),
+        settled,
         probe: HealthDeps::host(config.data_dir()),
     });
     let (surgeon, healer) = HealerHandle::child(HealerDeps {

@@ -51,6 +51,32 @@ fn a_quarantined_agent_is_critical_within_a_round_first_in_the_report_and_told_o
 }
 
 #[test]
+fn an_agent_that_settles_is_looked_at_again_at_once_and_a_storm_of_them_once_a_second() {
+    paused(async {
+        let world = World::of(&["echo"]);
+        world.put("echo", AgentState::Starting);
+        let settled = std::sync::Arc::<tokio::sync::Notify>::default();
+        let (handle, _life) = world.monitor_that_hears(settled.clone());
+        let of = |report: &crate::domain::health::HealthReport| -> String {
+            report.check("agent.echo").expect("a check").message.clone()
+        };
+        assert_eq!(of(report_that(&handle, |_| true).await.as_ref()), "#0 is starting");
+        let began = Instant::now();
+        world.put("echo", AgentState::Ready);
+        settled.notify_one();
+        report_that(&handle, |report| of(report) == "1 ready, idle").await;
+        assert!(began.elapsed() < Duration::from_secs(1));
+        let before = world.get(|world| world.looks);
+        for _ in 0..1_000 {
+            settled.notify_one();
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let looks = world.get(|world| world.looks) - before;
+        assert!((8..=12).contains(&looks), "{looks} looks in 10 s");
+    });
+}
+
+#[test]
 fn kept_are_a_row_on_change_one_compact_row_a_round_and_figures_every_thirty_seconds() {
     paused(async {
         let world = World::of(&["echo"]);

@@ -42,6 +42,7 @@ pub(crate) struct State {
     pub(crate) database: DatabaseStatus,
     pub(crate) cpu: f64,
     pub(crate) samples: u32,
+    pub(crate) looks: u32,
     pub(crate) records: Vec<HealthRecord>,
     pub(crate) agent_rows: Vec<AgentMetrics>,
     pub(crate) system_rows: Vec<SystemMetrics>,
@@ -64,6 +65,7 @@ impl World {
             database: database(),
             cpu: 0.1,
             samples: 0,
+            looks: 0,
             records: Vec::new(),
             agent_rows: Vec::new(),
             system_rows: Vec::new(),
@@ -100,13 +102,26 @@ impl World {
             store: Arc::new(self.clone()),
             agents: Arc::new(self.clone()),
             facts: self.facts(),
+            settled: Arc::default(),
             probe: Arc::new(Mutex::new(self.clone())),
         }
     }
 
     /// A monitor of this world, and the hold on it.
     pub(crate) fn monitor(&self) -> (HealthHandle, Arc<dyn LifeControl>) {
-        let (child, handle) = HealthHandle::child(self.deps());
+        self.monitor_that_hears(Arc::default())
+    }
+
+    /// The same, told by `settled` when an agent has settled.
+    pub(crate) fn monitor_that_hears(
+        &self,
+        settled: Arc<tokio::sync::Notify>,
+    ) -> (HealthHandle, Arc<dyn LifeControl>) {
+        let deps = HealthDeps {
+            settled,
+            ..self.deps()
+        };
+        let (child, handle) = HealthHandle::child(deps);
         (handle, start(child.as_ref()))
     }
 }
@@ -199,6 +214,7 @@ impl AgentsView for World {
     fn snapshot(
         &self,
     ) -> BoxFuture<'static, std::result::Result<Vec<AgentHealthInput>, ViewUnavailable>> {
+        self.set(|state| state.looks += 1);
         let (view, agents) = self.get(|state| (state.view, state.agents.clone()));
         async move {
             answer(view, agents)
