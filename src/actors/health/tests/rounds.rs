@@ -60,7 +60,10 @@ fn an_agent_that_settles_is_looked_at_again_at_once_and_a_storm_of_them_once_a_s
         let of = |report: &crate::domain::health::HealthReport| -> String {
             report.check("agent.echo").expect("a check").message.clone()
         };
-        assert_eq!(of(report_that(&handle, |_| true).await.as_ref()), "#0 is starting");
+        assert_eq!(
+            of(report_that(&handle, |_| true).await.as_ref()),
+            "#0 is starting"
+        );
         let began = Instant::now();
         world.put("echo", AgentState::Ready);
         settled.notify_one();
