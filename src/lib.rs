@@ -24,7 +24,20 @@
 //! }
 //! ```
 //!
-//! Who only wants to supervise actix actors of their own starts at [`actors::supervisor`].
+//! # What to find where
+//!
+//! | to | look at |
+//! | --- | --- |
+//! | supervise actix actors of your own, with groups, without a daemon | [`supervision`] |
+//! | write an agent in Rust that takes durable tasks | [`Agent`], [`Scope`], [`Failure`] |
+//! | run the daemon and its command line with your agents in it | [`Registry`], [`run`] |
+//! | talk to a daemon from another program | [`client`] |
+//! | know the words and records of both: names, states, tasks, exits | [`domain`] |
+//! | read a configuration as the daemon does | [`config`] |
+//! | know what holds, and which test holds it | `docs/semantics.md` |
+//!
+//! The other modules are the daemon's own rooms: public so that it can be taken apart and looked at,
+//! free to change with any version.
 //!
 //! # Layout
 //!
@@ -41,6 +54,7 @@ pub mod config;
 pub mod domain;
 pub mod http;
 pub mod persistence;
+pub mod supervision;
 pub mod telemetry;
 
 use std::process::ExitCode;

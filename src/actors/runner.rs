@@ -21,6 +21,7 @@ mod grant;
 mod host;
 mod link;
 mod mailbox;
+mod recipient;
 pub(crate) mod scope;
 
 #[cfg(test)]
@@ -35,11 +36,12 @@ use actix::ActorContext;
 use actix::dev::ContextFut;
 
 pub use address::{Address, AskError};
-pub use context::{AgentContext, BUDGET};
+pub use context::{AgentContext, BUDGET, TURN};
 pub use grant::Grant;
 pub use host::HostedChild;
 pub use link::link;
 pub use mailbox::TellError;
+pub use recipient::Recipient;
 pub use scope::exit_with;
 
 use crate::actors::life::{Hosted, Life, Ready};
@@ -188,7 +190,7 @@ impl<A: Hosted> Alive<A> {
     }
 
     fn poll(&mut self, lives: &Lives<A>, cx: &mut Context<'_>) -> Option<ExitReason> {
-        self.future.ctx().refresh_budget();
+        self.future.ctx().begin_turn();
         loop {
             let order = lives.reins.order();
             if order == Order::Kill {

@@ -48,7 +48,7 @@ use tokio::sync::watch as watch_channel;
 use tokio::time::Instant;
 
 pub use handle::{ANSWER_DEADLINE, MAX_REPLICAS, SIGN_DEADLINE, SupervisorError, SupervisorHandle};
-pub use outside::{Facts, Kept, Outside, SupervisorRecords};
+pub use outside::{Exit, Facts, Kept, Outside, SupervisorRecords};
 pub use probed::{ProbeResult, ProbeStatus};
 pub use revive::Revival;
 pub use shutdown::{SIBLING_PATIENCE, ShutdownReport, ShutdownSpans};
@@ -157,7 +157,6 @@ impl Places {
 pub fn start(plan: Plan) -> Result<SupervisorHandle, TreeError> {
     let tree = Tree::build(plan.groups, plan.children)?;
     let (outcome, receiver) = watch_channel::channel(None);
-    let root = Arc::new(Root(outcome.clone()));
     let once = Arc::new(Mutex::new(None::<Supervisor>));
     let made = once.clone();
     let host = HostedChild::fallible(move |_| {
@@ -165,10 +164,10 @@ pub fn start(plan: Plan) -> Result<SupervisorHandle, TreeError> {
             .take()
             .ok_or_else(|| "a supervisor has one life".to_owned())
     });
-    let handle = SupervisorHandle {
+    let root = Arc::new(Root {
+        outcome: outcome.clone(),
         address: host.address(0),
-        outcome: receiver,
-    };
+    });
     let seed = plan.seed.unwrap_or_else(rand::random);
     let mut supervisor = Supervisor {
         tree,
@@ -190,8 +189,11 @@ pub fn start(plan: Plan) -> Result<SupervisorHandle, TreeError> {
     };
     supervisor.restore(plan.budgets);
     once.lock().replace(supervisor);
-    host.start(root_start(root));
-    Ok(handle)
+    Ok(SupervisorHandle {
+        address: host.address(0),
+        outcome: receiver,
+        own: host.start(root_start(root)),
+    })
 }
 
 /// The supervisor's own life: nobody restarts it, its end is the daemon's.
@@ -218,7 +220,10 @@ fn root_start(sink: Arc<Root>) -> Start {
 
 /// Hears of the supervisor's own end.
 #[derive(Debug)]
-struct Root(watch_channel::Sender<Option<Escalated>>);
+struct Root {
+    outcome: watch_channel::Sender<Option<Escalated>>,
+    address: Address<Supervisor>,
+}
 
 impl LifeSink for Root {
     fn ready(&self, _: &InstanceId, _: u64, _: Ready) {}
@@ -227,10 +232,12 @@ impl LifeSink for Root {
 
     fn exited(&self, _: &InstanceId, _: u64, reason: ExitReason) {
         // Its thread is the daemon's own: that one goes when everything has been ended already.
-        if reason != ExitReason::ArbiterGone {
+        if !matches!(reason, ExitReason::ArbiterGone | ExitReason::Shutdown) {
             tracing::error!(%reason, "the supervisor has ended");
         }
-        self.0.send_replace(Some(Escalated::supervisor_ended()));
+        self.address.close();
+        self.outcome
+            .send_replace(Some(Escalated::supervisor_ended()));
     }
 }
 

@@ -24,6 +24,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         &["config", "persistence", "cache", "security", "telemetry"],
     ),
     ("http", &["actors", "security", "telemetry"]),
+    ("supervision", &["actors"]),
     ("client", &[]),
     ("cli", &["client", "config", "app", "persistence"]),
     (

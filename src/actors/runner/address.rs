@@ -129,6 +129,11 @@ impl<A: Hosted> Address<A> {
         self.mailbox.depth()
     }
 
+    /// No life is coming: whoever waits is told.
+    pub(crate) fn close(&self) {
+        self.mailbox.close();
+    }
+
     fn posted(&self, letter: impl Letter<A> + 'static, expires: Option<Instant>) -> Posted<A> {
         Posted {
             letter: Box::new(letter),

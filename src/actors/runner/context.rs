@@ -3,15 +3,18 @@
 //! `run_later`, `run_interval`, `notify`, `wait`, streams and actor futures work as in actix. What
 //! differs: messages come only through [`Address`] (`AsyncContext::address` compiles, but nothing
 //! can be sent to it: it would have no bound), orders are seen between any two messages, and after
-//! [`BUDGET`] messages in a row others on the same thread have their turn.
+//! [`BUDGET`] messages in a row, or [`TURN`], others on the same thread have their turn.
 
+use std::future::Future as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
+use std::time::Duration;
 
 use actix::dev::{AsyncContextParts, ContextFut, ContextParts};
 use actix::fut::ActorFuture;
 use actix::{Actor, ActorContext, ActorState, Addr, AsyncContext, SpawnHandle};
+use tokio::time::Instant;
 
 use super::Lives;
 use super::address::Address;
@@ -23,6 +26,13 @@ use crate::domain::exit::ExitReason;
 /// Messages handled in a row before others on the same thread have their turn.
 pub const BUDGET: u32 = 128;
 
+/// Time that messages may take in a row before others on the same thread have their turn. A handler
+/// is never cut short, so a turn ends with the message that oversteps this, or soon after.
+pub const TURN: Duration = Duration::from_micros(200);
+
+/// The clock is read at every power of two of messages and at every multiple of this.
+const CLOCK_EVERY: u32 = 8;
+
 /// What a supervised actor is run in: `type Context = AgentContext<Self>`.
 pub struct AgentContext<A: Hosted> {
     parts: ContextParts<A>,
@@ -30,7 +40,8 @@ pub struct AgentContext<A: Hosted> {
     reins: Arc<Reins>,
     scope: Arc<Scope>,
     life: Life,
-    budget: u32,
+    taken: u32,
+    turn_ends: Option<Instant>,
     told_to_drain: bool,
     stops_when_idle: bool,
 }
@@ -75,7 +86,8 @@ impl<A: Hosted> AgentContext<A> {
             reins: lives.reins.clone(),
             scope,
             life: lives.life.clone(),
-            budget: BUDGET,
+            taken: 0,
+            turn_ends: None,
             told_to_drain: false,
             stops_when_idle: false,
         };
@@ -84,8 +96,24 @@ impl<A: Hosted> AgentContext<A> {
     }
 
     /// A new turn on the thread begins.
-    pub(super) fn refresh_budget(&mut self) {
-        self.budget = BUDGET;
+    pub(super) fn begin_turn(&mut self) {
+        self.taken = 0;
+        self.turn_ends = None;
+    }
+
+    /// Whether others on the thread are to have their turn. One message alone reads no clock: the
+    /// time counts from the second on.
+    fn turn_is_over(&mut self) -> bool {
+        if self.taken >= BUDGET {
+            return true;
+        }
+        let looks = self.taken.is_power_of_two()
+            || self.taken > 0 && self.taken.is_multiple_of(CLOCK_EVERY);
+        if !looks {
+            return false;
+        }
+        let now = Instant::now();
+        now >= *self.turn_ends.get_or_insert(now + TURN)
     }
 
     /// Whether the actor was told to finish what it holds.
@@ -128,11 +156,11 @@ impl<A: Hosted> ActorFuture<A> for Pump {
             actor.stop(ctx);
         }
         while ctx.is_taking() {
-            if ctx.budget == 0 {
-                task.waker().wake_by_ref();
+            if ctx.turn_is_over() {
+                after_the_others(task);
                 break;
             }
-            ctx.budget -= 1;
+            ctx.taken += 1;
             match ctx.mailbox.next(ctx.life.generation) {
                 Next::System(letter) => ctx.obey(actor, letter),
                 Next::Letter(letter) => letter.deliver(actor, ctx),
@@ -142,6 +170,15 @@ impl<A: Hosted> ActorFuture<A> for Pump {
             }
         }
         Poll::Pending
+    }
+}
+
+/// Wakes this task when all others on the thread have had their turn: those that wait for a timer or
+/// were told something by another thread too. A plain wake goes ahead of these on an arbiter.
+fn after_the_others(task: &mut TaskContext<'_>) {
+    let turn = std::pin::pin!(tokio::task::yield_now());
+    if turn.poll(task).is_ready() {
+        task.waker().wake_by_ref();
     }
 }
 

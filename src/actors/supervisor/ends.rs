@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::Supervisor;
-use super::outside::Kept;
+use super::outside::{Exit, Kept};
 use super::replica::{Hold, LastEnd, Running, Then};
 use super::timers::Due;
 use super::tree::Slot;
@@ -94,6 +94,12 @@ impl Supervisor {
         if let Some(work) = &self.outside.work {
             work.agent_gone(&instance, end.generation, &end.reason);
         }
+        self.outside.exited(|| Exit {
+            instance: instance.clone(),
+            generation: end.generation,
+            reason: end.reason.clone(),
+            uptime: end.uptime,
+        });
         if end.was.pid.is_some() {
             self.outside.keep(|| Kept::Ended {
                 instance: instance.clone(),

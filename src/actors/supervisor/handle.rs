@@ -1,5 +1,6 @@
 //! The way to the supervisor for everybody else: addresses, deadlines and mailbox errors end here.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Handler, Message};
@@ -15,7 +16,7 @@ use super::revive::Revival;
 use super::shutdown::{ShutDown, ShutdownReport, ShutdownSpans};
 use super::status::{AgentStatus, TreeNode};
 use super::{Escalated, KILL_GRACE, Supervisor};
-use crate::actors::life::Evidence;
+use crate::actors::life::{Evidence, LifeControl};
 use crate::actors::runner::{Address, AskError};
 use crate::domain::agent::{AgentTarget, InstanceId};
 use crate::domain::name::Name;
@@ -90,6 +91,7 @@ type Result<T> = std::result::Result<T, SupervisorError>;
 pub struct SupervisorHandle {
     pub(super) address: Address<Supervisor>,
     pub(super) outcome: watch::Receiver<Option<Escalated>>,
+    pub(super) own: Arc<dyn LifeControl>,
 }
 
 impl SupervisorHandle {
@@ -256,6 +258,11 @@ impl SupervisorHandle {
             Ok(Err(_)) => Err(SupervisorError::Unavailable),
             Err(_) => Err(SupervisorError::Timeout),
         }
+    }
+
+    /// Ends the supervisor itself, and whatever still lives under it; for after a shutdown.
+    pub(crate) fn end(&self) {
+        self.own.stop();
     }
 
     /// Resolves when the supervisor gives up: the daemon has to end with exit code 70.

@@ -5,15 +5,18 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use serde_json::Value;
+use tokio::sync::broadcast;
 
 use crate::actors::probes::Prober;
 use crate::actors::work::WorkSink;
 use crate::clock;
 use crate::domain::agent::InstanceId;
 use crate::domain::event::NewEvent;
+use crate::domain::exit::ExitReason;
 use crate::domain::name::Name;
 use crate::domain::record::{Crash, Overrides, RestartBudget};
 use crate::persistence::StoreError;
@@ -73,6 +76,19 @@ pub trait SupervisorRecords: Send + Sync + Debug {
     ) -> BoxFuture<'static, Result<(), StoreError>>;
 }
 
+/// A life has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exit {
+    /// Which child, and which of its replicas.
+    pub instance: InstanceId,
+    /// Which of its lives.
+    pub generation: u64,
+    /// Why.
+    pub reason: ExitReason,
+    /// How long it was ready; zero if it never was.
+    pub uptime: Duration,
+}
+
 /// Whom the supervisor tells; nobody unless set.
 #[derive(Debug, Clone, Default)]
 pub struct Outside {
@@ -84,6 +100,8 @@ pub struct Outside {
     pub work: Option<Arc<dyn WorkSink>>,
     /// Carries out probes of every means but the protocol's own.
     pub prober: Option<Arc<dyn Prober>>,
+    /// Hears of every end, once; who is too slow is told how many it missed.
+    pub exits: Option<broadcast::Sender<Exit>>,
 }
 
 impl Outside {
@@ -101,6 +119,18 @@ impl Outside {
                 at: clock::now(),
                 data: data(),
             });
+        }
+    }
+
+    /// Tells of an end; `exit` is made only if somebody listens.
+    pub(super) fn exited(&self, exit: impl FnOnce() -> Exit) {
+        let heard = self
+            .exits
+            .as_ref()
+            .filter(|exits| exits.receiver_count() > 0);
+        if let Some(exits) = heard {
+            // The last listener may just have gone.
+            exits.send(exit()).ok();
         }
     }
 

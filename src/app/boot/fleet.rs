@@ -69,6 +69,7 @@ pub(super) async fn start(
             records: Some(records.clone()),
             work: Some(Arc::new(dispatcher.clone())),
             prober: Some(OutsideProber::new(environment.launcher.clone())),
+            exits: None,
         },
         pool: Some(pool),
         seed: None,

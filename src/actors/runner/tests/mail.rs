@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::subject::{Do, Fault, LONG, Show, Watched, life, paused};
 use crate::actors::life::{ChildFactory, Start};
 use crate::actors::pool::Place;
-use crate::actors::runner::{AskError, Grant, TellError};
+use crate::actors::runner::{AskError, Grant, TURN, TellError};
 use crate::domain::restart::{RestartRule, RestartType};
 
 /// A subject that takes nothing until the gate opens.
@@ -140,5 +140,33 @@ fn a_flood_leaves_their_turn_to_others_on_the_thread() {
         }
         drop(running);
         assert!(subject.address.ask(Show, LONG).await.is_ok());
+    });
+}
+
+#[test]
+fn a_turn_ends_by_time_too_so_that_slow_messages_let_others_in() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    tokio::task::LocalSet::new().block_on(&runtime, async {
+        let (subject, gate) = gated(0).await;
+        for _ in 0..8 {
+            subject.address.tell(Do::Spin(TURN)).unwrap();
+        }
+        gate.send(()).unwrap();
+        // The clock is first read before the second message of a turn, so two at most go by in one;
+        // the runtime gives each of us two turns in a row.
+        let address = subject.address.clone();
+        let neighbour = tokio::task::spawn_local(async move {
+            let mut last = address.depth();
+            while last > 0 {
+                tokio::task::yield_now().await;
+                let left = address.depth();
+                assert!(last - left <= 4, "{last} {left}");
+                last = left;
+            }
+        });
+        neighbour.await.unwrap();
     });
 }

@@ -104,6 +104,8 @@ pub(super) enum Do {
     PanicLater(oneshot::Sender<()>),
     /// Note a number.
     Note(u32),
+    /// Hold the thread for so long.
+    Spin(Duration),
     /// Send a note to this life, later.
     NoteInThisLife(Duration),
 }
@@ -141,6 +143,12 @@ impl Handler<Do> for Subject {
                 ctx.spawn(later.into_actor(self));
             }
             Do::Note(number) => self.handled.push(number),
+            Do::Spin(span) => {
+                let begun = std::time::Instant::now();
+                while begun.elapsed() < span {
+                    std::hint::spin_loop();
+                }
+            }
             Do::NoteInThisLife(later) => {
                 let me = ctx.me_in_this_life();
                 tokio::task::spawn_local(async move {

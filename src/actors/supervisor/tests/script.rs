@@ -257,6 +257,7 @@ impl Script {
                 records: Some(shelf.clone()),
                 work: Some(Arc::new(log.clone())),
                 prober: Some(asked.clone()),
+                exits: None,
             },
             pool: None,
             seed: Some(1),
