@@ -64,7 +64,6 @@ use crate::domain::agent::InstanceId;
 use crate::domain::exit::ExitReason;
 use crate::domain::record::RestartBudget;
 use crate::domain::restart::{GroupSpec, RestartPolicy, RestartRule, RestartType};
-use replica::Stage;
 use shutdown::Shutdown;
 use timers::{Due, Timers};
 use tree::Tree;
@@ -312,11 +311,9 @@ impl Supervisor {
             match due {
                 Due::Rest(slot) => self.rest_is_over(slot, at),
                 Due::StartTimeout(slot) => self.start_is_due(slot),
-                Due::DrainOver(slot, life) => self.ladder_is_due(slot, life, Stage::Draining),
-                Due::StopOver(slot, life) => self.ladder_is_due(slot, life, Stage::Stopping),
-                Due::KillOver(slot, generation) => self.write_off(slot, generation),
+                Due::Deadline(slot) => self.deadline_is_due(slot, at),
                 Due::Stable(slot) => self.stable_is_due(slot),
-                Due::Probe(slot, generation) => self.probe_is_due(slot, generation),
+                Due::Sign(slot) => self.sign_is_due(slot),
                 Due::RunProbe(slot, generation, kind) => {
                     self.probe_run_is_due(slot, generation, kind, at);
                 }

@@ -147,7 +147,9 @@ fn ledger(budget: &RestartBudget, now: Duration, intensity: Intensity) -> Ledger
         .slow_loop
         .as_ref()
         .map(|kept| GapChain::of(&kept.signature, kept.deaths, at(kept.last)));
+    let looped = chain.as_ref().and_then(GapChain::parts);
     let mut ledger = Ledger {
+        last: window.deaths().last().max(looped.map(|(.., last)| last)),
         in_a_row: u32::try_from(window.deaths().count()).unwrap_or(u32::MAX),
         window,
         chain: chain.unwrap_or_default(),

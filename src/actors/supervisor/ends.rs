@@ -9,13 +9,13 @@ use super::Supervisor;
 use super::outside::{Exit, Kept};
 use super::replica::{Hold, LastEnd, Running, Then};
 use super::timers::Due;
-use super::tree::Slot;
+use super::tree::{Group, Slot};
 use crate::clock;
 use crate::domain::agent::{AgentState, Verdict};
 use crate::domain::exit::ExitReason;
 use crate::domain::ids::CrashId;
 use crate::domain::record::Crash;
-use crate::domain::restart::{Death, GiveUp, Rules, Sequel};
+use crate::domain::restart::{Death, GiveUp, RestartType, Rules, Sequel};
 
 /// A life that has just ended.
 #[derive(Debug)]
@@ -54,7 +54,12 @@ impl Supervisor {
         match told {
             // It took its leave just before that was revoked; the order stands for its next life.
             Some(_) if end.in_place => self.repeat_order(slot),
-            _ if regrouping => self.after_ordered_end(slot, Then::Rejoin),
+            // Its group has not come to it yet; its next life is told when it does.
+            None if regrouping && end.in_place => {}
+            _ if regrouping => {
+                self.let_go_of_temporary(slot, &end);
+                self.after_ordered_end(slot, Then::Rejoin);
+            }
             Some(then) => self.after_ordered_end(slot, then),
             None => self.after_death(slot, &end),
         }
@@ -63,6 +68,7 @@ impl Supervisor {
     /// Takes the ended life out of its replica.
     fn take_end(&mut self, slot: Slot, reason: ExitReason) -> Option<End> {
         let now = Instant::now();
+        self.tree.enter(slot, AgentState::Pending);
         let replica = self.tree.replica_mut(slot)?;
         let mut was = replica.life.take()?;
         let generation = replica.generation;
@@ -155,6 +161,19 @@ impl Supervisor {
         replica.generation += 1;
         replica.state = AgentState::Starting;
         replica.life = Some(Box::new(life));
+        self.life_began(slot);
+    }
+
+    /// A temporary agent has no second life, also where its group has ended the first one; only
+    /// what starts the whole group anew starts it again.
+    fn let_go_of_temporary(&mut self, slot: Slot, end: &End) {
+        let agent = &mut self.tree.agents[slot.agent];
+        let temporary = agent.rule.kind == RestartType::Temporary;
+        let group = agent.group.map(|group| &self.tree.groups[group]);
+        if temporary && group.is_some_and(Group::restarts_its_own) {
+            let success = end.was.ending.is_none() && end.reason.is_normal();
+            agent.replicas[slot.index].hold = Hold::Done(success);
+        }
     }
 
     /// A life ended that was told to.
@@ -188,10 +207,7 @@ impl Supervisor {
     fn after_death(&mut self, slot: Slot, end: &End) {
         let sequel = self.judge(slot, end);
         match (sequel, end.in_place) {
-            (Sequel::Again { .. }, true) => {
-                self.life_began(slot);
-                self.restarted(slot);
-            }
+            (Sequel::Again { .. }, true) => self.restarted(slot),
             (Sequel::Again { after }, false) => self.restart(slot, after),
             (Sequel::GivesUp(why), true) => self.begin_ending(slot, Then::GivesUp(why)),
             (Sequel::GivesUp(why), false) => self.give_up(slot, why),
@@ -325,7 +341,6 @@ impl Supervisor {
 
     /// Ends a life by force, for a reason that its end is reported with.
     pub(super) fn condemn(&mut self, slot: Slot, cause: ExitReason) {
-        let generation = self.tree.agents[slot.agent].replicas[slot.index].generation;
         let Some(life) = self.life_mut(slot) else {
             return;
         };
@@ -333,8 +348,7 @@ impl Supervisor {
         life.verdict = Verdict::Dead;
         life.grant.revoke();
         life.control.kill();
-        let over = Instant::now() + super::KILL_GRACE;
-        self.timers.set(over, Due::KillOver(slot, generation));
+        self.set_deadline(slot, super::KILL_GRACE);
     }
 }
 

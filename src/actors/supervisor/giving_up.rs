@@ -3,8 +3,6 @@
 //! Rely on: giving up goes upwards only, each step is a fact, and the daemon ends only when a group
 //! or agent says that it must. Not here: which deaths are too many (`domain::restart`).
 
-use std::time::Duration;
-
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -103,10 +101,12 @@ impl Supervisor {
         let reason = ExitReason::Error {
             message: format!("group {} gave up: {}", child.to_string(), why.as_str()),
         };
+        let now = self.span();
         let death = Death {
             reason: &reason,
-            uptime: Duration::ZERO,
-            now: self.span(),
+            // A group has no life of its own: it has stood for as long as nothing fell below it.
+            uptime: self.tree.groups[parent].ledger.calm_for(now),
+            now,
             chance: self.draw(),
         };
         let spec = self.tree.groups[parent].spec.clone();

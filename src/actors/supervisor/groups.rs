@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::Supervisor;
 use super::replica::{Hold, Replica, Then};
 use super::timers::Due;
-use super::tree::Slot;
+use super::tree::{Group, Slot};
 use crate::domain::agent::{AgentProgram, AgentState};
 use crate::domain::restart::{GiveUp, Ledger, Strategy};
 
@@ -322,6 +322,14 @@ impl Supervisor {
             self.start_again(*slot);
         }
         slots
+    }
+}
+
+impl Group {
+    /// Whether a shared restart of its own is under way, which no quarantine came before.
+    pub(super) fn restarts_its_own(&self) -> bool {
+        let plan = self.plan.as_ref();
+        plan.is_some_and(|plan| plan.goal == Goal::Restart && !plan.quarantined)
     }
 }
 

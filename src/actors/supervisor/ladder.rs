@@ -34,15 +34,21 @@ impl Supervisor {
         };
         life.grant.revoke();
         let drains = life.ready.is_some() && !drain.is_zero();
-        life.ending = Some(Ending {
-            stage: Stage::Draining,
-            then,
-        });
+        // One that is being killed already is not asked again, nor given more time.
+        let doomed = life.cause.is_some();
+        let stage = if doomed {
+            Stage::Killing
+        } else {
+            Stage::Draining
+        };
+        life.ending = Some(Ending { stage, then });
         let generation = self.generation(slot);
         if let Some(work) = &self.outside.work {
             work.agent_draining(&self.tree.instance(slot), generation);
         }
-        if drains {
+        if doomed {
+            self.stopping(slot);
+        } else if drains {
             self.drain(slot, drain);
         } else {
             self.stop_now(slot);
@@ -50,15 +56,11 @@ impl Supervisor {
     }
 
     fn drain(&mut self, slot: Slot, at_most: Duration) {
-        let generation = self.generation(slot);
-        if let Some(replica) = self.tree.replica_mut(slot) {
-            replica.state = AgentState::Draining;
-        }
+        self.tree.enter(slot, AgentState::Draining);
         if let Some(life) = self.life_mut(slot) {
             life.control.drain(at_most);
         }
-        self.timers
-            .set(Instant::now() + at_most, Due::DrainOver(slot, generation));
+        self.set_deadline(slot, at_most);
         self.outside.fact(
             "agent.draining",
             self.tree.instance(slot),
@@ -68,22 +70,40 @@ impl Supervisor {
 
     /// Tells a life to end now, whatever it holds.
     pub(super) fn stop_now(&mut self, slot: Slot) {
-        let generation = self.generation(slot);
-        let timeout = self.stop_time(slot);
-        let Some(replica) = self.tree.replica_mut(slot) else {
-            return;
-        };
-        replica.state = AgentState::Stopping;
-        if let Some(life) = &mut replica.life {
+        if let Some(life) = self.life_mut(slot) {
             if let Some(ending) = &mut life.ending {
                 ending.stage = Stage::Stopping;
             }
             life.control.stop();
         }
-        self.timers
-            .set(Instant::now() + timeout, Due::StopOver(slot, generation));
+        self.set_deadline(slot, self.stop_time(slot));
+        self.stopping(slot);
+    }
+
+    fn stopping(&mut self, slot: Slot) {
+        self.tree.enter(slot, AgentState::Stopping);
         self.outside
             .fact("agent.stopping", self.tree.instance(slot), || json!({}));
+    }
+
+    /// Gives the present step of a life's end so much time. The timer is set once a replica: one
+    /// that comes too early sets the next.
+    pub(super) fn set_deadline(&mut self, slot: Slot, left: Duration) {
+        let at = Instant::now() + left;
+        if let Some(life) = self.life_mut(slot) {
+            life.deadline = Some(at);
+            self.watch_deadline(slot, at);
+        }
+    }
+
+    fn watch_deadline(&mut self, slot: Slot, at: Instant) {
+        let Some(replica) = self.tree.replica_mut(slot) else {
+            return;
+        };
+        if replica.deadline_watched.is_none_or(|set| at < set) {
+            replica.deadline_watched = Some(at);
+            self.timers.set(at, Due::Deadline(slot));
+        }
     }
 
     /// Ends a life that did not end as told.
@@ -96,10 +116,7 @@ impl Supervisor {
             ending.stage = Stage::Killing;
         }
         life.control.kill();
-        self.timers.set(
-            Instant::now() + super::KILL_GRACE,
-            Due::KillOver(slot, generation),
-        );
+        self.set_deadline(slot, super::KILL_GRACE);
         let instance = self.tree.instance(slot);
         tracing::warn!(agent = %instance, generation, "agent did not end in time and is killed");
         if let Some(shutdown) = &mut self.shutdown {
@@ -107,35 +124,34 @@ impl Supervisor {
         }
     }
 
-    /// A step of the ladder is over and the life is still there.
-    pub(super) fn ladder_is_due(&mut self, slot: Slot, generation: u64, stage: Stage) {
-        let Some(replica) = self.tree.replica(slot) else {
+    /// A step of a life's end may be over while the life is still there.
+    pub(super) fn deadline_is_due(&mut self, slot: Slot, at: Instant) {
+        let Some(replica) = self.tree.replica_mut(slot) else {
             return;
         };
-        let at = replica
-            .life
-            .as_ref()
-            .and_then(|life| life.ending)
-            .map(|ending| ending.stage);
-        if !replica.is_in(generation) || at != Some(stage) {
+        if replica.deadline_watched != Some(at) {
             return;
         }
-        match stage {
-            Stage::Draining => self.stop_now(slot),
-            Stage::Stopping => self.kill_now(slot),
-            Stage::Killing => self.write_off(slot, generation),
+        replica.deadline_watched = None;
+        let Some(life) = &replica.life else {
+            return;
+        };
+        let stage = life.ending.map(|ending| ending.stage);
+        match (life.deadline, stage) {
+            (None, _) => {}
+            (Some(deadline), _) if deadline > at => self.watch_deadline(slot, deadline),
+            _ if life.cause.is_some() => self.write_off(slot),
+            (_, Some(Stage::Draining)) => self.stop_now(slot),
+            (_, Some(Stage::Stopping)) => self.kill_now(slot),
+            (_, Some(Stage::Killing)) => self.write_off(slot),
+            (_, None) => {}
         }
     }
 
     /// Even killing did not end it (its thread is blocked): from now on it counts as ended, and
     /// whatever it reports later is stale.
-    pub(super) fn write_off(&mut self, slot: Slot, generation: u64) {
-        let Some(replica) = self.tree.replica_mut(slot) else {
-            return;
-        };
-        if !replica.is_in(generation) {
-            return;
-        }
+    fn write_off(&mut self, slot: Slot) {
+        let generation = self.generation(slot);
         self.on_exited(slot, generation, ExitReason::Killed);
     }
 

@@ -82,16 +82,15 @@ impl Supervisor {
     /// A life has come up, by its own word and its startup probe's.
     fn came_up(&mut self, slot: Slot, ready: Ready) {
         let spec = self.tree.agents[slot.agent].spec.clone();
-        let generation = self.generation(slot);
-        let now = Instant::now();
         let Some(life) = self.life_mut(slot) else {
             return;
         };
-        life.ready = Some((now, ready));
+        life.ready = Some((Instant::now(), ready));
         let book = life.probed.as_ref().map(|probed| probed.book);
         if spec.liveness.enabled {
-            let first = now + spec.liveness.period;
-            self.timers.set(first, Due::Probe(slot, generation));
+            // Lives that begin together are not asked together.
+            let within = spec.liveness.period.mul_f64(self.draw());
+            self.ask_for_sign_after(slot, within);
         }
         for kind in [ProbeKind::Liveness, ProbeKind::Readiness] {
             self.ask_first(slot, kind);
@@ -330,8 +329,8 @@ impl Supervisor {
         let Some(replica) = self.tree.replica_mut(slot) else {
             return;
         };
-        let stood = replica.is_ready();
-        let known = std::mem::replace(&mut replica.state, AgentState::Unreachable);
+        let (stood, known) = (replica.is_ready(), replica.state);
+        self.tree.enter(slot, AgentState::Unreachable);
         if stood && let Some(work) = &self.outside.work {
             work.agent_draining(&instance, generation);
         }

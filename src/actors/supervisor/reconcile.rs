@@ -160,9 +160,14 @@ impl Supervisor {
         });
     }
 
-    /// Those who wait for an agent may be able to start now.
+    /// Those who wait for an agent may be able to start now. Their replicas are looked at only then.
     pub(super) fn wake_dependents(&mut self, agent: usize) {
-        for dependent in self.tree.agents[agent].dependents.clone() {
+        for nth in 0..self.tree.agents[agent].dependents.len() {
+            let dependent = self.tree.agents[agent].dependents[nth];
+            let waiting = &self.tree.agents[dependent];
+            if waiting.is_full() || !self.tree.may_start(dependent) {
+                continue;
+            }
             for slot in self.tree.slots(dependent) {
                 let pending = |replica: &Replica| replica.state == AgentState::Pending;
                 if self.tree.replica(slot).is_some_and(pending) {

@@ -65,6 +65,10 @@ pub(super) struct Running {
     pub(super) begun_at: Timestamp,
     pub(super) ready: Option<(Instant, Ready)>,
     pub(super) ending: Option<Ending>,
+    /// By when the present step of its end should be over.
+    pub(super) deadline: Option<Instant>,
+    /// When it is asked for a sign.
+    pub(super) sign_at: Option<Instant>,
     /// Why the supervisor ends this life by force; its end is then reported with this reason.
     pub(super) cause: Option<Box<ExitReason>>,
     pub(super) pid: Option<u32>,
@@ -88,6 +92,8 @@ impl Running {
             begun_at: crate::clock::now(),
             ready: None,
             ending: None,
+            deadline: None,
+            sign_at: None,
             cause: None,
             pid: None,
             evidence: None,
@@ -133,6 +139,10 @@ pub(super) struct Replica {
     pub(super) start_watched: bool,
     /// Whether a timer for its stable run is set.
     pub(super) stable_watched: bool,
+    /// Whether a timer for a sign of its life is set.
+    pub(super) sign_watched: bool,
+    /// The timer for the end of its life that counts.
+    pub(super) deadline_watched: Option<Instant>,
 }
 
 impl Replica {
@@ -150,6 +160,8 @@ impl Replica {
             follows_crash: false,
             start_watched: false,
             stable_watched: false,
+            sign_watched: false,
+            deadline_watched: None,
         }
     }
 

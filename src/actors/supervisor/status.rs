@@ -17,7 +17,7 @@ use crate::domain::agent::{AgentKind, AgentSpec, AgentState, Desired, Verdict};
 use crate::domain::exit::ExitReason;
 use crate::domain::name::Name;
 use crate::domain::record::Overrides;
-use crate::domain::restart::Strategy;
+use crate::domain::restart::{Ledger, Strategy};
 use crate::domain::timestamp::Timestamp;
 
 /// Replicas asked for and ready.
@@ -34,7 +34,8 @@ pub struct ReplicaCount {
 pub struct RestartStatus {
     /// All of them.
     pub total: u64,
-    /// Deaths inside the window of its intensity, of the replica with the most.
+    /// Deaths inside the window of its intensity: of its group where restarts are shared, else of
+    /// the replica with the most.
     pub window: u32,
     /// How its last life ended.
     pub last_reason: Option<String>,
@@ -190,17 +191,12 @@ impl AgentStatus {
 }
 
 impl Supervisor {
-    pub(super) fn status(&self, agent: usize) -> AgentStatus {
-        let agent = &self.tree.agents[agent];
+    pub(super) fn status(&self, index: usize) -> AgentStatus {
+        let agent = &self.tree.agents[index];
         let instances: Vec<InstanceStatus> = (0_u32..)
             .zip(&agent.replicas)
             .map(|(index, replica)| instance(index, replica, &agent.spec))
             .collect();
-        let ready = agent
-            .replicas
-            .iter()
-            .filter(|replica| replica.is_ready())
-            .count();
         let first = instances.first();
         AgentStatus {
             name: agent.spec.name.clone(),
@@ -211,13 +207,13 @@ impl Supervisor {
             state: agent.state(),
             replicas: ReplicaCount {
                 desired: count(agent.wanted),
-                ready: count(ready),
+                ready: count(agent.ready),
             },
             generation: first.map_or(0, |first| first.generation),
             pid: first.and_then(|first| first.pid),
             started_at: first.and_then(|first| first.started_at),
             uptime_ms: first.map_or(0, |first| first.uptime_ms),
-            restarts: self.restart_status(agent),
+            restarts: self.restart_status(index),
             critical: agent.spec.critical,
             concurrency: agent.spec.concurrency,
             queue_name: agent.spec.queue.clone(),
@@ -229,11 +225,24 @@ impl Supervisor {
         }
     }
 
-    fn restart_status(&self, agent: &Agent) -> RestartStatus {
-        let now = self.span();
+    /// What the deaths of an agent count against: its group's ledger where restarts are shared, or
+    /// its replicas' own.
+    fn ledgers(&self, agent: usize) -> impl Iterator<Item = &Ledger> + Clone {
+        let sharing = self.sharing_group(agent);
+        let shared = sharing.map(|(group, _)| &self.tree.groups[group].ledger);
+        let own = self.tree.agents[agent].replicas.iter();
+        let own = own.filter(move |_| sharing.is_none());
+        shared
+            .into_iter()
+            .chain(own.map(|replica| &replica.ledger))
+    }
+
+    fn restart_status(&self, index: usize) -> RestartStatus {
+        let (now, agent) = (self.span(), &self.tree.agents[index]);
         let replicas = || agent.replicas.iter();
-        let windows =
-            replicas().map(|replica| replica.ledger.window.count(now, agent.rules.intensity));
+        let ledgers = self.ledgers(index);
+        let on_trial = ledgers.clone().any(|ledger| ledger.on_trial);
+        let windows = ledgers.map(|ledger| ledger.window.count(now, agent.rules.intensity));
         let last = replicas().filter_map(|replica| replica.last.as_deref());
         RestartStatus {
             total: agent.restarts,
@@ -242,7 +251,7 @@ impl Supervisor {
                 .max_by_key(|last| last.at)
                 .map(|last| last.reason.to_string()),
             next_at: replicas().filter_map(|replica| wall(replica.due)).min(),
-            breaker: breaker(agent),
+            breaker: breaker(agent, on_trial),
         }
     }
 
@@ -338,8 +347,8 @@ fn instance(index: u32, replica: &Replica, spec: &AgentSpec) -> InstanceStatus {
     }
 }
 
-fn breaker(agent: &Agent) -> &'static str {
-    let mut replicas = agent.replicas.iter();
+fn breaker(agent: &Agent, on_trial: bool) -> &'static str {
+    let replicas = agent.replicas.iter();
     let remote = agent.spec.probes.remote;
     let away = |replica: &&Replica| remote && replica.state == AgentState::Unreachable;
     let returns = replicas.clone().filter(away).any(|replica| {
@@ -354,7 +363,7 @@ fn breaker(agent: &Agent) -> &'static str {
         .any(|replica| replica.state == AgentState::Quarantined || (away(&replica) && !returns))
     {
         "open"
-    } else if returns || replicas.any(|replica| replica.ledger.on_trial) {
+    } else if returns || on_trial {
         "half_open"
     } else {
         "closed"

@@ -1,11 +1,13 @@
 //! Claims about the tree, tried with scripted children under paused time.
 
+mod bounds;
 mod budgets;
 mod chaos;
 mod groups;
 mod kept;
 mod library;
 mod listeners;
+mod look;
 mod operator;
 mod order;
 mod probing;

@@ -1,8 +1,8 @@
 //! Every instant the supervisor waits for, in one heap behind one timer.
 //!
 //! Timers are never cancelled: each carries what it was set for, and one that no longer fits
-//! changes nothing. What every life sets is set once a replica at a time, so that a crash loop does
-//! not fill the heap.
+//! changes nothing. What every life and every stop sets is set once a replica at a time, so that
+//! neither a crash loop nor a group that is restarted over and over fills the heap.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -19,16 +19,12 @@ pub(super) enum Due {
     Rest(Slot),
     /// A life should be ready by now.
     StartTimeout(Slot),
-    /// A drain should be over.
-    DrainOver(Slot, u64),
-    /// A told life should have ended.
-    StopOver(Slot, u64),
-    /// A killed life should have ended.
-    KillOver(Slot, u64),
+    /// A drain should be over, or a told or killed life should have ended.
+    Deadline(Slot),
     /// A life has been ready for as long as a stable one.
     Stable(Slot),
     /// A life is to show a sign.
-    Probe(Slot, u64),
+    Sign(Slot),
     /// A probe of a life is to run.
     RunProbe(Slot, u64, ProbeKind),
     /// A group's restart goes on, or its quarantine is over.
@@ -50,6 +46,12 @@ pub(super) struct Timers(BinaryHeap<Reverse<(Instant, Due)>>);
 impl Timers {
     pub(super) fn set(&mut self, at: Instant, due: Due) {
         self.0.push(Reverse((at, due)));
+    }
+
+    /// How many are set.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// The earliest instant.

@@ -78,6 +78,8 @@ pub(super) struct Agent {
     pub(super) replicas: Vec<Replica>,
     /// Replicas that have a life.
     pub(super) alive: usize,
+    /// Replicas that are ready; only [`Tree::enter`] changes it.
+    pub(super) ready: usize,
     /// Since when nobody has done its work because it gave up.
     pub(super) lost_since: Option<Instant>,
     /// Agents that wait for this one.
@@ -267,6 +269,16 @@ impl Tree {
         self.agents[slot.agent].replicas.get_mut(slot.index)
     }
 
+    /// A replica with a life, or one whose life has just ended, comes to stand elsewhere.
+    pub(super) fn enter(&mut self, slot: Slot, state: AgentState) {
+        let agent = &mut self.agents[slot.agent];
+        if let Some(replica) = agent.replicas.get_mut(slot.index) {
+            agent.ready -= usize::from(replica.is_ready());
+            replica.state = state;
+            agent.ready += usize::from(replica.is_ready());
+        }
+    }
+
     pub(super) fn instance(&self, slot: Slot) -> InstanceId {
         InstanceId {
             agent: self.agents[slot.agent].spec.name.clone(),
@@ -338,6 +350,7 @@ impl Agent {
             wanted,
             replicas: replicas(wanted, generation, &set.stopped_replicas),
             alive: 0,
+            ready: 0,
             lost_since: None,
             dependents: Vec::new(),
             unit: 0,
@@ -347,15 +360,24 @@ impl Agent {
         }
     }
 
-    /// Whether it has reached what others wait for.
+    /// Whether it has reached what others wait for. Looks at each replica only where there are more
+    /// of them than wanted, or for a completion.
     pub(super) fn has(&self, kind: DependsOn) -> bool {
         let mut replicas = self.replicas.iter().take(self.wanted);
+        let surplus = self.replicas.len() > self.wanted;
         match kind {
             _ if self.wanted == 0 => false,
+            DependsOn::Started if !surplus => self.alive == self.wanted,
+            DependsOn::Healthy if !surplus => self.ready == self.wanted,
             DependsOn::Started => replicas.all(|replica| replica.life.is_some()),
             DependsOn::Healthy => replicas.all(Replica::is_ready),
             DependsOn::Completed => replicas.all(|replica| replica.hold == Hold::Done(true)),
         }
+    }
+
+    /// Whether each replica that is wanted has a life, and nobody else has.
+    pub(super) fn is_full(&self) -> bool {
+        self.alive == self.wanted && self.replicas.len() == self.wanted
     }
 
     /// Whether nobody does its work because it gave up.

@@ -60,9 +60,9 @@ impl Supervisor {
         let Some(replica) = self.tree.replica_mut(slot) else {
             return;
         };
-        replica.state = AgentState::Ready;
         let generation = replica.generation;
         let backing_off = replica.ledger.in_a_row > 0 || replica.ledger.on_trial;
+        self.tree.enter(slot, AgentState::Ready);
         if backing_off || self.sharing_group(slot.agent).is_some() {
             self.watch_stable(slot);
         }
@@ -78,20 +78,20 @@ impl Supervisor {
 
     /// Offers a ready life's slots, unless its agent is paused.
     pub(super) fn offer(&mut self, slot: Slot) {
-        let agent = &mut self.tree.agents[slot.agent];
-        let replica = &mut agent.replicas[slot.index];
+        let replica = &self.tree.agents[slot.agent].replicas[slot.index];
         let Some((_, ready)) = replica.life.as_ref().and_then(|life| life.ready.clone()) else {
             return;
         };
-        if agent.desired == Desired::Paused {
-            replica.state = AgentState::Paused;
-            return;
+        let generation = replica.generation;
+        let paused = self.tree.agents[slot.agent].desired == Desired::Paused;
+        if paused {
+            return self.tree.enter(slot, AgentState::Paused);
         }
-        replica.state = AgentState::Ready;
+        self.tree.enter(slot, AgentState::Ready);
         let (Some(work), Some(port)) = (&self.outside.work, ready.port) else {
             return;
         };
-        let (spec, generation) = (agent.spec.clone(), replica.generation);
+        let spec = self.tree.agents[slot.agent].spec.clone();
         work.agent_ready(ReadyAgent {
             instance: self.tree.instance(slot),
             generation,
@@ -192,7 +192,7 @@ impl Supervisor {
             return self.watch_stable(slot);
         }
         if let Some((group, _)) = self.sharing_group(slot.agent) {
-            return self.tree.groups[group].ledger.stood_firm();
+            return self.group_may_be_stable(slot, group);
         }
         self.tree.agents[slot.agent].replicas[slot.index]
             .ledger
@@ -204,16 +204,57 @@ impl Supervisor {
         self.keep_budget(slot);
     }
 
-    /// Asks a life for a sign. The next question follows the answer, so none is ever doubled.
-    pub(super) fn probe_is_due(&mut self, slot: Slot, generation: u64) {
-        let timeout = self.tree.agents[slot.agent].spec.liveness.timeout;
-        let probed = self
-            .tree
-            .replica(slot)
-            .filter(|r| r.is_in(generation) && r.is_up());
-        let Some(life) = probed.and_then(|replica| replica.life.as_ref()) else {
+    /// One member has been ready for that long; the group is stable only if none has died meanwhile.
+    fn group_may_be_stable(&mut self, slot: Slot, group: usize) {
+        let stable_after = self.tree.agents[slot.agent].spec.restart.stable_after;
+        let now = self.span();
+        let ledger = &mut self.tree.groups[group].ledger;
+        let calm = ledger.calm_for(now);
+        if calm < stable_after {
+            let at = Instant::now() + (stable_after - calm);
+            self.tree.agents[slot.agent].replicas[slot.index].stable_watched = true;
+            return self.timers.set(at, Due::Stable(slot));
+        }
+        if ledger.stood_firm() {
+            self.keep_group_budget(group);
+        }
+    }
+
+    /// A life is asked for a sign after so long. The timer is set once a replica, so a life that
+    /// follows soon after another may be asked up to one period late.
+    pub(super) fn ask_for_sign_after(&mut self, slot: Slot, span: Duration) {
+        let at = Instant::now() + span;
+        if let Some(life) = self.life_mut(slot) {
+            life.sign_at = Some(at);
+            self.watch_sign(slot, at);
+        }
+    }
+
+    fn watch_sign(&mut self, slot: Slot, at: Instant) {
+        let Some(replica) = self.tree.replica_mut(slot) else {
             return;
         };
+        if !std::mem::replace(&mut replica.sign_watched, true) {
+            self.timers.set(at, Due::Sign(slot));
+        }
+    }
+
+    /// Asks a life for a sign. The next question follows the answer, so none is ever doubled.
+    pub(super) fn sign_is_due(&mut self, slot: Slot) {
+        let timeout = self.tree.agents[slot.agent].spec.liveness.timeout;
+        let Some(replica) = self.tree.replica_mut(slot) else {
+            return;
+        };
+        replica.sign_watched = false;
+        let (up, generation) = (replica.is_up(), replica.generation);
+        let Some(life) = replica.life.as_mut().filter(|_| up) else {
+            return;
+        };
+        match life.sign_at {
+            None => return,
+            Some(at) if at > Instant::now() => return self.watch_sign(slot, at),
+            Some(_) => life.sign_at = None,
+        }
         let (answer, me) = (life.control.probe(), self.me.clone());
         let asked = Instant::now();
         actix_rt::spawn(async move {
@@ -234,9 +275,7 @@ impl Supervisor {
             slot, answer, took, ..
         } = ended;
         let spec = self.tree.agents[slot.agent].spec.clone();
-        let generation = self.generation(slot);
-        let again = Instant::now() + spec.liveness.period;
-        self.timers.set(again, Due::Probe(slot, generation));
+        self.ask_for_sign_after(slot, spec.liveness.period);
         let Some(life) = self.life_mut(slot) else {
             return;
         };

@@ -191,6 +191,8 @@ pub struct Ledger {
     pub on_trial: bool,
     /// Quarantines since the last stable life.
     pub quarantines: u32,
+    /// When the last death was that counts.
+    pub last: Option<Duration>,
 }
 
 impl Ledger {
@@ -208,10 +210,13 @@ impl Ledger {
                 after: Duration::ZERO,
             };
         }
-        let stable = death.uptime >= rules.policy.stable_after;
+        // Of a group, the one that died may be older than another's death.
+        let firm = death.uptime.min(self.calm_for(death.now));
+        let stable = firm >= rules.policy.stable_after;
         if stable {
             self.stood_firm();
         }
+        self.last = Some(death.now);
         let exceeded = self.window.record(death.now, rules.group.intensity);
         let limited = rules.group.intensity != Intensity::Unlimited;
         let looped = self.chain.record(death, stable, rules.group) && limited;
@@ -229,11 +234,21 @@ impl Ledger {
         Sequel::Again { after }
     }
 
-    /// A life has been ready for as long as a stable one.
-    pub fn stood_firm(&mut self) {
+    /// A life has been ready for as long as a stable one, and nobody has died meanwhile. Whether
+    /// that forgives anything.
+    pub fn stood_firm(&mut self) -> bool {
+        let forgives = self.in_a_row > 0 || self.on_trial || self.quarantines > 0;
         self.in_a_row = 0;
         self.on_trial = false;
         self.quarantines = 0;
+        forgives
+    }
+
+    /// How long nobody has died.
+    #[must_use]
+    pub fn calm_for(&self, now: Duration) -> Duration {
+        self.last
+            .map_or(Duration::MAX, |last| now.saturating_sub(last))
     }
 
     /// It goes into quarantine: how long it rests.
