@@ -248,6 +248,7 @@ impl Actor for Supervisor {
         for agent in self.tree.order.clone() {
             self.reconcile_agent(agent);
         }
+        self.tell_who_rests_on();
         self.arm(ctx);
     }
 }

@@ -30,6 +30,20 @@ impl Supervisor {
         }
     }
 
+    /// A quarantine that goes on from an earlier daemon is seen like any other, and a critical agent
+    /// in it is as lost.
+    pub(super) fn tell_who_rests_on(&mut self) {
+        for slot in self.tree.all_slots() {
+            let Some(replica) = self.tree.replica(slot) else {
+                continue;
+            };
+            if let (AgentState::Quarantined, Some(due)) = (replica.state, replica.due) {
+                let left = due.saturating_duration_since(Instant::now());
+                self.quarantined(slot, "as before the daemon's start", left);
+            }
+        }
+    }
+
     fn restore_group(&mut self, name: &str, budget: &RestartBudget) {
         let now = self.span();
         let mut groups = 0..self.tree.groups.len();

@@ -185,7 +185,10 @@ impl Supervisor {
                 self.reconcile(slot);
                 self.drop_surplus(slot.agent);
             }
-            Then::GivesUp(why) if self.is_wanted(slot) => self.give_up(slot, why),
+            Then::GivesUp(why) if self.is_wanted(slot) => {
+                self.give_up(slot, why);
+                self.keep_budget(slot);
+            }
             // Meanwhile nobody wants it any more.
             Then::GivesUp(_) => self.reconcile(slot),
             Then::Rejoin => {
@@ -324,17 +327,17 @@ impl Supervisor {
         replica.due = Some(due);
         self.timers.set(due, Due::Rest(slot));
         self.close(slot);
-        self.quarantined(slot, why, rest);
+        self.quarantined(slot, why.as_str(), rest);
     }
 
     /// Says so.
-    pub(super) fn quarantined(&mut self, slot: Slot, why: GiveUp, rest: Duration) {
+    pub(super) fn quarantined(&mut self, slot: Slot, why: &str, rest: Duration) {
         let instance = self.tree.instance(slot);
-        tracing::warn!(agent = %instance, why = why.as_str(), rest_ms = millis(rest), "agent quarantined");
+        tracing::warn!(agent = %instance, why, rest_ms = millis(rest), "agent quarantined");
         self.outside.fact(
             "agent.quarantined",
             instance,
-            || json!({"why": why.as_str(), "rest_ms": millis(rest)}),
+            || json!({"why": why, "rest_ms": millis(rest)}),
         );
         self.watch_critical(slot.agent);
     }

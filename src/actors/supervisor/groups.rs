@@ -206,7 +206,7 @@ impl Supervisor {
                 replica.state = AgentState::Quarantined;
                 replica.due = Some(Instant::now() + rest);
                 self.close(slot);
-                self.quarantined(slot, why, rest);
+                self.quarantined(slot, why.as_str(), rest);
             }
         }
         if let Some(plan) = &mut self.tree.groups[group].plan {

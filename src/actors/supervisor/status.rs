@@ -232,9 +232,7 @@ impl Supervisor {
         let shared = sharing.map(|(group, _)| &self.tree.groups[group].ledger);
         let own = self.tree.agents[agent].replicas.iter();
         let own = own.filter(move |_| sharing.is_none());
-        shared
-            .into_iter()
-            .chain(own.map(|replica| &replica.ledger))
+        shared.into_iter().chain(own.map(|replica| &replica.ledger))
     }
 
     fn restart_status(&self, index: usize) -> RestartStatus {

@@ -3,6 +3,7 @@
 //! Rely on: a tree that [`Tree::build`] made has no unknown name and no circle in it.
 
 mod order;
+mod standing;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use tokio::time::Instant;
 
 use super::replica::{Hold, Replica};
 use crate::actors::life::ChildFactory;
-use crate::domain::agent::{AgentProgram, AgentSpec, AgentState, DependsOn, Desired, InstanceId};
+use crate::domain::agent::{AgentProgram, AgentSpec, Desired, InstanceId};
 use crate::domain::name::{Name, nearest};
 use crate::domain::record::AgentRecord;
 use crate::domain::restart::{GroupSpec, Ledger, RestartRule};
@@ -269,16 +270,6 @@ impl Tree {
         self.agents[slot.agent].replicas.get_mut(slot.index)
     }
 
-    /// A replica with a life, or one whose life has just ended, comes to stand elsewhere.
-    pub(super) fn enter(&mut self, slot: Slot, state: AgentState) {
-        let agent = &mut self.agents[slot.agent];
-        if let Some(replica) = agent.replicas.get_mut(slot.index) {
-            agent.ready -= usize::from(replica.is_ready());
-            replica.state = state;
-            agent.ready += usize::from(replica.is_ready());
-        }
-    }
-
     pub(super) fn instance(&self, slot: Slot) -> InstanceId {
         InstanceId {
             agent: self.agents[slot.agent].spec.name.clone(),
@@ -298,12 +289,6 @@ impl Tree {
             Unit::Agent(agent) => vec![agent],
             Unit::Group(group) => self.agents_from(group, 0),
         }
-    }
-
-    /// Whether what an agent waits for stands.
-    pub(super) fn may_start(&self, agent: usize) -> bool {
-        let mut waits = self.agents[agent].spec.depends_on.iter();
-        waits.all(|(name, kind)| self.agent(name).is_none_or(|on| self.agents[on].has(*kind)))
     }
 }
 
@@ -359,34 +344,6 @@ impl Agent {
             restarts,
         }
     }
-
-    /// Whether it has reached what others wait for. Looks at each replica only where there are more
-    /// of them than wanted, or for a completion.
-    pub(super) fn has(&self, kind: DependsOn) -> bool {
-        let mut replicas = self.replicas.iter().take(self.wanted);
-        let surplus = self.replicas.len() > self.wanted;
-        match kind {
-            _ if self.wanted == 0 => false,
-            DependsOn::Started if !surplus => self.alive == self.wanted,
-            DependsOn::Healthy if !surplus => self.ready == self.wanted,
-            DependsOn::Started => replicas.all(|replica| replica.life.is_some()),
-            DependsOn::Healthy => replicas.all(Replica::is_ready),
-            DependsOn::Completed => replicas.all(|replica| replica.hold == Hold::Done(true)),
-        }
-    }
-
-    /// Whether each replica that is wanted has a life, and nobody else has.
-    pub(super) fn is_full(&self) -> bool {
-        self.alive == self.wanted && self.replicas.len() == self.wanted
-    }
-
-    /// Whether nobody does its work because it gave up.
-    pub(super) fn is_lost(&self) -> bool {
-        let mut wanted = self.replicas.iter().take(self.wanted);
-        self.desired != Desired::Stopped
-            && self.replicas.iter().any(Replica::has_given_up)
-            && !wanted.any(Replica::is_ready)
-    }
 }
 
 /// New replicas, some of them stopped by an operator.
@@ -400,11 +357,4 @@ fn replicas(wanted: usize, generation: u64, stopped: &[u32]) -> Vec<Replica> {
         replica
     });
     replicas.collect()
-}
-
-impl Replica {
-    /// Whether it can take work, or could if it were not paused.
-    pub(super) fn is_ready(&self) -> bool {
-        matches!(self.state, AgentState::Ready | AgentState::Paused)
-    }
 }

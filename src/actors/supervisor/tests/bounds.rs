@@ -61,7 +61,10 @@ fn a_group_shows_its_own_window_and_breaker_on_each_member() {
         world.pass(SECOND * 61).await;
         assert_eq!(world.status("c").await.restarts.breaker, "closed");
         let kept = world.shelf.budgets.lock()["@family"].on_trial;
-        assert!(!kept, "what is forgiven is forgiven over a restart of the daemon");
+        assert!(
+            !kept,
+            "what is forgiven is forgiven over a restart of the daemon"
+        );
     });
 }
 
@@ -125,7 +128,9 @@ fn lives_that_begin_together_are_not_asked_for_a_sign_together() {
 #[test]
 fn what_waits_for_many_replicas_starts_when_the_last_of_them_stands() {
     paused(async {
-        let many = Script::default().agent("many").with(|spec| spec.replicas = 3);
+        let many = Script::default()
+            .agent("many")
+            .with(|spec| spec.replicas = 3);
         let silent = Manners {
             silent: true,
             ..Manners::default()
@@ -150,6 +155,28 @@ fn what_waits_for_many_replicas_starts_when_the_last_of_them_stands() {
 }
 
 #[test]
+fn a_quarantine_from_before_the_daemons_start_is_told_and_a_critical_agent_in_it_is_lost() {
+    paused(async {
+        let script = || {
+            let script = Script::default().agent("echo");
+            script.with(|spec| spec.critical = true)
+        };
+        let world = script().begin().await;
+        for _ in 0..6 {
+            world.crash("echo").await;
+            world.pass(SECOND * 9).await;
+        }
+        let mut budget = world.shelf.budgets.lock()["echo#0"].clone();
+        budget.quarantined_until = Some(crate::clock::now().after(SECOND * 200));
+        let next = script().budget(budget).begin().await;
+        let told = next.log.take(&["fact agent.quarantined"]);
+        assert_eq!(told, ["fact agent.quarantined echo#0"]);
+        let ended = tokio::time::timeout(SECOND * 31, next.handle.escalated()).await;
+        assert_eq!(ended.unwrap().subject, "echo");
+    });
+}
+
+#[test]
 fn a_healer_after_a_restart_of_the_daemon_gets_round_no_budget() {
     paused(async {
         let world = Script::default().agent("echo").begin().await;
@@ -170,7 +197,11 @@ fn a_healer_after_a_restart_of_the_daemon_gets_round_no_budget() {
             let status = next.status("echo").await;
             assert_eq!(status.state, AgentState::Quarantined);
             budget = next.shelf.budgets.lock()["echo#0"].clone();
-            assert_eq!(budget.quarantines, nth + 1, "each rest is longer than the last");
+            assert_eq!(
+                budget.quarantines,
+                nth + 1,
+                "each rest is longer than the last"
+            );
             let rest = budget.quarantined_until.unwrap().since(crate::clock::now());
             assert!(rest > SECOND * 290 * (1 << nth).min(12), "{rest:?}");
         }
