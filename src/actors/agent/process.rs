@@ -21,6 +21,7 @@ mod leash;
 mod log;
 mod log_file;
 mod mail;
+mod oom;
 mod pipes;
 mod session;
 mod talk;
@@ -39,12 +40,12 @@ use crate::actors::life::{ChildFactory, Evidence, Hosted, Life};
 use crate::actors::runner::{AgentContext, HostedChild};
 use crate::domain::agent::{AgentSpec, InstanceId, ProcessProtocol, ProcessSpec, StopPolicy};
 use crate::domain::exit::ExitReason;
-pub(crate) use exit::OomKills;
 use jobs::JobAgent;
 use leash::Leash;
 use log::AgentLog;
 use log_file::LogFile;
 use session::Session;
+pub(crate) use oom::OomKills;
 use talk::Talk;
 
 /// What all lives of an agent have in common.

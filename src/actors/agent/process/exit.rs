@@ -1,10 +1,7 @@
-//! What the end of a process means, and whether the kernel's out-of-memory killer was at work.
+//! What the end of a process means.
 
-use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::PathBuf;
 use std::process::ExitStatus;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::actors::agent::exec;
 use crate::domain::exit::ExitReason;
@@ -40,53 +37,6 @@ pub(super) fn reason(status: ExitStatus, known: Circumstances<'_>) -> ExitReason
             }
         }
     }
-}
-
-/// The out-of-memory kills of this control group; each explains one death.
-#[derive(Debug)]
-pub(crate) struct OomKills {
-    file: Option<PathBuf>,
-    explained: AtomicU64,
-}
-
-impl OomKills {
-    /// Counts from now on.
-    pub(crate) fn from_now() -> Self {
-        let file = events_file();
-        let explained = AtomicU64::new(file.as_ref().and_then(kills).unwrap_or(0));
-        Self { file, explained }
-    }
-
-    /// Whether there was a kill that explains no other death.
-    pub(super) fn take_one(&self) -> bool {
-        let now = self.file.as_ref().and_then(kills).unwrap_or(0);
-        let next = |explained| (explained < now).then_some(explained + 1);
-        self.explained
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, next)
-            .is_ok()
-    }
-}
-
-/// Where the unified hierarchy counts this process' group's events.
-fn events_file() -> Option<PathBuf> {
-    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let group = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    Some(
-        PathBuf::from("/sys/fs/cgroup")
-            .join(group)
-            .join("memory.events"),
-    )
-}
-
-fn kills(file: &PathBuf) -> Option<u64> {
-    parse_kills(&fs::read_to_string(file).ok()?)
-}
-
-fn parse_kills(events: &str) -> Option<u64> {
-    let count = events
-        .lines()
-        .find_map(|line| line.strip_prefix("oom_kill "))?;
-    count.trim().parse().ok()
 }
 
 #[cfg(test)]
@@ -146,17 +96,5 @@ mod tests {
         ] {
             assert_eq!(reason(status, known), expected, "{status} {known:?}");
         }
-    }
-
-    #[test]
-    fn a_kill_for_lack_of_memory_explains_one_death() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(file.path(), "oom 3\noom_kill 1\noom_group_kill 0\n").unwrap();
-        let kills = OomKills {
-            file: Some(file.path().to_owned()),
-            explained: AtomicU64::new(0),
-        };
-        assert!(kills.take_one());
-        assert!(!kills.take_one());
     }
 }

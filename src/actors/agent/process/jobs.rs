@@ -321,11 +321,13 @@ impl Job {
 
     fn judge(&self, status: std::process::ExitStatus, heard: Heard) -> Result<Value, TaskError> {
         let process = &self.desk.plan.process;
+        let killed = std::os::unix::process::ExitStatusExt::signal(&status) == Some(9);
+        let told = self.leash.was_told();
         let known = Circumstances {
             told: false,
             exec_failure: heard.last_line.strip_prefix(FAILURE_MARK),
             success: &process.success_exit_codes,
-            oom: self.desk.plan.environment.launcher.oom_kills().take_one(),
+            oom: killed && !told && self.desk.plan.environment.launcher.oom_kills().take_one(),
         };
         let ended = reason(status, known);
         match &ended {
