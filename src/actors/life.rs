@@ -56,6 +56,11 @@ pub enum LifeNote {
         /// What happened.
         message: String,
     },
+    /// What it works through asks for no new task for a while.
+    Rests {
+        /// For how long.
+        span: std::time::Duration,
+    },
     /// What it held and said last; comes once, right before its end, where the kind can tell.
     LastWords(Evidence),
 }

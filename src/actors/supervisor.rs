@@ -27,6 +27,7 @@ mod probing;
 mod reconcile;
 mod replica;
 mod reports;
+mod resting;
 mod revive;
 mod shutdown;
 mod status;
@@ -315,6 +316,7 @@ impl Supervisor {
                 Due::Deadline(slot) => self.deadline_is_due(slot, at),
                 Due::Stable(slot) => self.stable_is_due(slot),
                 Due::Sign(slot) => self.sign_is_due(slot),
+                Due::ServiceRested(slot, generation) => self.service_has_rested(slot, generation),
                 Due::RunProbe(slot, generation, kind) => {
                     self.probe_run_is_due(slot, generation, kind, at);
                 }

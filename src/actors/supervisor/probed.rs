@@ -18,6 +18,8 @@ pub(super) struct Probed {
     tracks: [Track; 3],
     /// A task could not reach the service: it is asked faster until it is clear how it stands.
     pub(super) in_doubt: bool,
+    /// The service asked to be left alone until then.
+    pub(super) rests_until: Option<Instant>,
 }
 
 /// One probe of one life.

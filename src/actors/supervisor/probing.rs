@@ -133,7 +133,7 @@ impl Supervisor {
         self.timers.set(at, Due::RunProbe(slot, generation, kind));
     }
 
-    fn probed_mut(&mut self, slot: Slot) -> Option<&mut Probed> {
+    pub(super) fn probed_mut(&mut self, slot: Slot) -> Option<&mut Probed> {
         self.life_mut(slot)?.probed.as_deref_mut()
     }
 

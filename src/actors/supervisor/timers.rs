@@ -27,6 +27,8 @@ pub(super) enum Due {
     Sign(Slot),
     /// A probe of a life is to run.
     RunProbe(Slot, u64, ProbeKind),
+    /// A service may have had the rest that it asked for.
+    ServiceRested(Slot, u64),
     /// A group's restart goes on, or its quarantine is over.
     Group(usize),
     /// A critical agent has been down for its grace.

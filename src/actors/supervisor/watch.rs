@@ -88,12 +88,16 @@ impl Supervisor {
             return self.tree.enter(slot, AgentState::Paused);
         }
         self.tree.enter(slot, AgentState::Ready);
+        if self.rests(slot) {
+            return;
+        }
+        let instance = self.tree.instance(slot);
         let (Some(work), Some(port)) = (&self.outside.work, ready.port) else {
             return;
         };
         let spec = self.tree.agents[slot.agent].spec.clone();
         work.agent_ready(ReadyAgent {
-            instance: self.tree.instance(slot),
+            instance,
             generation,
             role: spec.role.clone(),
             queue: spec.queue.clone(),
@@ -124,6 +128,7 @@ impl Supervisor {
             }
             LifeNote::Error => life.errors += 1,
             LifeNote::Unreachable { message } => self.service_was_away(slot, message),
+            LifeNote::Rests { span } => self.service_rests(slot, span),
             LifeNote::LastWords(words) => life.evidence = Some(Box::new(words)),
         }
     }

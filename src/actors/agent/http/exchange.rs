@@ -83,8 +83,23 @@ impl Exchange {
         };
         match answer {
             Ok(output) => AgentOutcome::Output(output),
-            Err(failed) => AgentOutcome::Failed(failed.error),
+            Err(failed) => {
+                if let Some(span) = failed.retry_after {
+                    self.let_it_rest(span);
+                }
+                AgentOutcome::Failed(failed.error)
+            }
         }
+    }
+
+    /// The service asked to be left alone. Said before the task is settled, so that its slot is
+    /// not given to the next one in between.
+    fn let_it_rest(&self, span: Duration) {
+        let life = &self.desk.life;
+        self.desk
+            .work
+            .agent_draining(&life.instance, life.generation);
+        life.note(LifeNote::Rests { span });
     }
 
     /// Tells the service that the task is wanted no more; whether it hears it or not.

@@ -224,3 +224,20 @@ fn a_task_that_cannot_reach_its_service_has_it_looked_at_soon() {
         assert_eq!(world.state("far").await, AgentState::Unreachable);
     });
 }
+
+#[test]
+fn a_service_that_asks_for_a_rest_is_offered_again_when_the_longest_is_over() {
+    paused(async {
+        let world = remote().begin().await;
+        world.pass(SECOND * 2).await;
+        world.log.take(&[]);
+        for span in [SECOND * 30, SECOND * 10] {
+            world.actor("far").note(LifeNote::Rests { span });
+        }
+        world.pass(SECOND * 29).await;
+        assert_eq!(world.log.take(&["work"]), ["work draining far#0 1"]);
+        assert_eq!(world.state("far").await, AgentState::Ready);
+        world.pass(SECOND * 2).await;
+        assert_eq!(world.log.take(&["work"]), ["work ready far#0 1"]);
+    });
+}
