@@ -190,6 +190,7 @@ mod tests {
         Stat {
             pid,
             zombie: false,
+            stopped: false,
             parent,
             group,
             session: 1,

@@ -146,6 +146,13 @@ impl OpenTasks {
     pub(crate) fn since_sign(&self) -> Duration {
         self.state.lock().sign.elapsed()
     }
+    /// Whether a task declared that it is silent now.
+    pub(crate) fn is_busy(&self) -> bool {
+        let (state, now) = (self.state.lock(), Instant::now());
+        let mut until = state.open.values().filter_map(|open| open.busy_until);
+        until.any(|until| until > now)
+    }
+
 
     /// An error that did not end the life.
     pub(crate) fn error(&self) {

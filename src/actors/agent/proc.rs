@@ -14,6 +14,8 @@ pub(crate) struct Stat {
     pub(crate) pid: u32,
     /// Dead, but not yet reaped.
     pub(crate) zombie: bool,
+    /// Halted by a signal (not by a debugger): it does nothing until another one lets it go on.
+    pub(crate) stopped: bool,
     /// Its parent.
     pub(crate) parent: u32,
     /// Its group.
@@ -52,6 +54,7 @@ fn parse(pid: u32, line: &str) -> Option<Stat> {
     Some(Stat {
         pid,
         zombie: matches!(*fields.first()?, "Z" | "X"),
+        stopped: *fields.first()? == "T",
         parent: small(4)?,
         group: small(5)?,
         session: small(6)?,
@@ -59,6 +62,11 @@ fn parse(pid: u32, line: &str) -> Option<Stat> {
         start_ticks: number(22)?,
         resident_pages: number(24)?,
     })
+}
+
+/// Whether the process `pid` was halted by a signal.
+pub(crate) fn is_stopped(pid: u32) -> bool {
+    stat(pid).is_some_and(|stat| stat.stopped)
 }
 
 /// All processes.

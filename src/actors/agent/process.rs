@@ -35,6 +35,7 @@ use parking_lot::Mutex;
 use rustix::process::Signal;
 use tokio::sync::{oneshot, watch};
 
+use super::proc;
 use super::registry::AgentEnvironment;
 use crate::actors::life::{ChildFactory, Evidence, Hosted, Life};
 use crate::actors::runner::{AgentContext, HostedChild};
@@ -44,8 +45,8 @@ use jobs::JobAgent;
 use leash::Leash;
 use log::AgentLog;
 use log_file::LogFile;
-use session::Session;
 pub(crate) use oom::OomKills;
+use session::Session;
 use talk::Talk;
 
 /// What all lives of an agent have in common.
@@ -204,6 +205,10 @@ impl Hosted for ProcessAgent {
     }
 
     fn probe(&mut self, answer: oneshot::Sender<Evidence>, _ctx: &mut AgentContext<Self>) {
+        if self.leash.pid().is_some_and(proc::is_stopped) {
+            // Whatever it holds, it shows no sign.
+            return;
+        }
         match &self.talk {
             Some(talk) => talk.probe(answer),
             // Who asked may have stopped waiting.

@@ -25,6 +25,8 @@ pub(super) struct ProbeEnded {
     slot: Slot,
     generation: u64,
     answer: Option<Evidence>,
+    /// The life itself said that it shows no sign: no task excuses that.
+    refused: bool,
     took: Duration,
 }
 
@@ -267,6 +269,7 @@ impl Supervisor {
             let ended = ProbeEnded {
                 slot,
                 generation,
+                refused: matches!(answer, Ok(Err(_))),
                 answer: answer.ok().and_then(Result::ok),
                 took: asked.elapsed(),
             };
@@ -277,7 +280,11 @@ impl Supervisor {
 
     fn probe_ended(&mut self, ended: ProbeEnded) {
         let ProbeEnded {
-            slot, answer, took, ..
+            slot,
+            answer,
+            refused,
+            took,
+            ..
         } = ended;
         let spec = self.tree.agents[slot.agent].spec.clone();
         self.ask_for_sign_after(slot, spec.liveness.period);
@@ -288,7 +295,7 @@ impl Supervisor {
         life.response = answered.then_some(took).or(life.response);
         let dead = life
             .missed
-            .record(answered, life.has_open_task(), &spec.liveness);
+            .record(answered, life.has_open_task() && !refused, &spec.liveness);
         if let Some(evidence) = answer {
             self.weigh(slot, evidence);
         } else if dead {

@@ -161,7 +161,7 @@ impl Talk {
     }
 
     /// Asks for a sign. A child that computes cannot answer a ping, so only one without a task, or
-    /// with a heartbeat, is held to it.
+    /// with a heartbeat and no zone of silence declared, is held to it.
     pub(super) fn probe(&self, answer: oneshot::Sender<Evidence>) {
         let heartbeat = self.state.lock().heartbeat;
         match heartbeat {
@@ -174,6 +174,7 @@ impl Talk {
 
     fn ping(&self, answer: oneshot::Sender<Evidence>) {
         let n = {
+        let heartbeat = heartbeat.filter(|_| !self.tasks.is_busy());
             let mut state = self.state.lock();
             state.probes.retain(|probe| !probe.is_closed());
             if state.probes.len() >= MAX_PROBES {
