@@ -9,6 +9,9 @@ use std::collections::VecDeque;
 use crate::actors::work::Receipt;
 use crate::domain::ids::MessageId;
 
+/// Messages that a child may have read without taking them; more wait until it takes some.
+const MAX_UNTAKEN: usize = 256;
+
 /// What a child has not taken yet. Dropping it says that the child never will.
 #[derive(Debug, Default)]
 pub(super) struct Mail {
@@ -29,6 +32,11 @@ impl Mail {
     /// The child says how it takes messages.
     pub(super) fn acknowledges(&mut self, acks: bool) {
         self.acks = acks;
+    }
+
+    /// Whether the child has read so much without taking it that it gets no more.
+    pub(super) fn is_full(&self) -> bool {
+        self.open.len() >= MAX_UNTAKEN
     }
 
     /// A message was written, and a ping after it.

@@ -41,12 +41,10 @@ impl TaskPort for TalkPort {
         let mut state = self.0.state.lock();
         let n = state.pings + 1;
         let follows = ToAgent::Ping { n }.line();
-        let Some(outbox) = &state.outbox else {
-            return Err(PortClosed);
-        };
-        for line in [frame, follows] {
-            let out = Outgoing { line, task: None };
-            outbox.try_send(out).map_err(|_| PortClosed)?;
+        let outbox = state.outbox.as_ref().filter(|_| !state.mail.is_full());
+        let places = outbox.ok_or(PortClosed)?.try_reserve_many(2);
+        for (place, line) in places.map_err(|_| PortClosed)?.zip([frame, follows]) {
+            place.send(Outgoing { line, task: None });
         }
         state.pings = n;
         state.mail.written(message.id, n, receipt);
