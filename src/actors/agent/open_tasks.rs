@@ -84,6 +84,15 @@ impl OpenTasks {
         }
     }
 
+    /// The agent is gone: nothing is taken in any more, and what never came into its hands is given
+    /// back, since it cannot be what it died of.
+    pub(crate) fn take_undelivered(&self) -> Vec<(TaskId, LeaseId)> {
+        let mut state = self.state.lock();
+        state.over = true;
+        let undelivered = state.open.extract_if(|_, open| !open.delivered);
+        undelivered.map(|(task, open)| (task, open.lease)).collect()
+    }
+
     /// Whether any task is in the agent's hands.
     pub(crate) fn any_delivered(&self) -> bool {
         self.state.lock().open.values().any(|open| open.delivered)
@@ -137,6 +146,13 @@ impl OpenTasks {
         Some(at_most)
     }
 
+    /// Whether a task declared that it is silent now.
+    pub(crate) fn is_busy(&self) -> bool {
+        let (state, now) = (self.state.lock(), Instant::now());
+        let mut until = state.open.values().filter_map(|open| open.busy_until);
+        until.any(|until| until > now)
+    }
+
     /// The agent showed that it lives.
     pub(crate) fn sign(&self) {
         self.state.lock().sign = Instant::now();
@@ -146,13 +162,6 @@ impl OpenTasks {
     pub(crate) fn since_sign(&self) -> Duration {
         self.state.lock().sign.elapsed()
     }
-    /// Whether a task declared that it is silent now.
-    pub(crate) fn is_busy(&self) -> bool {
-        let (state, now) = (self.state.lock(), Instant::now());
-        let mut until = state.open.values().filter_map(|open| open.busy_until);
-        until.any(|until| until > now)
-    }
-
 
     /// An error that did not end the life.
     pub(crate) fn error(&self) {
@@ -239,6 +248,18 @@ mod tests {
         assert!(*cancelled.borrow());
         assert_eq!(tasks.open(TASK, LEASE).err(), Some(Over));
         assert_eq!(tasks.settle(TASK, LEASE), None);
+    }
+
+    #[tokio::test]
+    async fn what_never_came_into_the_agents_hands_is_given_back_at_its_end() {
+        let tasks = OpenTasks::new();
+        let other = TaskId::from_bytes([4; 16]);
+        tasks.open(TASK, LEASE).unwrap();
+        tasks.open(other, OTHER).unwrap();
+        tasks.delivered(TASK);
+        assert_eq!(tasks.take_undelivered(), [(other, OTHER)]);
+        assert_eq!(tasks.evidence().open_tasks, [TASK]);
+        assert_eq!(tasks.open(other, OTHER).err(), Some(Over));
     }
 
     #[tokio::test(start_paused = true)]

@@ -177,6 +177,9 @@ impl Session {
         drop(launched);
         let failure = pipes.finish().await;
         let reason = self.reason(ended, failure.as_deref());
+        if let Some(talk) = &self.talk {
+            talk.give_back_undelivered();
+        }
         self.say_last_words();
         reason
     }

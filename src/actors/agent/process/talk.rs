@@ -140,6 +140,16 @@ impl Talk {
         drop(untaken);
     }
 
+    /// The child is gone. A task that it never read has not killed it, and goes back without
+    /// blame: many die at once, and a task may be handed to one of them before its end is known.
+    pub(super) fn give_back_undelivered(&self) {
+        for (task, lease) in self.tasks.take_undelivered() {
+            let instance = &self.life.instance;
+            self.work
+                .settled(instance, task, lease, AgentOutcome::Cancelled);
+        }
+    }
+
     fn tell(&self, frame: &ToAgent<'_>) -> bool {
         self.send(frame.line(), None)
     }
@@ -164,6 +174,7 @@ impl Talk {
     /// with a heartbeat and no zone of silence declared, is held to it.
     pub(super) fn probe(&self, answer: oneshot::Sender<Evidence>) {
         let heartbeat = self.state.lock().heartbeat;
+        let heartbeat = heartbeat.filter(|_| !self.tasks.is_busy());
         match heartbeat {
             _ if self.tasks.is_empty() => self.ping(answer),
             Some(beat) if self.tasks.since_sign() > beat * MISSED_HEARTBEATS => drop(answer),
@@ -174,7 +185,6 @@ impl Talk {
 
     fn ping(&self, answer: oneshot::Sender<Evidence>) {
         let n = {
-        let heartbeat = heartbeat.filter(|_| !self.tasks.is_busy());
             let mut state = self.state.lock();
             state.probes.retain(|probe| !probe.is_closed());
             if state.probes.len() >= MAX_PROBES {
