@@ -183,7 +183,10 @@ impl Order {
         }
         if let Some(directory) = &self.directory {
             std::env::set_current_dir(directory).map_err(|error| {
-                Failure::other(format!("directory '{}': {error}", directory.display()))
+                Failure::other(format!(
+                    "directory '{}': {error}: create it, or correct `directory`",
+                    directory.display()
+                ))
             })?;
         }
         for (limit, value) in &self.limits {
@@ -263,7 +266,9 @@ fn exec_failure(name: &OsStr, error: &io::Error, path: &OsStr) -> Failure {
         },
         io::ErrorKind::PermissionDenied => Failure {
             code: NOT_EXECUTABLE,
-            message: format!("command '{shown}' is not executable"),
+            message: format!(
+                "command '{shown}' is not executable: give it the right to run (chmod +x), or name its interpreter in `command`"
+            ),
         },
         _ => Failure {
             code: NOT_EXECUTABLE,
@@ -275,13 +280,17 @@ fn exec_failure(name: &OsStr, error: &io::Error, path: &OsStr) -> Failure {
 fn not_found(shown: &str, path: &OsStr) -> String {
     if !shown.contains('/') {
         let path = path.to_string_lossy();
-        return format!("command '{shown}' not found in PATH ({path})");
+        return format!(
+            "command '{shown}' not found in PATH ({path}): install it, or give its whole path"
+        );
     }
     if std::path::Path::new(shown).exists() {
         // The kernel says "not found" of the interpreter, not of the script.
-        return format!("command '{shown}' names an interpreter that does not exist");
+        return format!(
+            "command '{shown}' names an interpreter that does not exist: correct its first line, or name the interpreter in `command`"
+        );
     }
-    format!("command '{shown}' does not exist")
+    format!("command '{shown}' does not exist: correct `command`, or `directory` if it is relative")
 }
 
 #[cfg(test)]
