@@ -9,10 +9,13 @@
 
 mod actor;
 mod exec;
+mod hardship;
+mod healed;
 mod http;
 mod leftovers;
 mod probes;
 mod process;
 mod rig;
 mod stdio;
+mod storm;
 mod word_count;

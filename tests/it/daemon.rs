@@ -2,6 +2,7 @@
 //!
 //! Everything waits on a condition with a bound. Whatever a test leaves running is ended by pid.
 
+use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -22,7 +23,10 @@ pub(crate) fn binary() -> PathBuf {
 
 /// A command of the binary that sees nothing of the caller's environment but `PATH` and `HOME`.
 pub(crate) fn agent_system() -> Command {
-    let mut command = Command::new(binary());
+    in_clean_surroundings(Command::new(binary()))
+}
+
+fn in_clean_surroundings(mut command: Command) -> Command {
     command.env_clear();
     for key in ["PATH", "HOME"] {
         if let Some(value) = std::env::var_os(key) {
@@ -50,6 +54,8 @@ pub(crate) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>
 /// A running daemon.
 pub(crate) struct Daemon {
     child: Option<Child>,
+    /// What runs the daemon: the binary, or a command in front of its arguments.
+    program: Vec<OsString>,
     config: Option<PathBuf>,
     data: tempfile::TempDir,
     /// `127.0.0.1:PORT` of the API.
@@ -61,15 +67,20 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts the development environment with its sample agents; returns when it is ready.
     pub(crate) fn start() -> Self {
-        Self::start_with(None)
+        Self::start_with(vec![binary().into()], None)
     }
 
     /// Starts with a configuration of the test's own.
     pub(crate) fn configured(toml: &str) -> Self {
-        Self::start_with(Some(toml))
+        Self::start_with(vec![binary().into()], Some(toml))
     }
 
-    fn start_with(toml: Option<&str>) -> Self {
+    /// Starts with a configuration, by a command that becomes the daemon with what follows it.
+    pub(crate) fn run_by(program: Vec<OsString>, toml: &str) -> Self {
+        Self::start_with(program, Some(toml))
+    }
+
+    fn start_with(program: Vec<OsString>, toml: Option<&str>) -> Self {
         let data = tempfile::tempdir().unwrap();
         let config = toml.map(|text| {
             let path = data.path().join("test.toml");
@@ -78,6 +89,7 @@ impl Daemon {
         });
         let mut daemon = Self {
             child: None,
+            program,
             config,
             data,
             api: String::new(),
@@ -105,7 +117,8 @@ impl Daemon {
             .append(true)
             .open(self.data.path().join("log"))
             .unwrap();
-        let mut command = agent_system();
+        let mut command = in_clean_surroundings(Command::new(&self.program[0]));
+        command.args(&self.program[1..]);
         command.arg("serve").arg("--data-dir").arg(self.data_dir());
         if let Some(config) = &self.config {
             command.arg("--config").arg(config);

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-use super::rig::{Rig, task};
+use super::rig::{LONG, Rig, failed_with, output, task};
 
 /// What a server does with a request that it has read.
 #[derive(Clone)]
@@ -71,7 +71,7 @@ fn says(status: &str, body: &str) -> Does {
     ))
 }
 
-fn rig(url: String) -> Rig {
+fn rig_of(url: String) -> Rig {
     let spec = HttpSpec {
         url,
         headers: HeaderSpec {
@@ -85,7 +85,7 @@ fn rig(url: String) -> Rig {
 #[actix_rt::test]
 async fn a_task_is_posted_under_its_lease_and_its_output_comes_back() {
     let (url, mut asked) = server(says("200 OK", r#"{"output":{"n":3}}"#)).await;
-    let rig = rig(url);
+    let rig = rig_of(url);
     let task = task(json!({"a": 1}));
     let (id, lease) = (task.id, task.lease_id);
     rig.port().await.assign(task).unwrap();
@@ -120,7 +120,7 @@ async fn a_service_that_misbehaves_fails_the_task_with_a_clear_error() {
         (Does::Resets, "connection_lost", true),
     ] {
         let (url, _asked) = server(does).await;
-        match rig(url).run(json!(null)).await {
+        match rig_of(url).run(json!(null)).await {
             AgentOutcome::Failed(error) => {
                 assert_eq!(
                     (&*error.code, error.retryable),
@@ -138,7 +138,7 @@ async fn a_service_that_is_not_there_is_told_of_and_the_task_may_be_retried() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     drop(listener);
-    let rig = rig(url);
+    let rig = rig_of(url);
     match rig.run(json!(null)).await {
         AgentOutcome::Failed(error) => {
             assert_eq!(
@@ -159,7 +159,7 @@ async fn a_service_that_hangs_or_dribbles_ends_with_the_attempt() {
     let slow = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{";
     for does in [Does::Hangs, Does::Says(slow.to_owned())] {
         let (url, _asked) = server(does).await;
-        let rig = rig(url);
+        let rig = rig_of(url);
         let mut task = task(json!(null));
         task.timeout = Duration::from_millis(1);
         let id = task.id;
@@ -180,7 +180,7 @@ async fn a_service_that_hangs_or_dribbles_ends_with_the_attempt() {
 #[actix_rt::test]
 async fn a_cancelled_task_is_deleted_at_the_service_and_let_go() {
     let (url, mut asked) = server(Does::Hangs).await;
-    let rig = rig(url);
+    let rig = rig_of(url);
     let task = task(json!(null));
     let id = task.id;
     let port = rig.port().await;
@@ -193,4 +193,73 @@ async fn a_cancelled_task_is_deleted_at_the_service_and_let_go() {
         deleted.starts_with(&format!("DELETE /run/{id} ")),
         "{deleted}"
     );
+}
+
+#[actix_rt::test]
+async fn a_service_that_asks_to_be_left_alone_is_before_its_task_is_settled() {
+    let later = "HTTP/1.1 429 Later\r\nretry-after: 7\r\ncontent-length: 0\r\n\r\n";
+    let (url, _asked) = server(Does::Says(later.to_owned())).await;
+    let rig = rig_of(url);
+    assert_eq!(
+        failed_with(&rig.run(json!(null)).await),
+        ("http_429".into(), true)
+    );
+    let span = Duration::from_secs(7);
+    let notes = rig.memory.notes.lock();
+    assert!(notes.contains(&LifeNote::Rests { span }), "{notes:?}");
+    assert_eq!(*rig.memory.draining.lock(), [1]);
+}
+
+/// A service that takes connections and never reads from them.
+async fn deaf() -> (String, mpsc::UnboundedReceiver<TcpStream>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/run", listener.local_addr().unwrap());
+    let (keep, kept) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            keep.send(stream).ok();
+        }
+    });
+    (url, kept)
+}
+
+#[actix_rt::test]
+async fn a_service_that_never_reads_holds_nothing_beyond_its_attempts_and_holds_up_nobody() {
+    const AT_ONCE: usize = 6;
+    let (url, mut connections) = deaf().await;
+    let rig = rig_of(url);
+    let port = rig.port().await;
+    // More than the kernel takes of a connection that nobody reads.
+    let much = json!("x".repeat(16 << 20));
+    let mut ids = Vec::new();
+    for nth in 0..AT_ONCE {
+        let mut task = task(much.clone());
+        let lasts = nth % 2 == 0;
+        task.timeout = Duration::from_millis(if lasts { 60_000 } else { 1 });
+        ids.push((task.id, lasts));
+        port.assign(task).unwrap();
+    }
+    let (url, _asked) = server(says("200 OK", r#"{"output":1}"#)).await;
+    assert_eq!(output(rig_of(url).run(json!(1)).await), json!(1));
+    for (id, lasts) in ids {
+        if lasts {
+            port.cancel(id, "wanted no more");
+            assert_eq!(rig.settled(id).await, AgentOutcome::Cancelled);
+        } else {
+            assert_eq!(
+                failed_with(&rig.settled(id).await),
+                ("timeout".into(), true)
+            );
+        }
+    }
+    assert!(rig.probe().await.unwrap().open_tasks.is_empty());
+    // What it sent comes to an end: the connections were given up.
+    for _ in 0..AT_ONCE {
+        let mut stream = connections.recv().await.unwrap();
+        let drained = tokio::time::timeout(LONG, async {
+            let mut some = vec![0; 1 << 16];
+            while stream.read(&mut some).await.is_ok_and(|read| read > 0) {}
+        });
+        drained.await.unwrap();
+    }
 }

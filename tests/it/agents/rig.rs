@@ -33,6 +33,7 @@ pub(super) struct Memory {
     pub(super) ready: Mutex<Vec<(u64, Ready)>>,
     pub(super) notes: Mutex<Vec<LifeNote>>,
     pub(super) exits: Mutex<Vec<ExitReason>>,
+    pub(super) draining: Mutex<Vec<u64>>,
     pub(super) settled: Mutex<Vec<(TaskId, LeaseId, AgentOutcome)>>,
     pub(super) progress: Mutex<Vec<(TaskId, Option<f64>)>>,
     pub(super) busy: Mutex<Vec<Duration>>,
@@ -85,7 +86,9 @@ impl LifeSink for Memory {
 
 impl WorkSink for Memory {
     fn agent_ready(&self, _: ReadyAgent) {}
-    fn agent_draining(&self, _: &InstanceId, _: u64) {}
+    fn agent_draining(&self, _: &InstanceId, generation: u64) {
+        self.draining.lock().push(generation);
+    }
     fn agent_gone(&self, _: &InstanceId, _: u64, _: &ExitReason) {}
 
     fn settled(&self, _: &InstanceId, task: TaskId, lease: LeaseId, outcome: AgentOutcome) {
