@@ -28,7 +28,7 @@ use super::exec::{self, THIS_PROGRAM, mark_of};
 use super::family::{Family, Sweeper, signal_group};
 use super::process::OomKills;
 use crate::domain::agent::{ProcessLimits, ProcessSpec};
-use spares::{Spares, Started};
+use spares::{MAX_SPARES, Spares, Started};
 
 /// Starts waiting for the thread.
 const MAX_WAITING: usize = 1024;
@@ -83,10 +83,23 @@ impl Launcher {
     /// # Errors
     /// The thread cannot be made.
     pub fn start_through(runtime: Handle, owner: &str, program: &Path) -> io::Result<Self> {
+        Self::start_with(runtime, owner, program, MAX_SPARES)
+    }
+
+    /// As [`Launcher::start_through`], with so many processes at the ready at most.
+    ///
+    /// # Errors
+    /// The thread cannot be made.
+    pub fn start_with(
+        runtime: Handle,
+        owner: &str,
+        program: &Path,
+        spares: usize,
+    ) -> io::Result<Self> {
         super::reaper::start_if_first(&runtime);
         let (orders, waiting) = mpsc::channel(MAX_WAITING);
         let living = Arc::<Living>::default();
-        let spares = Spares::new(program.to_owned(), living.clone());
+        let spares = Spares::new(program.to_owned(), living.clone(), spares);
         let entered = runtime.clone();
         std::thread::Builder::new()
             .name("launcher".into())

@@ -23,7 +23,7 @@ use crate::actors::agent::proc;
 /// One spare for so many of the living, and one more.
 const LIVING_FOR_ONE: usize = 3;
 /// The most spares; each holds about half a megabyte.
-const MAX_SPARES: usize = 32;
+pub(super) const MAX_SPARES: usize = 32;
 /// For how long nobody must have asked before a spare is made: whoever has just got one needs the
 /// processor more.
 const QUIET: Duration = Duration::from_millis(10);
@@ -40,16 +40,18 @@ pub(super) struct Started {
 pub(super) struct Spares {
     program: PathBuf,
     living: Arc<Living>,
+    most: usize,
     ready: Vec<Started>,
     /// Whether anybody has ever asked.
     used: bool,
 }
 
 impl Spares {
-    pub(super) fn new(program: PathBuf, living: Arc<Living>) -> Self {
+    pub(super) fn new(program: PathBuf, living: Arc<Living>, most: usize) -> Self {
         Self {
             program,
             living,
+            most,
             ready: Vec::new(),
             used: false,
         }
@@ -80,7 +82,7 @@ impl Spares {
     fn wanted(&self) -> usize {
         let living = self.living.0.load(Ordering::Relaxed);
         match self.used {
-            true => (1 + living / LIVING_FOR_ONE).min(MAX_SPARES),
+            true => (1 + living / LIVING_FOR_ONE).min(self.most),
             false => 0,
         }
     }
