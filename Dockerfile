@@ -12,6 +12,7 @@ ARG RUN_IMAGE=debian:bookworm-slim
 FROM ${BUILD_IMAGE} AS build
 WORKDIR /src
 COPY Cargo.toml Cargo.lock rust-toolchain.toml ./
+COPY .cargo ./.cargo
 # Dependencies first, against an empty crate: they are built again only when the lock file changes.
 RUN mkdir -p src benches && echo 'fn main() {}' > src/main.rs && touch src/lib.rs \
  && sed -i '/^\[\[bench\]\]/,/^$/d' Cargo.toml \

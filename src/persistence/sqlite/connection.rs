@@ -12,6 +12,9 @@ use super::fault::SqlResult;
 pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The write-ahead log is cut back to this after a checkpoint, bytes.
 const JOURNAL_SIZE_LIMIT: i64 = 16 * 1024 * 1024;
+/// Pages in the write-ahead log from which on a commit also writes it back. Most pages of the hot
+/// tables are written again and again: fewer, larger write-backs write each of them once.
+const CHECKPOINT_PAGES: i64 = 4000;
 /// Page cache of the writer, KiB.
 const WRITER_CACHE_KIB: i64 = 2048;
 /// Page cache of each reader, KiB.
@@ -48,6 +51,7 @@ pub(crate) fn open_writer(
     };
     conn.pragma_update(None, "synchronous", level)?;
     conn.pragma_update(None, "journal_size_limit", JOURNAL_SIZE_LIMIT)?;
+    conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     conn.pragma_update(None, "foreign_keys", true)?;
     conn.pragma_update(None, "temp_store", "MEMORY")?;
     conn.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
