@@ -12,6 +12,9 @@
     reason = "a measurement ends where its ground does"
 )]
 
+#[path = "common/raw.rs"]
+mod raw;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -101,23 +104,6 @@ impl Ours {
     }
 }
 
-/// A connection with the store's settings on a database with the store's schema.
-fn raw(runtime: &Runtime, path: &Path) -> Connection {
-    runtime.block_on(async {
-        let store = Store::open(SqliteOptions::new(path))
-            .await
-            .expect("the schema is made");
-        store.close().await.expect("the store closes");
-    });
-    let conn = Connection::open(path).expect("the file opens");
-    conn.execute_batch(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
-         PRAGMA cache_size = -2048; PRAGMA journal_size_limit = 16777216;",
-    )
-    .expect("the pragmas hold");
-    conn
-}
-
 /// Inserts rows in transactions of this size; gives the time taken.
 fn raw_write(conn: &Connection, rows: u64, batch: u64) -> Duration {
     let mut insert = conn
@@ -131,23 +117,12 @@ fn raw_write(conn: &Connection, rows: u64, batch: u64) -> Duration {
     let began = Instant::now();
     let mut left = rows;
     while left > 0 {
-        conn.execute_batch("BEGIN IMMEDIATE").expect("it begins");
-        for _ in 0..left.min(batch) {
-            let at = clock::now().as_micros();
-            let none = None::<i64>;
+        raw::transaction(conn, left.min(batch), |_| {
+            let (id, at, none) = (clock::new_id(), clock::now().as_micros(), None::<i64>);
             insert
-                .execute((
-                    clock::new_id(),
-                    "writer",
-                    "reader",
-                    "custom",
-                    &content,
-                    at,
-                    none,
-                ))
+                .execute((id, "writer", "reader", "custom", &content, at, none))
                 .expect("the row is inserted");
-        }
-        conn.execute_batch("COMMIT").expect("it commits");
+        });
         left -= left.min(batch);
     }
     began.elapsed()
@@ -164,7 +139,7 @@ fn best(values: &[f64]) -> f64 {
 /// Many writers at once against transactions of the same mean size.
 fn many_writers(runtime: &Runtime, dir: &Path) {
     let ours = runtime.block_on(Ours::open(&dir.join("many.db")));
-    let raw = raw(runtime, &dir.join("many-raw.db"));
+    let raw = raw::open(&dir.join("many-raw.db"));
     let writes = WRITERS * WRITES_EACH;
     let (mut our_rates, mut raw_rates) = (Vec::new(), Vec::new());
     runtime.block_on(ours.write(WRITERS, WRITES_EACH / 4));
@@ -193,7 +168,7 @@ fn many_writers(runtime: &Runtime, dir: &Path) {
 /// One writer that waits for each commit against single raw commits.
 fn one_writer(runtime: &Runtime, dir: &Path) {
     let ours = runtime.block_on(Ours::open(&dir.join("one.db")));
-    let raw = raw(runtime, &dir.join("one-raw.db"));
+    let raw = raw::open(&dir.join("one-raw.db"));
     let mut ratios = Vec::new();
     for round in 0..ROUNDS {
         let took = runtime.block_on(ours.write(1, SINGLE_WRITES)) / SINGLE_WRITES as u32;

@@ -11,7 +11,7 @@ use agent_system::domain::task::{NewTask, Target};
 use agent_system::persistence::{SqliteOptions, Store, Synchronous};
 use tokio::runtime::Runtime;
 
-use super::raw;
+use super::common;
 
 /// Claims of each measurement, one task each.
 const CLAIMS: u64 = 2_000;
@@ -39,7 +39,7 @@ pub(crate) fn run(dir: &Path) -> bool {
 }
 
 fn fill(path: &Path, finished: i64) {
-    let conn = raw::open(path);
+    let conn = common::open(path);
     conn.execute_batch("PRAGMA synchronous = OFF; BEGIN")
         .expect("it begins");
     conn.execute(

@@ -11,6 +11,8 @@
 )]
 
 mod claims;
+#[path = "../common/raw.rs"]
+mod common;
 mod raw;
 
 use std::path::Path;

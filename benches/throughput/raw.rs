@@ -6,9 +6,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use agent_system::clock;
-use agent_system::persistence::{SqliteOptions, Store};
 use rusqlite::{Connection, params};
-use tokio::runtime::Runtime;
+
+use super::common;
 
 /// Tasks in one transaction: what a hundred callers that wait for their results come to.
 const BATCH: u64 = 50;
@@ -20,28 +20,11 @@ pub(crate) struct Raw {
     conn: Connection,
 }
 
-/// Makes the schema at `path` and opens it with the writer's settings.
-pub(crate) fn open(path: &Path) -> Connection {
-    let runtime = Runtime::new().expect("a runtime");
-    runtime.block_on(async {
-        let store = Store::open(SqliteOptions::new(path))
-            .await
-            .expect("the schema is made");
-        store.close().await.expect("the store closes");
-    });
-    let conn = Connection::open(path).expect("the file opens");
-    conn.execute_batch(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
-         PRAGMA cache_size = -2048; PRAGMA journal_size_limit = 16777216;",
-    )
-    .expect("the pragmas hold");
-    conn.set_prepared_statement_cache_capacity(64);
-    conn
-}
-
 impl Raw {
     pub(crate) fn open(path: &Path) -> Self {
-        Self { conn: open(path) }
+        Self {
+            conn: common::open(path),
+        }
     }
 
     /// Runs so many tasks; gives tasks a second.
@@ -54,17 +37,11 @@ impl Raw {
     }
 
     fn batch(&self) {
-        self.conn
-            .execute_batch("BEGIN IMMEDIATE")
-            .expect("it begins");
-        let begun: Vec<_> = (0..BATCH).map(|_| self.begin()).collect();
-        self.conn
-            .execute_batch("COMMIT; BEGIN IMMEDIATE")
-            .expect("it commits");
-        begun
-            .into_iter()
-            .for_each(|(key, subject)| self.settle(key, &subject));
-        self.conn.execute_batch("COMMIT").expect("it commits");
+        let mut begun = common::transaction(&self.conn, BATCH, |_| self.begin()).into_iter();
+        common::transaction(&self.conn, BATCH, |_| {
+            let (key, subject) = begun.next().expect("as many as were begun");
+            self.settle(key, &subject);
+        });
     }
 
     fn begin(&self) -> (i64, String) {
