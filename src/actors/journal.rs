@@ -197,11 +197,13 @@ impl Drop for Taken<'_> {
 
 /// Counts and hands out what was committed.
 fn publish(published: &broadcast::Sender<Arc<Event>>, events: Vec<Event>) {
+    record::facts(&events);
     for event in events {
         log::write(&event);
-        record::fact(&event);
-        // Without subscribers there is nobody to tell.
-        drop(published.send(Arc::new(event)));
+        if published.receiver_count() > 0 {
+            // The last of them may have gone since.
+            drop(published.send(Arc::new(event)));
+        }
     }
 }
 

@@ -1,8 +1,12 @@
 //! Journal entries: one for every edge that anything in the house passes.
 
-use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
-use super::ids::EventId;
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::ids::{EventId, TaskId};
+use super::task::{Target, TaskState};
 use super::timestamp::Timestamp;
 
 /// A fact, not yet in the journal.
@@ -33,7 +37,60 @@ pub struct Event {
     /// When.
     pub at: Timestamp,
     /// More.
-    pub data: serde_json::Value,
+    pub data: EventData,
+    /// What the house itself looks at, if it is about a task and was committed just now.
+    #[serde(skip)]
+    pub task: Option<TaskFact>,
+}
+
+/// What an entry says more: a JSON object, kept as text until somebody looks into it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EventData(Box<RawValue>);
+
+impl EventData {
+    /// The JSON of a value; `null` of one that has none.
+    #[must_use]
+    pub fn of(value: &impl Serialize) -> Self {
+        Self(to_raw_value(value).unwrap_or_default())
+    }
+
+    /// As text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.0.get()
+    }
+
+    /// To be looked into.
+    #[must_use]
+    pub fn value(&self) -> serde_json::Value {
+        serde_json::from_str(self.text()).unwrap_or_default()
+    }
+}
+
+impl PartialEq for EventData {
+    fn eq(&self, other: &Self) -> bool {
+        self.text() == other.text()
+    }
+}
+
+/// What the house itself looks at in a fact about a task; for everybody else it stands in the data.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskFact {
+    /// The task.
+    pub id: TaskId,
+    /// Who it is for.
+    pub target: Target,
+    /// Where it stands now.
+    pub state: TaskState,
+    /// Executions so far.
+    pub attempt: u32,
+    /// How long it had waited when it was handed out.
+    pub waited: Option<Duration>,
+    /// How long the execution took that ended.
+    pub took: Option<Duration>,
+    /// It has timeouts of its own.
+    pub times_out: bool,
 }
 
 /// Every type of event, one for every edge.

@@ -113,6 +113,17 @@ pub enum Target {
     Queue(Name),
 }
 
+impl Target {
+    /// The queue that its tasks stand in.
+    #[must_use]
+    pub fn queue(&self) -> &str {
+        match self {
+            Self::Agent(_) | Self::Role(_) => DEFAULT_QUEUE,
+            Self::Queue(queue) => queue.as_str(),
+        }
+    }
+}
+
 /// A task as asked for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewTask {

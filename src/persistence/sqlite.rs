@@ -37,6 +37,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rusqlite::Connection;
 use serde_json::json;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 pub use self::connection::Synchronous;
@@ -211,11 +212,25 @@ impl Sqlite {
         F: Fn(&mut WriteTx<'_>) -> SqlResult<R> + Send + 'static,
         R: Send + 'static,
     {
-        let (write, answer) = Write::new(operation, op);
-        self.owner.shared.queue.push(operation, Box::new(write))?;
-        answer
-            .await
-            .unwrap_or_else(|_| Err(write::unanswered(operation)))
+        let (caller, answer) = oneshot::channel();
+        // A caller who has gone away does not want the answer.
+        self.write_then(operation, op, |reply| drop(caller.send(reply)));
+        answer.await.unwrap_or(Err(StoreError::Unavailable {
+            operation,
+            message: "nobody answered".to_owned(),
+        }))
+    }
+
+    /// Puts a write onto the writer's queue. `then` is called once, whatever becomes of it: after
+    /// the commit on the writer's thread, or at once if it is not taken; it must not block.
+    pub(crate) fn write_then<R, F, T>(&self, operation: &'static str, op: F, then: T)
+    where
+        F: Fn(&mut WriteTx<'_>) -> SqlResult<R> + Send + 'static,
+        R: Send + 'static,
+        T: FnOnce(Result<R>) + Send + 'static,
+    {
+        let write = Write::new(operation, op, then);
+        self.owner.shared.queue.push(operation, Box::new(write));
     }
 
     /// Runs a read on one of the readers; all its statements see the same snapshot.

@@ -1,4 +1,4 @@
-//! The actor: its state, its timer, submissions.
+//! The actor: its state, its timer, what was submitted.
 //!
 //! A handler takes its message apart, asks the desk, and starts what must go to the store; the
 //! store's answer comes back as a message. So nothing here waits.
@@ -19,7 +19,6 @@ use crate::actors::life::Hosted;
 use crate::actors::runner::AgentContext;
 use crate::domain::ids::LeaseId;
 use crate::domain::query::Submitted;
-use crate::domain::task::NewTask;
 use crate::persistence::{Store, StoreError};
 
 /// Messages that may wait, reports apart.
@@ -83,66 +82,28 @@ impl Hosted for Dispatcher {
     const MAILBOX: usize = MAILBOX;
 }
 
-/// Store a task and hand it out, if a slot is free.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Submit {
-    pub(super) task: NewTask,
-    pub(super) answer: oneshot::Sender<Result<Submitted>>,
-}
-
 /// The store has answered a submission.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct TaskStored {
-    reserved: Option<Reserved>,
-    stored: std::result::Result<Submitted, StoreError>,
-    answer: oneshot::Sender<Result<Submitted>>,
-}
-
-impl Handler<Submit> for Dispatcher {
-    type Result = ();
-
-    fn handle(&mut self, Submit { task, answer }: Submit, ctx: &mut Ctx) {
-        let reserved = {
-            let mut memory = self.memory.lock();
-            if memory.desk.draining {
-                // A caller who has gone away does not want the answer.
-                answer.send(Err(DispatchError::Draining)).ok();
-                return;
-            }
-            let now = task.run_at.is_none();
-            now.then(|| memory.desk.reserve(&task.target)).flatten()
-        };
-        let (store, session) = (self.store(), self.handle.session());
-        let offer = reserved.as_ref().map(|reserved| reserved.offer.clone());
-        later(ctx, async move {
-            let stored = store.create_task(session, task, offer).await;
-            TaskStored {
-                reserved,
-                stored,
-                answer,
-            }
-        });
-    }
+pub(super) struct TaskStored {
+    pub(super) reserved: Option<Reserved>,
+    pub(super) stored: std::result::Result<Submitted, StoreError>,
+    pub(super) answer: oneshot::Sender<Result<Submitted>>,
 }
 
 impl Handler<TaskStored> for Dispatcher {
     type Result = ();
 
-    fn handle(&mut self, done: TaskStored, ctx: &mut Ctx) {
+    fn handle(&mut self, mut done: TaskStored, ctx: &mut Ctx) {
         if let Some(reserved) = &done.reserved {
             self.memory.lock().desk.release(reserved, false);
         }
-        let claimed = done
-            .stored
-            .as_ref()
-            .ok()
-            .and_then(|stored| stored.claimed.clone());
-        // The caller first: it is told of the commit, not of the hand-over.
-        done.answer
-            .send(done.stored.map_err(DispatchError::from))
-            .ok();
+        let stored = done.stored.as_mut().ok();
+        let claimed = stored.and_then(|stored| stored.claimed.take());
+        // The caller first: it is told of the commit, not of the hand-over. One who has gone away
+        // does not want the answer.
+        let answer = done.stored.map_err(DispatchError::from);
+        done.answer.send(answer).ok();
         match claimed {
             Some(task) => self.place(task, ctx),
             None if done.reserved.is_some() => self.claim(ctx),
@@ -183,13 +144,13 @@ impl Dispatcher {
                 return;
             };
             match due {
-                Due::Attempt(lease) => self.attempt_timed_out(lease, ctx),
-                Due::Grace(lease) => self.not_given_up(lease, ctx),
+                Due::Attempt(lease) => self.attempt_timed_out(lease),
+                Due::Grace(lease) => self.not_given_up(lease),
                 Due::Queue => self.look_for_due(ctx),
                 Due::Schedules => self.look_at_schedules(ctx),
                 Due::Waits => self.look_at_waits(ctx),
                 Due::Limit => self.claim_for_all(ctx),
-                Due::Drain => self.drain_is_over(ctx),
+                Due::Drain => self.drain_is_over(),
                 Due::Upkeep => self.upkeep(ctx),
                 Due::Claim => {
                     self.memory.lock().claims_rest = false;

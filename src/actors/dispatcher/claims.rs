@@ -202,16 +202,16 @@ impl Dispatcher {
     /// Gives a claimed task to its agent.
     pub(super) fn place(&mut self, task: ClaimedTask, ctx: &mut Ctx) {
         let placed = self.memory.lock().desk.place(&task);
-        self.hand_over(&task, placed, ctx);
+        self.hand_over(task, placed, ctx);
     }
 
     /// Gives a task to its agent that was put beside before.
     pub(super) fn begin_parked(&mut self, task: ClaimedTask, ctx: &mut Ctx) {
         let placed = self.memory.lock().desk.begin(&task);
-        self.hand_over(&task, placed, ctx);
+        self.hand_over(task, placed, ctx);
     }
 
-    fn hand_over(&mut self, task: &ClaimedTask, placed: Placed, ctx: &mut Ctx) {
+    fn hand_over(&mut self, mut task: ClaimedTask, placed: Placed, ctx: &mut Ctx) {
         {
             let mut memory = self.memory.lock();
             if let Placed::Begun(_) = placed {
@@ -222,15 +222,15 @@ impl Dispatcher {
         }
         match placed {
             Placed::Parked => {}
-            Placed::Ended(ended) => self.end(ended, ctx),
+            Placed::Ended(ended) => self.end(ended),
             Placed::Begun(port) => {
-                if port.assign(frame(task)).is_err() {
+                if port.assign(frame(&mut task)).is_err() {
                     let ended = {
                         let mut memory = self.memory.lock();
                         memory.deadlines.remove(Due::Attempt(task.lease_id));
-                        memory.desk.refused(task)
+                        memory.desk.refused(&task)
                     };
-                    self.end(ended, ctx);
+                    self.end(ended);
                 } else {
                     self.arm(ctx);
                 }
@@ -249,12 +249,13 @@ impl Dispatcher {
     }
 }
 
-fn frame(task: &ClaimedTask) -> TaskFrame {
+/// What the agent gets. Payload and name go with it: what remains says who holds the task.
+fn frame(task: &mut ClaimedTask) -> TaskFrame {
     TaskFrame {
         id: task.id,
         workflow_id: task.workflow_id,
-        name: task.name.clone(),
-        payload: task.payload.clone(),
+        name: std::mem::take(&mut task.name),
+        payload: task.payload.take(),
         attempt: task.attempt,
         lease_id: task.lease_id,
         timeout: task.timeout,

@@ -105,7 +105,7 @@ impl Handler<Drain> for Dispatcher {
             memory.deadlines.add(Instant::now() + within, Due::Drain);
             memory.desk.drain("the daemon is stopping")
         };
-        parked.into_iter().for_each(|ended| self.end(ended, ctx));
+        parked.into_iter().for_each(|ended| self.end(ended));
         self.arm(ctx);
         self.answer_drains();
     }
@@ -120,12 +120,12 @@ impl Dispatcher {
         ctx: &mut Ctx,
     ) {
         for (task, lease) in unwanted {
-            self.ask_one(task, lease, reason, ctx);
+            self.ask_one(task, lease, reason);
         }
         self.arm(ctx);
     }
 
-    fn ask_one(&mut self, task: TaskId, lease: LeaseId, reason: &str, ctx: &mut Ctx) {
+    fn ask_one(&mut self, task: TaskId, lease: LeaseId, reason: &str) {
         let early = {
             let mut memory = self.memory.lock();
             let Memory {
@@ -145,7 +145,7 @@ impl Dispatcher {
             }
         };
         if let Some(ended) = early {
-            self.end(ended, ctx);
+            self.end(ended);
         }
     }
 
@@ -165,7 +165,7 @@ impl Dispatcher {
     }
 
     /// An attempt has taken too long: it is settled so, its agent is asked to give it up.
-    pub(super) fn attempt_timed_out(&mut self, lease: LeaseId, ctx: &mut Ctx) {
+    pub(super) fn attempt_timed_out(&mut self, lease: LeaseId) {
         let ended = {
             let mut memory = self.memory.lock();
             let Memory {
@@ -185,11 +185,11 @@ impl Dispatcher {
                 outcome: Outcome::TimedOut,
             }
         };
-        self.end(ended, ctx);
+        self.end(ended);
     }
 
     /// An agent has not given a task up: it is restarted, and a cancel counts as obeyed.
-    pub(super) fn not_given_up(&mut self, lease: LeaseId, ctx: &mut Ctx) {
+    pub(super) fn not_given_up(&mut self, lease: LeaseId) {
         let (instance, generation, ended) = {
             let mut memory = self.memory.lock();
             let Some((instance, generation, _, held)) = memory.desk.held(lease) else {
@@ -206,21 +206,21 @@ impl Dispatcher {
             (instance, generation, open.then_some(ended))
         };
         if let Some(ended) = ended {
-            self.end(ended, ctx);
+            self.end(ended);
         }
         let reason = "it did not give a task up when asked";
         self.handle.restart_instance(&instance, generation, reason);
     }
 
     /// The time for finishing is over: what is left goes back to its queue.
-    pub(super) fn drain_is_over(&mut self, ctx: &mut Ctx) {
+    pub(super) fn drain_is_over(&mut self) {
         let left = {
             let mut memory = self.memory.lock();
             let left = memory.desk.take_back("the daemon is stopping");
             memory.leftovers += left.len() as u64;
             left
         };
-        left.into_iter().for_each(|ended| self.end(ended, ctx));
+        left.into_iter().for_each(|ended| self.end(ended));
         self.answer_drains();
     }
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use actix::prelude::*;
 
-use super::actor::{Ctx, Dispatcher, later};
+use super::actor::{Ctx, Dispatcher};
 use super::desk::Ended;
-use crate::domain::ids::{LeaseId, TaskId};
+use super::handle::DispatcherHandle;
 use crate::domain::query::{Settled, Settlement};
 use crate::domain::transition::backoff;
 use crate::persistence::StoreError;
@@ -15,32 +15,36 @@ use crate::persistence::StoreError;
 const MIN_STORE_BACKOFF: Duration = Duration::from_millis(100);
 /// The longest wait before the store is asked again.
 const MAX_STORE_BACKOFF: Duration = Duration::from_secs(5);
-/// An execution's end is in the database, or can never be.
+/// The store has answered the end of an execution.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct EndStored {
-    task: TaskId,
-    lease: LeaseId,
+    settlement: Settlement,
     stored: std::result::Result<Settled, StoreError>,
+    /// How long to wait if it cannot be stored now.
+    wait: Duration,
 }
 
 impl Handler<EndStored> for Dispatcher {
     type Result = ();
 
-    fn handle(
-        &mut self,
-        EndStored {
-            task,
-            lease,
+    fn handle(&mut self, done: EndStored, ctx: &mut Ctx) {
+        let EndStored {
+            settlement,
             stored,
-        }: EndStored,
-        ctx: &mut Ctx,
-    ) {
+            wait,
+        } = done;
+        let (task, lease) = (settlement.task, settlement.lease_id);
+        if let Some(error) = stored.as_ref().err().filter(|error| may_pass(error)) {
+            tracing::warn!(%task, %error, "a result waits for the database");
+            return self.store_later(settlement, wait);
+        }
         self.memory.lock().desk.settling.remove(&lease);
         match stored {
             Ok(settled) if settled.stale => {
                 tracing::info!(%task, %lease, "a result came late and was kept as stale");
             }
+            Ok(settled) if settled.cancel.is_empty() => {}
             Ok(settled) => self.ask_to_give_up(settled.cancel, "its workflow failed", ctx),
             Err(error) => tracing::error!(%task, %error, "the end of an execution was refused"),
         }
@@ -51,7 +55,7 @@ impl Handler<EndStored> for Dispatcher {
 
 impl Dispatcher {
     /// Brings the end of an execution into the database, however long that takes.
-    pub(super) fn end(&mut self, ended: Ended, ctx: &mut Ctx) {
+    pub(super) fn end(&mut self, ended: Ended) {
         let Ended {
             task,
             lease,
@@ -59,31 +63,21 @@ impl Dispatcher {
             outcome,
         } = ended;
         self.memory.lock().desk.settling.insert(lease);
-        let backoff = backoff(attempt, self.handle.chance());
         let settlement = Settlement {
             task,
             lease_id: lease,
             outcome,
-            backoff,
+            backoff: backoff(attempt, self.handle.chance()),
         };
-        let (store, session, chance) = (self.store(), self.handle.session(), self.handle.clone());
-        later(ctx, async move {
-            let mut wait = MIN_STORE_BACKOFF;
-            let stored = loop {
-                match store.settle(session, settlement.clone()).await {
-                    Err(error) if may_pass(&error) => {
-                        tracing::warn!(%task, %error, "a result waits for the database");
-                        tokio::time::sleep(wait.mul_f64(0.5 + chance.chance() / 2.0)).await;
-                        wait = (wait * 2).min(MAX_STORE_BACKOFF);
-                    }
-                    done => break done,
-                }
-            };
-            EndStored {
-                task,
-                lease,
-                stored,
-            }
+        store(self.handle.clone(), settlement, MIN_STORE_BACKOFF);
+    }
+
+    fn store_later(&self, settlement: Settlement, wait: Duration) {
+        let handle = self.handle.clone();
+        let next = (wait * 2).min(MAX_STORE_BACKOFF);
+        actix_rt::spawn(async move {
+            tokio::time::sleep(wait.mul_f64(0.5 + handle.chance() / 2.0)).await;
+            store(handle, settlement, next);
         });
     }
 
@@ -98,6 +92,18 @@ impl Dispatcher {
             }
         }
     }
+}
+
+/// Asks the store once; `wait` is for the next time.
+fn store(handle: DispatcherHandle, settlement: Settlement, wait: Duration) {
+    let (ground, session) = (handle.store().clone(), handle.session());
+    ground.settle_then(session, settlement, move |settlement, stored| {
+        handle.hand_back(EndStored {
+            settlement,
+            stored,
+            wait,
+        });
+    });
 }
 
 /// Whether the store may do later what it does not do now.

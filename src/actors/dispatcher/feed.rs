@@ -4,15 +4,17 @@
 //! here blocks. Callers that wait for a task or workflow are woken directly, the dispatcher gets
 //! one message however many tasks were queued.
 
+mod tally;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 
+use self::tally::Tally;
 use super::actor::Dispatcher;
 use super::claims::{LookForDue, Wake};
 use super::flows::LookAtWaits;
@@ -20,15 +22,14 @@ use super::schedules::LookAtSchedules;
 use crate::actors::runner::Address;
 use crate::domain::event::Event;
 use crate::domain::ids::TaskId;
-use crate::domain::task::Target;
+use crate::domain::task::{Target, TaskState};
 use crate::domain::timestamp::Timestamp;
-use crate::telemetry::metrics::record;
 
 /// From commits to those who wait for them. One a store; made before it.
 #[derive(Debug, Default)]
 pub struct CommitFeed {
     waiting: Mutex<HashMap<String, watch::Sender<()>>>,
-    promises: Mutex<HashMap<String, Promised>>,
+    promises: Mutex<HashMap<TaskId, Promised>>,
     dispatcher: OnceLock<Address<Dispatcher>>,
     news: Mutex<HashSet<Target>>,
     due: AtomicBool,
@@ -40,22 +41,17 @@ pub struct CommitFeed {
 impl CommitFeed {
     /// Takes what a commit wrote into the journal. Never blocks.
     pub fn committed(&self, events: &[Event]) {
-        for event in events {
-            count(event);
+        let mut tally = Tally::default();
+        for (place, event) in events.iter().enumerate() {
+            tally.add(event);
             match event.kind.as_str() {
-                "task.queued" | "task.interrupted" => {
-                    if event.data["times_out"] == true {
-                        self.look_for_due();
-                    }
-                    self.wake(event);
-                }
-                "task.created" if event.data["state"] == "queued" => {
-                    if event.data["times_out"] == true {
-                        self.look_for_due();
-                    }
-                    self.wake(event);
-                }
-                "task.created" if event.data["state"] == "scheduled" => self.look_for_due(),
+                "task.queued" | "task.interrupted" => self.queued(event),
+                "task.created" => match event.task.as_ref().map(|task| task.state) {
+                    Some(TaskState::Queued) if is_started_by(event, events.get(place + 1)) => {}
+                    Some(TaskState::Queued) => self.queued(event),
+                    Some(TaskState::Scheduled) => self.look_for_due(),
+                    _ => {}
+                },
                 "task.retrying" => self.look_for_due(),
                 "task.waiting" => self.look_at_waits(),
                 "task.succeeded" | "task.failed" | "task.timed_out" | "task.dead"
@@ -67,6 +63,18 @@ impl CommitFeed {
                 _ => {}
             }
         }
+        tally.record();
+    }
+
+    /// A task waits for somebody.
+    fn queued(&self, event: &Event) {
+        let Some(task) = &event.task else {
+            return;
+        };
+        if task.times_out {
+            self.look_for_due();
+        }
+        self.wake(task.target.clone());
     }
 
     pub(super) fn connect(&self, dispatcher: Address<Dispatcher>) {
@@ -88,16 +96,16 @@ impl CommitFeed {
     }
 
     /// Waits for the result of a task that is about to be handed in.
-    pub(super) fn promise(&self, subject: &str) -> Promise<'_> {
+    pub(super) fn promise(&self, task: TaskId) -> Promise<'_> {
         let (answer, kept) = oneshot::channel();
         let promised = Promised {
             answer,
             brought: None,
         };
-        self.promises.lock().insert(subject.to_owned(), promised);
+        self.promises.lock().insert(task, promised);
         Promise {
             feed: self,
-            subject: subject.to_owned(),
+            task,
             kept,
         }
     }
@@ -110,21 +118,24 @@ impl CommitFeed {
         if promises.is_empty() {
             return;
         }
-        if let Some(promised) = promises.get_mut(&task.to_string()) {
+        if let Some(promised) = promises.get_mut(&task) {
             let brought = promised.brought.take();
             promised.brought = brought.or_else(|| Some((attempt, result.clone())));
         }
     }
 
     fn keep_promise(&self, event: &Event) {
-        let promised = self.promises.lock().remove(&event.subject);
+        let Some(task) = &event.task else {
+            return;
+        };
+        let promised = self.promises.lock().remove(&task.id);
         let Some(Promised { answer, brought }) = promised else {
             return;
         };
         // Dropped, it sends who waits to the database.
         if let Some((attempt, result)) = brought
             && event.kind == "task.succeeded"
-            && event.data["attempt"] == attempt
+            && task.attempt == attempt
         {
             let at = event.at;
             drop(answer.send(Kept {
@@ -145,10 +156,7 @@ impl CommitFeed {
         self.due.store(false, Ordering::Release);
     }
 
-    fn wake(&self, event: &Event) {
-        let Some(target) = target_of(event) else {
-            return;
-        };
+    fn wake(&self, target: Target) {
         // Without a dispatcher nothing is kept: it looks for itself when it begins, and what were
         // kept here would pass for news that it has been told of already.
         let Some(dispatcher) = self.dispatcher.get() else {
@@ -200,21 +208,17 @@ impl CommitFeed {
         {
             self.firings_wait.store(true, Ordering::Release);
         }
-        // Dropping the sender wakes everyone who waits.
-        self.waiting.lock().remove(subject);
+        let mut waiting = self.waiting.lock();
+        if !waiting.is_empty() {
+            // Dropping the sender wakes everyone who waits.
+            waiting.remove(subject);
+        }
     }
 }
 
-/// Who a task is for, as its events say.
-fn target_of(event: &Event) -> Option<Target> {
-    let word = |key: &str| event.data[key].as_str();
-    if let Some(agent) = word("agent") {
-        return agent.parse().ok().map(Target::Agent);
-    }
-    if let Some(role) = word("role") {
-        return role.parse().ok().map(Target::Role);
-    }
-    word("queue")?.parse().ok().map(Target::Queue)
+/// Whether a task was handed out by the commit that made it: nobody need look for it.
+fn is_started_by(created: &Event, next: Option<&Event>) -> bool {
+    next.is_some_and(|next| next.kind == "task.started" && next.subject == created.subject)
 }
 
 /// Someone who waits; forgotten when dropped.
@@ -267,7 +271,7 @@ pub(super) struct Kept {
 /// Someone who waits for a result; forgotten when dropped.
 pub(super) struct Promise<'f> {
     feed: &'f CommitFeed,
-    subject: String,
+    task: TaskId,
     kept: oneshot::Receiver<Kept>,
 }
 
@@ -280,33 +284,7 @@ impl Promise<'_> {
 
 impl Drop for Promise<'_> {
     fn drop(&mut self) {
-        self.feed.promises.lock().remove(&self.subject);
-    }
-}
-
-/// Counts what happened to tasks.
-fn count(event: &Event) {
-    let Some(word) = event.kind.strip_prefix("task.") else {
-        return;
-    };
-    let queue = event.data["queue"].as_str().unwrap_or_default();
-    let span = |key: &str| event.data[key].as_u64().map(Duration::from_millis);
-    match word {
-        "created" => record::task_submitted(queue),
-        "started" => record::task_started(queue, span("waited_ms").unwrap_or_default()),
-        _ => {}
-    }
-    if let Some(took) = span("took_ms") {
-        record::task_executed(queue, took);
-    }
-    match word {
-        "succeeded" => record::task_finished(queue, "succeeded"),
-        "failed" => record::task_finished(queue, "failed"),
-        "timed_out" => record::task_finished(queue, "timed_out"),
-        "dead" => record::task_finished(queue, "dead"),
-        "cancelled" => record::task_finished(queue, "cancelled"),
-        "interrupted" => record::tasks_rescued("interrupted", 1),
-        _ => {}
+        self.feed.promises.lock().remove(&self.task);
     }
 }
 
@@ -315,43 +293,64 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::domain::event::{EventData, TaskFact};
     use crate::domain::ids::EventId;
     use crate::domain::timestamp::Timestamp;
+
+    const TASK: TaskId = TaskId::from_bytes([7; 16]);
+
+    fn event(kind: &str, state: TaskState, attempt: u32) -> Event {
+        Event {
+            seq: 1,
+            id: EventId::from_bytes([1; 16]),
+            kind: kind.into(),
+            subject: TASK.to_string(),
+            at: Timestamp::default(),
+            data: EventData::default(),
+            task: Some(TaskFact {
+                id: TASK,
+                target: Target::Role("word-count".parse().unwrap()),
+                state,
+                attempt,
+                waited: None,
+                took: None,
+                times_out: false,
+            }),
+        }
+    }
 
     #[test]
     fn what_was_committed_before_the_dispatcher_stood_does_not_pass_for_told() {
         let feed = CommitFeed::default();
-        feed.committed(&[Event {
-            seq: 1,
-            id: EventId::from_bytes([1; 16]),
-            kind: "task.interrupted".into(),
-            subject: "tsk_1".into(),
-            at: Timestamp::default(),
-            data: json!({"role": "word-count"}),
-        }]);
+        feed.committed(&[event("task.interrupted", TaskState::Queued, 1)]);
         assert!(feed.take_news().is_empty());
+    }
+
+    #[test]
+    fn a_task_that_its_own_commit_hands_out_is_news_for_nobody() {
+        let created = event("task.created", TaskState::Queued, 0);
+        let started = event("task.started", TaskState::Running, 1);
+        assert!(is_started_by(&created, Some(&started)));
+        let another = Event {
+            subject: "tsk_2".to_owned(),
+            ..started
+        };
+        assert!(!is_started_by(&created, Some(&another)));
+        assert!(!is_started_by(&created, None));
     }
 
     #[tokio::test]
     async fn a_promise_is_kept_only_by_the_result_of_the_attempt_that_was_committed() {
         let feed = CommitFeed::default();
-        let id = TaskId::from_bytes([7; 16]);
         for (kind, attempt, kept) in [
             ("task.succeeded", 1, true),
             ("task.succeeded", 2, false),
             ("task.failed", 1, false),
         ] {
-            let mut promise = feed.promise(&id.to_string());
-            feed.bring(id, 1, &json!("done"));
-            feed.bring(id, 1, &json!("said twice"));
-            feed.committed(&[Event {
-                seq: 1,
-                id: EventId::from_bytes([1; 16]),
-                kind: kind.into(),
-                subject: id.to_string(),
-                at: Timestamp::default(),
-                data: json!({"attempt": attempt, "queue": "default"}),
-            }]);
+            let mut promise = feed.promise(TASK);
+            feed.bring(TASK, 1, &json!("done"));
+            feed.bring(TASK, 1, &json!("said twice"));
+            feed.committed(&[event(kind, TaskState::Succeeded, attempt)]);
             let result = promise.kept().await.map(|kept| kept.result);
             assert_eq!(result, kept.then(|| json!("done")), "{kind} {attempt}");
         }

@@ -14,11 +14,13 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use super::actor::{Dispatcher, Memory, Submit};
+use super::actor::{Dispatcher, Memory, TaskStored};
 use super::commands::{Cancel, Drain, Unwanted};
 use super::depths::Depths;
+use super::desk::{Desk, Ended};
 use super::feed::CommitFeed;
 use super::known::Known;
+use super::reports::DeskChanged;
 use super::{COMMAND_WITHIN, DispatchError, Result};
 use crate::actors::post::Post;
 use crate::actors::runner::{Address, HostedChild, TellError};
@@ -30,7 +32,7 @@ use crate::domain::name::Name;
 use crate::domain::query::{Cancelled, Submitted};
 use crate::domain::queue::QueueSpec;
 use crate::domain::schedule::ScheduleSpec;
-use crate::domain::task::{NewTask, Task};
+use crate::domain::task::{NewTask, Task, TaskState};
 use crate::domain::workflow::{NewWorkflow, Workflow};
 use crate::persistence::Store;
 
@@ -132,15 +134,39 @@ impl DispatcherHandle {
         self.0.known.check(&task.target)?;
         self.0.depths.admit(self.store(), &task.target).await?;
         let target = task.target.clone();
-        let submitted = self
-            .ask(|answer| Submit { task, answer })
-            .await
-            .and_then(|done| done);
-        let waits = |done: &Submitted| done.claimed.is_none() && !done.existing;
+        let submitted = answered(self.hand_in(task)).await.and_then(|done| done);
+        let waits = |done: &Submitted| done.task.state != TaskState::Running && !done.existing;
         if !submitted.as_ref().is_ok_and(waits) {
             self.0.depths.forget(&target);
         }
         submitted
+    }
+
+    /// Puts a task onto the writer's queue, with a slot for it if one is free; the dispatcher hears
+    /// of the commit first, then whoever waits here.
+    fn hand_in(&self, task: NewTask) -> oneshot::Receiver<Result<Submitted>> {
+        let (answer, waiting) = oneshot::channel();
+        let reserved = {
+            let mut memory = self.0.memory.lock();
+            if memory.desk.draining {
+                drop(answer.send(Err(DispatchError::Draining)));
+                return waiting;
+            }
+            let now = task.run_at.is_none();
+            now.then(|| memory.desk.reserve(&task.target)).flatten()
+        };
+        let offer = reserved.as_ref().map(|reserved| reserved.offer.clone());
+        let me = self.clone();
+        let then = move |stored| {
+            me.hand_back(TaskStored {
+                reserved,
+                stored,
+                answer,
+            });
+        };
+        self.store()
+            .create_task_then(self.session(), task, offer, then);
+        waiting
     }
 
     /// Stores a workflow and begins it; says whether its idempotency key had been seen.
@@ -276,6 +302,18 @@ impl DispatcherHandle {
         }
     }
 
+    /// Changes who takes work, at once; the dispatcher ends what that gives back.
+    pub(super) fn change_desk(&self, change: impl FnOnce(&mut Desk) -> Vec<Ended>) {
+        let left = {
+            let mut memory = self.0.memory.lock();
+            let left = change(&mut memory.desk);
+            let leases = left.iter().map(|ended| ended.lease);
+            memory.desk.settling.extend(leases);
+            left
+        };
+        self.report(DeskChanged { left });
+    }
+
     /// Sends what must not be lost; its number is bounded elsewhere.
     pub(super) fn report<M>(&self, message: M)
     where
@@ -285,6 +323,16 @@ impl DispatcherHandle {
         if self.address().report(message).is_err() {
             tracing::error!("the dispatcher has ended; a report was lost");
         }
+    }
+
+    /// Brings the dispatcher the store's answer to what was asked for it. Without a dispatcher the
+    /// sweep of the next life finds what was left.
+    pub(super) fn hand_back<M>(&self, message: M)
+    where
+        Dispatcher: actix::Handler<M>,
+        M: actix::Message<Result = ()> + Send + 'static,
+    {
+        self.address().report(message).ok();
     }
 
     /// Sends what may be lost.
@@ -309,17 +357,21 @@ impl DispatcherHandle {
     {
         let (answer, waiting) = oneshot::channel();
         self.address().tell(message(answer)).map_err(refused)?;
-        let answered = tokio::time::timeout(COMMAND_WITHIN, waiting).await;
-        answered
-            .ok()
-            .and_then(std::result::Result::ok)
-            .ok_or(DispatchError::NoAnswer)
+        answered(waiting).await
     }
 
     #[expect(clippy::expect_used, reason = "set before the handle is given out")]
     fn address(&self) -> &Address<Dispatcher> {
         self.0.address.get().expect("a handle has an address")
     }
+}
+
+async fn answered<R>(waiting: oneshot::Receiver<R>) -> Result<R> {
+    let answered = tokio::time::timeout(COMMAND_WITHIN, waiting).await;
+    answered
+        .ok()
+        .and_then(std::result::Result::ok)
+        .ok_or(DispatchError::NoAnswer)
 }
 
 fn refused(error: TellError) -> DispatchError {

@@ -8,38 +8,21 @@ use tokio::time::Instant;
 use super::actor::{Ctx, Dispatcher};
 use super::deadlines::Due;
 use super::desk::{Ended, Held};
-use crate::actors::work::{AgentOutcome, ReadyAgent};
+use crate::actors::work::AgentOutcome;
 use crate::clock;
 use crate::domain::agent::InstanceId;
-use crate::domain::exit::ExitReason;
 use crate::domain::ids::{LeaseId, TaskId};
 use crate::domain::task::{Outcome, Progress};
 
 /// Progress of one task is kept at most this often.
 const PROGRESS_PERIOD: Duration = Duration::from_secs(1);
 
-/// A life takes work from now on.
+/// The desk has changed: a life came, drains or has gone. It knows already, so that whoever submits
+/// next meets what is true; what it gave back is ended here.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct AgentReady {
-    pub(super) agent: ReadyAgent,
-}
-
-/// A life takes nothing new.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct AgentDraining {
-    pub(super) instance: InstanceId,
-    pub(super) generation: u64,
-}
-
-/// A life has ended.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct AgentGone {
-    pub(super) instance: InstanceId,
-    pub(super) generation: u64,
-    pub(super) reason: ExitReason,
+pub(super) struct DeskChanged {
+    pub(super) left: Vec<Ended>,
 }
 
 /// A life has ended an execution.
@@ -62,46 +45,12 @@ pub(super) struct TaskProgressed {
     pub(super) message: Option<String>,
 }
 
-impl Handler<AgentReady> for Dispatcher {
+impl Handler<DeskChanged> for Dispatcher {
     type Result = ();
 
-    fn handle(&mut self, AgentReady { agent }: AgentReady, ctx: &mut Ctx) {
-        let left = self.memory.lock().desk.ready(agent);
-        self.end_all(left, ctx);
+    fn handle(&mut self, DeskChanged { left }: DeskChanged, ctx: &mut Ctx) {
+        left.into_iter().for_each(|ended| self.end(ended));
         self.claim(ctx);
-    }
-}
-
-impl Handler<AgentDraining> for Dispatcher {
-    type Result = ();
-
-    fn handle(
-        &mut self,
-        AgentDraining {
-            instance,
-            generation,
-        }: AgentDraining,
-        ctx: &mut Ctx,
-    ) {
-        let left = self.memory.lock().desk.drain_worker(&instance, generation);
-        self.end_all(left, ctx);
-    }
-}
-
-impl Handler<AgentGone> for Dispatcher {
-    type Result = ();
-
-    fn handle(
-        &mut self,
-        AgentGone {
-            instance,
-            generation,
-            reason,
-        }: AgentGone,
-        ctx: &mut Ctx,
-    ) {
-        let left = self.memory.lock().desk.gone(&instance, generation, &reason);
-        self.end_all(left, ctx);
         self.answer_drains();
     }
 }
@@ -137,15 +86,12 @@ impl Handler<TaskLetGo> for Dispatcher {
         if !given_up {
             let attempt = held.map_or(1, |held| held.attempt);
             let outcome = meant_by(outcome, cancelling);
-            self.end(
-                Ended {
-                    task,
-                    lease,
-                    attempt,
-                    outcome,
-                },
-                ctx,
-            );
+            self.end(Ended {
+                task,
+                lease,
+                attempt,
+                outcome,
+            });
         }
         self.go_on(&instance, ctx);
     }
@@ -187,10 +133,6 @@ impl Handler<TaskProgressed> for Dispatcher {
 }
 
 impl Dispatcher {
-    fn end_all(&mut self, left: Vec<Ended>, ctx: &mut Ctx) {
-        left.into_iter().for_each(|ended| self.end(ended, ctx));
-    }
-
     /// Hands a result to who waits for it, once it is committed. Only what the desk holds: a result
     /// under any other lease may never count.
     fn bring(&self, task: TaskId, held: Option<&Held>, outcome: &AgentOutcome) {

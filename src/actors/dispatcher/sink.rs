@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::handle::DispatcherHandle;
-use super::reports::{AgentDraining, AgentGone, AgentReady, TaskLetGo, TaskProgressed};
+use super::reports::{TaskLetGo, TaskProgressed};
 use crate::actors::work::{AgentMessage, AgentOutcome, AgentSubmission, ReadyAgent, WorkSink};
 use crate::clock;
 use crate::domain::agent::InstanceId;
@@ -18,25 +18,17 @@ use crate::domain::task::{NewTask, Target};
 impl WorkSink for DispatcherHandle {
     fn agent_ready(&self, agent: ReadyAgent) {
         self.post().ready(&agent);
-        self.report(AgentReady { agent });
+        self.change_desk(|desk| desk.ready(agent));
     }
 
     fn agent_draining(&self, instance: &InstanceId, generation: u64) {
         self.post().draining(instance, generation);
-        self.report(AgentDraining {
-            instance: instance.clone(),
-            generation,
-        });
+        self.change_desk(|desk| desk.drain_worker(instance, generation));
     }
 
     fn agent_gone(&self, instance: &InstanceId, generation: u64, reason: &ExitReason) {
         self.post().gone(instance, generation, reason);
-        let (instance, reason) = (instance.clone(), reason.clone());
-        self.report(AgentGone {
-            instance,
-            generation,
-            reason,
-        });
+        self.change_desk(|desk| desk.gone(instance, generation, reason));
     }
 
     fn settled(&self, instance: &InstanceId, task: TaskId, lease: LeaseId, outcome: AgentOutcome) {

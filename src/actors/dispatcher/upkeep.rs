@@ -23,7 +23,7 @@ impl Handler<Swept> for Dispatcher {
     type Result = ();
 
     /// A lease that nobody here knows twice in a row was lost between a commit and its answer.
-    fn handle(&mut self, Swept { held }: Swept, ctx: &mut Ctx) {
+    fn handle(&mut self, Swept { held }: Swept, _: &mut Ctx) {
         self.memory.lock().sweeping = false;
         let held = match held {
             Ok(held) => held,
@@ -48,15 +48,12 @@ impl Handler<Swept> for Dispatcher {
             let outcome = Outcome::Interrupted {
                 reason: "its hand-over was lost".to_owned(),
             };
-            self.end(
-                Ended {
-                    task,
-                    lease,
-                    attempt: 1,
-                    outcome,
-                },
-                ctx,
-            );
+            self.end(Ended {
+                task,
+                lease,
+                attempt: 1,
+                outcome,
+            });
         }
     }
 }

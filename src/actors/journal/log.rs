@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use crate::domain::event::Event;
+use crate::domain::event::{Event, EventData};
 
 /// Writes a fact into the log, at the level it deserves.
 pub(super) fn write(event: &Event) {
@@ -33,11 +33,11 @@ pub(super) fn write(event: &Event) {
 }
 
 /// The members of an object as ` key=value`, without the braces of JSON.
-struct Shown<'a>(&'a Value);
+struct Shown<'a>(&'a EventData);
 
 impl std::fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Some(members) = self.0.as_object() else {
+        let Value::Object(members) = self.0.value() else {
             return Ok(());
         };
         for (key, value) in members {
@@ -62,7 +62,7 @@ mod tests {
     fn a_fact_reads_as_words_in_the_log() {
         let data = json!({"reason": "signal 9", "uptime_ms": 12, "next": null, "tasks": ["a"]});
         assert_eq!(
-            Shown(&data).to_string(),
+            Shown(&EventData::of(&data)).to_string(),
             " reason=signal 9 tasks=… uptime_ms=12"
         );
     }

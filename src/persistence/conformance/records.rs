@@ -149,7 +149,7 @@ pub(crate) async fn events_are_found_by_position_type_family_and_subject(store: 
         assert!(events.is_sorted_by_key(|event| event.seq));
         events
             .iter()
-            .map(|event| event.data["n"].as_i64().unwrap())
+            .map(|event| event.data.value()["n"].as_i64().unwrap())
             .collect()
     };
     let all = store.events(EventFilter::default(), 100).await.unwrap();

@@ -26,6 +26,18 @@ impl Store {
         tasks::create_task(self.sqlite(), session, task, offer).await
     }
 
+    /// As [`Self::create_task`], told instead of awaited: `then` is called once, after the commit
+    /// on the writer's thread, or at once if the write is not taken. It must not block.
+    pub fn create_task_then(
+        &self,
+        session: SessionId,
+        task: NewTask,
+        offer: Option<SlotOffer>,
+        then: impl FnOnce(Result<Submitted>) + Send + 'static,
+    ) {
+        tasks::create_task_then(self.sqlite(), session, task, offer, then);
+    }
+
     /// Hands out queued tasks up to the free slots, best rank first; says for whom none is left.
     pub async fn claim(&self, session: SessionId, offers: Vec<SlotOffer>) -> Result<Claims> {
         tasks::claim(self.sqlite(), session, offers).await
@@ -34,6 +46,17 @@ impl Store {
     /// Ends one execution under its lease; moves the task, and its workflow, on.
     pub async fn settle(&self, session: SessionId, settlement: Settlement) -> Result<Settled> {
         tasks::settle(self.sqlite(), session, settlement).await
+    }
+
+    /// As [`Self::settle`], told as by [`Self::create_task_then`]; the settlement comes back too,
+    /// so that it can be tried again.
+    pub fn settle_then(
+        &self,
+        session: SessionId,
+        settlement: Settlement,
+        then: impl FnOnce(Settlement, Result<Settled>) + Send + 'static,
+    ) {
+        tasks::settle_then(self.sqlite(), session, settlement, then);
     }
 
     /// Keeps what the agent last said of its progress, while its lease holds.

@@ -93,5 +93,6 @@ fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
         subject: row.get(3)?,
         at: row.get(4)?,
         data,
+        task: None,
     })
 }

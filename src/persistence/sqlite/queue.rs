@@ -61,24 +61,23 @@ impl WriteQueue {
         }
     }
 
-    /// Lets a write in, or says why not. Never blocks.
-    pub(super) fn push(
-        &self,
-        operation: &'static str,
-        job: Box<dyn Job>,
-    ) -> Result<(), StoreError> {
-        let mut inner = self.inner.lock();
-        match &inner.gate {
-            Gate::Open if inner.jobs.len() >= CAPACITY => Err(StoreError::Overloaded { operation }),
-            Gate::Open => {
-                inner.jobs.push_back(job);
-                drop(inner);
-                self.arrived.notify_one();
-                Ok(())
+    /// Lets a write in, or declines it. Never blocks.
+    pub(super) fn push(&self, operation: &'static str, job: Box<dyn Job>) {
+        let error = {
+            let mut inner = self.inner.lock();
+            match &inner.gate {
+                Gate::Open if inner.jobs.len() < CAPACITY => {
+                    inner.jobs.push_back(job);
+                    drop(inner);
+                    self.arrived.notify_one();
+                    return;
+                }
+                Gate::Open => StoreError::Overloaded { operation },
+                Gate::Lost { full, message } => lost_error(operation, *full, message.clone()),
+                Gate::Closed => lost_error(operation, false, "the store is closed".into()),
             }
-            Gate::Lost { full, message } => Err(lost_error(operation, *full, message.clone())),
-            Gate::Closed => Err(lost_error(operation, false, "the store is closed".into())),
-        }
+        };
+        job.decline(error);
     }
 
     /// Waits for writes and moves up to `most` of them into `batch`, or says that none came.

@@ -18,10 +18,12 @@ mod pauses;
 mod row;
 mod settle;
 
+use std::sync::Arc;
+
 pub(super) use self::claim::begin_workflow;
 pub(super) use self::control::{cancel as cancel_in, cancelled_error};
 pub(super) use self::create::{Extras, NewRow, insert, remember, seen_before};
-pub(super) use self::facts::{Change, journal, move_to};
+pub(super) use self::facts::{Change, move_to};
 pub(super) use self::list::{cursor_key, page_limit};
 pub(super) use self::row::{TaskRow, rows_of_workflow};
 use super::{SqlResult, Sqlite, WriteTx};
@@ -73,6 +75,19 @@ pub(crate) async fn create_task(
     .await
 }
 
+pub(crate) fn create_task_then(
+    db: &Sqlite,
+    session: SessionId,
+    task: NewTask,
+    offer: Option<SlotOffer>,
+    then: impl FnOnce(Result<Submitted>) + Send + 'static,
+) {
+    let rules = db.rules();
+    let create =
+        move |tx: &mut WriteTx<'_>| create::create(tx, session, &task, offer.as_ref(), &rules);
+    db.write_then("create task", create, then);
+}
+
 pub(crate) async fn claim(
     db: &Sqlite,
     session: SessionId,
@@ -94,6 +109,21 @@ pub(crate) async fn settle(
 ) -> Result<Settled> {
     db.write("settle a task", move |tx| settle::settle(tx, &settlement))
         .await
+}
+
+/// As [`settle`]; what is settled comes back with the answer.
+pub(crate) fn settle_then(
+    db: &Sqlite,
+    _session: SessionId,
+    settlement: Settlement,
+    then: impl FnOnce(Settlement, Result<Settled>) + Send + 'static,
+) {
+    let settlement = Arc::new(settlement);
+    let kept = Arc::clone(&settlement);
+    let settle = move |tx: &mut WriteTx<'_>| settle::settle(tx, &settlement);
+    db.write_then("settle a task", settle, move |settled| {
+        then(Arc::unwrap_or_clone(kept), settled);
+    });
 }
 
 pub(crate) async fn update_progress(

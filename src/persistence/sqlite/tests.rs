@@ -246,6 +246,44 @@ async fn what_was_acknowledged_is_there_when_the_store_is_opened_again() {
     assert_eq!(subjects(&db).await.len(), 50);
 }
 
+#[tokio::test]
+async fn what_a_row_may_hold_is_checked_without_building_a_table_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (db, _) = open(&dir).await;
+    for write in [
+        "UPDATE tasks SET state = 'running' WHERE key = 1",
+        "UPDATE task_attempts SET outcome = 'failed' WHERE task_key = 1 AND attempt = 1",
+        "UPDATE messages SET state = 'delivered' WHERE key = 1",
+    ] {
+        let steps = db.read("explain", move |conn| {
+            all(conn, &format!("EXPLAIN {write}"), [], |row| {
+                row.get::<_, String>(1)
+            })
+        });
+        let steps = steps.await.unwrap();
+        assert!(!steps.contains(&"OpenEphemeral".to_owned()), "{write}");
+    }
+}
+
+#[tokio::test]
+async fn a_write_that_is_not_taken_is_answered_at_once_and_one_that_is_after_its_commit() {
+    let dir = tempfile::tempdir().unwrap();
+    let (db, published) = open(&dir).await;
+    let (told, mut answers) = tokio::sync::mpsc::unbounded_channel();
+    let write = || {
+        let (told, published) = (told.clone(), Arc::clone(&published));
+        let then = move |reply: Result<()>| {
+            told.send((reply.is_ok(), published.lock().len())).unwrap();
+        };
+        db.write_then("write", |tx| tx.event(fact("a")), then);
+    };
+    write();
+    assert_eq!(answers.recv().await, Some((true, 1)));
+    db.close().await.unwrap();
+    write();
+    assert_eq!(answers.try_recv(), Ok((false, 1)));
+}
+
 async fn fresh(dir: &tempfile::TempDir) -> Store {
     Store::open(SqliteOptions::new(dir.path().join("store.db")))
         .await

@@ -6,11 +6,10 @@
 //! while a refusal after a change runs the batch again.
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row};
-use tokio::sync::oneshot;
 
 use super::fault::{Fault, SqlResult};
 use crate::clock;
-use crate::domain::event::{Event, NewEvent};
+use crate::domain::event::{Event, EventData, NewEvent, TaskFact};
 use crate::domain::ids::EventId;
 use crate::domain::timestamp::Timestamp;
 use crate::persistence::{Result, StoreError};
@@ -75,24 +74,46 @@ impl<'c> WriteTx<'c> {
     /// Puts a fact into the journal: its row is part of this write, it is published after the
     /// commit.
     pub(crate) fn event(&mut self, event: NewEvent) -> SqlResult<()> {
+        let NewEvent {
+            kind,
+            subject,
+            at,
+            data,
+        } = event;
+        self.append(kind, subject, at, EventData::of(&data), None)
+    }
+
+    /// As [`Self::event`], about a task, now.
+    pub(crate) fn task_event(
+        &mut self,
+        kind: &'static str,
+        data: EventData,
+        fact: TaskFact,
+    ) -> SqlResult<()> {
+        self.append(kind, fact.id.to_string(), self.now, data, Some(fact))
+    }
+
+    fn append(
+        &mut self,
+        kind: &'static str,
+        subject: String,
+        at: Timestamp,
+        data: EventData,
+        task: Option<TaskFact>,
+    ) -> SqlResult<()> {
         let id = EventId::from_bytes(clock::new_id());
         let seq = self.insert(
             "INSERT INTO events (id, type, subject, at, data) VALUES (?1, ?2, ?3, ?4, ?5)",
-            (
-                id,
-                event.kind,
-                &event.subject,
-                event.at,
-                event.data.to_string(),
-            ),
+            (id, kind, &subject, at, data.text()),
         )?;
         self.events.push(Event {
             seq,
             id,
-            kind: event.kind.to_owned(),
-            subject: event.subject,
-            at: event.at,
-            data: event.data,
+            kind: kind.to_owned(),
+            subject,
+            at,
+            data,
+            task,
         });
         Ok(())
     }
@@ -132,37 +153,40 @@ pub(super) trait Job: Send {
     fn refuse(&mut self, fault: Fault);
     /// Gives the kept reply to the caller; `lost` overrules it.
     fn answer(self: Box<Self>, lost: Option<&Fault>);
+    /// Gives this refusal to the caller: it was never carried out.
+    fn decline(self: Box<Self>, error: StoreError);
 }
 
-/// One write with its typed reply.
-pub(super) struct Write<F, R> {
+/// One write with its typed reply. Whoever waits is told once, whatever becomes of the write.
+pub(super) struct Write<F, R, T: FnOnce(Result<R>)> {
     operation: &'static str,
     op: F,
     reply: Option<Result<R>>,
-    caller: oneshot::Sender<Result<R>>,
+    then: Option<T>,
 }
 
-impl<F, R> Write<F, R>
+impl<F, R, T> Write<F, R, T>
 where
     F: Fn(&mut WriteTx<'_>) -> SqlResult<R> + Send,
     R: Send,
+    T: FnOnce(Result<R>) + Send,
 {
-    pub(super) fn new(operation: &'static str, op: F) -> (Self, oneshot::Receiver<Result<R>>) {
-        let (caller, answer) = oneshot::channel();
-        let write = Self {
+    /// `then` is called on the writer's thread; it must not block.
+    pub(super) fn new(operation: &'static str, op: F, then: T) -> Self {
+        Self {
             operation,
             op,
             reply: None,
-            caller,
-        };
-        (write, answer)
+            then: Some(then),
+        }
     }
 }
 
-impl<F, R> Job for Write<F, R>
+impl<F, R, T> Job for Write<F, R, T>
 where
     F: Fn(&mut WriteTx<'_>) -> SqlResult<R> + Send,
     R: Send,
+    T: FnOnce(Result<R>) + Send,
 {
     fn run(&mut self, tx: &mut WriteTx<'_>) -> std::result::Result<(), Fault> {
         self.reply = Some(Ok((self.op)(tx)?));
@@ -173,19 +197,37 @@ where
         self.reply = Some(Err(fault.into_error(self.operation)));
     }
 
-    fn answer(self: Box<Self>, lost: Option<&Fault>) {
-        let reply = match (lost, self.reply) {
+    fn answer(mut self: Box<Self>, lost: Option<&Fault>) {
+        let reply = match (lost, self.reply.take()) {
             (Some(fault), _) => Err(fault.as_error(self.operation)),
             (None, Some(reply)) => reply,
             (None, None) => Err(unanswered(self.operation)),
         };
-        // A caller who has gone away does not want the answer.
-        drop(self.caller.send(reply));
+        self.tell(reply);
+    }
+
+    fn decline(mut self: Box<Self>, error: StoreError) {
+        self.tell(Err(error));
+    }
+}
+
+impl<F, R, T: FnOnce(Result<R>)> Write<F, R, T> {
+    fn tell(&mut self, reply: Result<R>) {
+        if let Some(then) = self.then.take() {
+            then(reply);
+        }
+    }
+}
+
+impl<F, R, T: FnOnce(Result<R>)> Drop for Write<F, R, T> {
+    /// Its writer died with it: a reply that was not given out may never have been committed.
+    fn drop(&mut self) {
+        self.tell(Err(unanswered(self.operation)));
     }
 }
 
 /// The error of a write whose writer died with it.
-pub(super) fn unanswered(operation: &'static str) -> StoreError {
+fn unanswered(operation: &'static str) -> StoreError {
     StoreError::Unavailable {
         operation,
         message: "the writer ended before it answered; whether it was stored is not known".into(),

@@ -50,19 +50,25 @@ pub fn http_request(method: &'static str, route: &'static str, status: u16, took
     histogram!(HTTP_DURATION, "method" => method, "route" => route).record(took);
 }
 
-/// An event of this type was recorded.
-pub fn event(kind: &'static str) {
-    counter!(EVENTS, "type" => kind).increment(1);
-}
-
-/// A fact was committed: counts it, and what only facts tell of.
-pub fn fact(fact: &Event) {
-    let known = event::TYPES.iter().find(|kind| **kind == fact.kind);
-    event(known.copied().unwrap_or(GAP));
-    if fact.kind == "agent.restarted" {
-        let reason = fact.data.get("reason").and_then(|reason| reason.as_str());
-        let agent = fact.subject.split('#').next().unwrap_or_default();
-        agent_restarted(agent, reason.unwrap_or("unknown"));
+/// Facts were committed: counts them, and what only facts tell of.
+pub fn facts(facts: &[Event]) {
+    let mut counts: Vec<(&'static str, u64)> = Vec::new();
+    for fact in facts {
+        let known = event::TYPES.iter().find(|kind| **kind == fact.kind);
+        let kind = known.copied().unwrap_or(GAP);
+        match counts.iter_mut().find(|(counted, _)| *counted == kind) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((kind, 1)),
+        }
+        if kind == "agent.restarted" {
+            let data = fact.data.value();
+            let reason = data["reason"].as_str().unwrap_or("unknown");
+            let agent = fact.subject.split('#').next().unwrap_or_default();
+            agent_restarted(agent, reason);
+        }
+    }
+    for (kind, count) in counts {
+        counter!(EVENTS, "type" => kind).increment(count);
     }
 }
 
@@ -111,24 +117,46 @@ pub fn agents(state: &'static str, kind: &'static str, count: usize) {
     gauge!(AGENTS, "state" => state, "kind" => kind).set(small(count));
 }
 
-/// A task was accepted.
-pub fn task_submitted(queue: &str) {
-    counter!(TASKS_SUBMITTED, "queue" => queue.to_owned()).increment(1);
+/// What one commit did to the tasks of a queue.
+#[derive(Debug, Default)]
+pub struct QueueTally {
+    /// Tasks accepted.
+    pub submitted: u64,
+    /// How long each task that was handed out had waited.
+    pub waited: Vec<Duration>,
+    /// How long each execution took that ended.
+    pub took: Vec<Duration>,
+    /// Tasks that became final, by state.
+    outcomes: Vec<(&'static str, u64)>,
 }
 
-/// A task was handed out after waiting.
-pub fn task_started(queue: &str, waited: Duration) {
-    histogram!(TASK_WAIT, "queue" => queue.to_owned()).record(waited);
+impl QueueTally {
+    /// A task became final; `outcome` is its state.
+    pub fn finished(&mut self, outcome: &'static str) {
+        match self.outcomes.iter_mut().find(|(word, _)| *word == outcome) {
+            Some((_, count)) => *count += 1,
+            None => self.outcomes.push((outcome, 1)),
+        }
+    }
 }
 
-/// An execution ended.
-pub fn task_executed(queue: &str, took: Duration) {
-    histogram!(TASK_DURATION, "queue" => queue.to_owned()).record(took);
-}
-
-/// A task became final; `outcome` is its state.
-pub fn task_finished(queue: &str, outcome: &'static str) {
-    counter!(TASKS_FINISHED, "queue" => queue.to_owned(), "outcome" => outcome).increment(1);
+/// A commit changed tasks of this queue.
+pub fn tasks_of_commit(queue: &str, tally: &QueueTally) {
+    if tally.submitted > 0 {
+        counter!(TASKS_SUBMITTED, "queue" => queue.to_owned()).increment(tally.submitted);
+    }
+    if !tally.waited.is_empty() {
+        let waits = histogram!(TASK_WAIT, "queue" => queue.to_owned());
+        tally.waited.iter().for_each(|waited| waits.record(*waited));
+    }
+    if !tally.took.is_empty() {
+        let durations = histogram!(TASK_DURATION, "queue" => queue.to_owned());
+        tally.took.iter().for_each(|took| durations.record(*took));
+    }
+    for (outcome, count) in &tally.outcomes {
+        counter!(TASKS_FINISHED, "queue" => queue.to_owned(), "outcome" => *outcome)
+            .increment(*count);
+    }
 }
 
 /// Executions were taken back: `session_lost`, `agent_gone`, …

@@ -34,7 +34,9 @@ fn what_is_recorded_is_scraped_with_help_type_and_labels() {
             HealthStatus::Critical,
             Duration::from_millis(1),
         );
-        record::task_finished("default", "succeeded");
+        let mut tally = record::QueueTally::default();
+        tally.finished("succeeded");
+        record::tasks_of_commit("default", &tally);
     });
     for line in [
         "# HELP agent_system_http_requests_total Requests answered.",
@@ -80,9 +82,10 @@ fn a_restart_is_counted_by_agent_and_reason_from_its_fact() {
         kind: "agent.restarted".to_owned(),
         subject: "restarts-test#1".to_owned(),
         at: crate::domain::timestamp::Timestamp::default(),
-        data: serde_json::json!({"reason": "signal"}),
+        data: crate::domain::event::EventData::of(&serde_json::json!({"reason": "signal"})),
+        task: None,
     };
-    let text = rendered(|| record::fact(&fact));
+    let text = rendered(|| record::facts(std::slice::from_ref(&fact)));
     for line in [
         "agent_system_agent_restarts_total{agent=\"restarts-test\",reason=\"signal\"} 1",
         "agent_system_events_total{type=\"agent.restarted\"} 1",

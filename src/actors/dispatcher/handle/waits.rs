@@ -22,14 +22,10 @@ impl DispatcherHandle {
     pub async fn run_task(&self, task: NewTask, timeout: Duration) -> Result<(Task, bool)> {
         let deadline = Instant::now() + timeout;
         let watched = task.waiting_timeout.is_some() || task.total_timeout.is_some();
-        let mut promise = self.feed().promise(&task.id.to_string());
-        let Submitted {
-            task,
-            claimed,
-            existing,
-            ..
-        } = self.submit(task).await?;
-        if claimed.is_some()
+        let mut promise = self.feed().promise(task.id);
+        let Submitted { task, existing, .. } = self.submit(task).await?;
+        if task.state == TaskState::Running
+            && !existing
             && !watched
             && let Ok(Some(kept)) = tokio::time::timeout_at(deadline, promise.kept()).await
             && kept.attempt == task.attempt

@@ -338,7 +338,8 @@ async fn an_older_schema_goes_up_when_a_store_is_opened_and_the_journal_says_so(
     let events = store.events(EventFilter::default(), 9).await.unwrap();
     assert_eq!(events.len(), 1);
     assert_eq!(events[0].kind, "database.migrated");
-    assert_eq!(events[0].data, serde_json::json!({"from": 1, "to": LATEST}));
+    let data = events[0].data.value();
+    assert_eq!(data, serde_json::json!({"from": 1, "to": LATEST}));
     assert_eq!(store.status().schema_version, LATEST);
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::facts::{journal, millis};
+use super::facts::{Told, journal};
 use super::limits::{Gate, Rules};
 use super::row::TaskRow;
 use crate::clock;
@@ -17,7 +17,7 @@ use crate::domain::event::NewEvent;
 use crate::domain::ids::{LeaseId, SessionId};
 use crate::domain::query::{ClaimedTask, Claims, SlotOffer};
 use crate::domain::task::DEFAULT_QUEUE;
-use crate::domain::transition::Command;
+use crate::domain::transition::{Command, Standing, transition};
 use crate::persistence::StoreError;
 use crate::persistence::sqlite::{Fault, Sealed, SqlResult, WriteTx};
 
@@ -71,7 +71,7 @@ pub(super) fn claim(
             };
             let done = hand_over(tx, &task, hold, None)?;
             let start = (task.key, done.attempt);
-            gate.started(tx, &task.queue, best.key.as_deref(), start)?;
+            gate.started(tx, task.target.queue(), best.key.as_deref(), start)?;
             claimed.push(done);
             *free -= 1;
             progress = true;
@@ -93,7 +93,29 @@ pub(super) fn claim(
     })
 }
 
-/// Gives a queued task to a replica: a new lease, a new attempt.
+/// One hand-over: where it takes the task, to whom, under which lease.
+pub(super) struct Start<'h> {
+    pub(super) to: Standing,
+    pub(super) hold: Hold<'h>,
+    pub(super) lease: LeaseId,
+    pub(super) instance: String,
+}
+
+impl<'h> Start<'h> {
+    /// A new lease and a new attempt of a queued task.
+    pub(super) fn of(from: Standing, hold: Hold<'h>) -> SqlResult<Self> {
+        let to = transition(from, Command::Claim)
+            .map_err(|illegal| Fault::Store(StoreError::Conflict(illegal.to_string())))?;
+        Ok(Self {
+            to,
+            hold,
+            lease: LeaseId::from_bytes(clock::new_id()),
+            instance: hold.instance.to_string(),
+        })
+    }
+}
+
+/// Gives a queued task to a replica.
 /// `known` is its payload and timeout, if the caller has them already.
 pub(super) fn hand_over(
     tx: &mut WriteTx<'_>,
@@ -101,29 +123,53 @@ pub(super) fn hand_over(
     hold: Hold<'_>,
     known: Option<(Value, Duration)>,
 ) -> SqlResult<ClaimedTask> {
-    let to = task.after(Command::Claim)?;
-    let lease_id = LeaseId::from_bytes(clock::new_id());
-    let instance = hold.instance.to_string();
-    let now = tx.now();
+    let start = Start::of(task.standing, hold)?;
     tx.execute(
         "UPDATE tasks SET state = 'running', attempt = ?2, cancel_requested = 0, session_id = ?3, \
          lease_id = ?4, instance = ?5, started_at = ?6, reason = NULL WHERE key = ?1",
-        (task.key, to.attempt, hold.session, lease_id, &instance, now),
+        (
+            task.key,
+            start.to.attempt,
+            hold.session,
+            start.lease,
+            &start.instance,
+            tx.now(),
+        ),
     )?;
+    if task.timeouts.any() {
+        task.timeouts.arm(tx, task, start.to.state, tx.now())?;
+    }
+    begin(tx, task, start, known)
+}
+
+/// Stores the execution of a task whose row says already that it runs.
+pub(super) fn begin(
+    tx: &mut WriteTx<'_>,
+    task: &TaskRow,
+    start: Start<'_>,
+    known: Option<(Value, Duration)>,
+) -> SqlResult<ClaimedTask> {
+    let Start {
+        to,
+        hold,
+        lease,
+        instance,
+    } = start;
+    let now = tx.now();
     tx.execute(
         "INSERT INTO task_attempts \
          (task_key, attempt, lease_id, session_id, instance, outcome, started_at) \
          VALUES (?1, ?2, ?3, ?4, ?5, 'running', ?6)",
-        (task.key, to.attempt, lease_id, hold.session, &instance, now),
+        (task.key, to.attempt, lease, hold.session, &instance, now),
     )?;
-    if task.timeouts.any() {
-        task.timeouts.arm(tx, task, to.state, now)?;
-    }
-    let data = json!({
-        "name": task.name, "attempt": to.attempt, "instance": instance,
-        "waited_ms": millis(now.since(task.run_at)),
-    });
-    journal(tx, task, "task.started", data)?;
+    let told = Told {
+        state: Some(to.state),
+        attempt: Some(to.attempt),
+        instance: Some(&instance),
+        waited: Some(now.since(task.run_at)),
+        ..Told::default()
+    };
+    journal(tx, task, "task.started", &told)?;
     begin_workflow(tx, task)?;
     let (payload, timeout) = match known {
         Some(known) => known,
@@ -135,7 +181,7 @@ pub(super) fn hand_over(
         name: task.name.clone(),
         payload,
         attempt: to.attempt,
-        lease_id,
+        lease_id: lease,
         timeout,
         instance: hold.instance.clone(),
         alone: to.suspect,

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::facts::{Change, journal, move_to};
+use super::facts::{Change, Told, journal, move_to};
 use super::limits::Rules;
 use super::row::TaskRow;
 use super::settle::end_attempt;
@@ -39,8 +39,12 @@ pub(super) fn progress(
             progress.at,
         ),
     )?;
-    let data = json!({"name": task.name, "percent": progress.percent, "message": progress.message});
-    journal(tx, &task, "task.progress", data)
+    let said = json!({"percent": progress.percent, "message": progress.message});
+    let told = Told {
+        more: Some(&said),
+        ..Told::default()
+    };
+    journal(tx, &task, "task.progress", &told)
 }
 
 /// Cancels a task; one that runs becomes final when its agent has given it up.

@@ -5,19 +5,18 @@ mod stored;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::claim::{Hold, hand_over};
+use super::claim::{Hold, Start, begin, hand_over};
 use super::expiry::Timeouts;
+use super::facts::{Told, journal};
 use super::limits::Rules;
 use super::row::TaskRow;
 use crate::domain::ids::{SessionId, TaskId, WorkflowId};
 use crate::domain::name::Name;
 use crate::domain::query::{ClaimedTask, SlotOffer, Submitted};
 use crate::domain::queue::Unique;
-use crate::domain::task::{
-    DEFAULT_QUEUE, IdempotencyKey, MAX_PAYLOAD_BYTES, NewTask, Target, TaskState,
-};
+use crate::domain::task::{IdempotencyKey, MAX_PAYLOAD_BYTES, NewTask, Target, TaskState};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::transition::{Standing, WaitsFor, rank};
 use crate::persistence::StoreError;
@@ -82,34 +81,41 @@ pub(super) fn create(
     } else {
         WaitsFor::Slot
     };
-    let row = insert(
-        tx,
-        &NewRow {
-            id: task.id,
-            workflow: None,
-            step: None,
-            item: None,
-            name: &task.name,
-            target: &task.target,
-            payload: &task.payload,
-            priority: task.priority,
-            timeout_ms: u64::try_from(task.timeout.as_millis()).unwrap_or(u64::MAX),
-            labels: &task.labels,
-            run_at: later.unwrap_or(now),
-            standing: Standing::accepted(task.max_attempts, waits_for),
-            extras: Extras::of(task),
-        },
-    )?;
-    remember(tx, "task", task.idempotency.as_ref(), task.id.as_bytes())?;
+    let new = NewRow {
+        id: task.id,
+        workflow: None,
+        step: None,
+        item: None,
+        name: &task.name,
+        target: &task.target,
+        payload: &task.payload,
+        priority: task.priority,
+        timeout_ms: u64::try_from(task.timeout.as_millis()).unwrap_or(u64::MAX),
+        labels: &task.labels,
+        run_at: later.unwrap_or(now),
+        standing: Standing::accepted(task.max_attempts, waits_for),
+        extras: Extras::of(task),
+    };
     let fits = offer.filter(|offer| waits_for == WaitsFor::Slot && fits(&task.target, offer));
     // What a limit or a pause governs waits for a claim, behind those that wait already.
     let fits = match fits {
-        Some(_) if rules.govern(tx, &row.queue)? => None,
+        Some(_) if rules.govern(tx, task.target.queue())? => None,
         fits => fits,
     };
-    let claimed = fits
-        .map(|offer| claim_at_once(tx, session, task, &row, offer))
-        .transpose()?;
+    let hold = fits.map(|offer| Hold {
+        session,
+        instance: &offer.instance,
+    });
+    let (row, claimed) = match hold {
+        Some(hold) if new.extras == Extras::default() => insert_running(tx, &new, hold, task)?,
+        hold => {
+            let row = insert(tx, &new)?;
+            let known = || Some((task.payload.clone(), task.timeout));
+            let claimed = hold.map(|hold| hand_over(tx, &row, hold, known()));
+            (row, claimed.transpose()?)
+        }
+    };
+    remember(tx, "task", task.idempotency.as_ref(), task.id.as_bytes())?;
     let stored = stored::as_stored(tx, session, task, &row, claimed.as_ref())?;
     debug_assert_eq!(stored, super::list::task(tx.conn(), task.id)?);
     Ok(Submitted {
@@ -136,20 +142,6 @@ fn earlier(tx: &WriteTx<'_>, task: &NewTask) -> SqlResult<Option<Submitted>> {
         return first_one(tx, first, true).map(Some);
     }
     Ok(None)
-}
-
-fn claim_at_once(
-    tx: &mut WriteTx<'_>,
-    session: SessionId,
-    task: &NewTask,
-    row: &TaskRow,
-    offer: &SlotOffer,
-) -> SqlResult<ClaimedTask> {
-    let hold = Hold {
-        session,
-        instance: &offer.instance,
-    };
-    hand_over(tx, row, hold, Some((task.payload.clone(), task.timeout)))
 }
 
 /// The answer to a submission that makes no task.
@@ -185,14 +177,44 @@ pub(in crate::persistence::sqlite) fn insert(
     tx: &mut WriteTx<'_>,
     new: &NewRow<'_>,
 ) -> SqlResult<TaskRow> {
+    let row = insert_row(tx, new, None)?;
+    if new.extras != Extras::default() {
+        keep_extras(tx, &row, &new.extras)?;
+    }
+    tell_created(tx, &row)?;
+    Ok(row)
+}
+
+/// Inserts a row that goes to a free slot at once: it is never written as queued.
+fn insert_running(
+    tx: &mut WriteTx<'_>,
+    new: &NewRow<'_>,
+    hold: Hold<'_>,
+    task: &NewTask,
+) -> SqlResult<(TaskRow, Option<ClaimedTask>)> {
+    let start = Start::of(new.standing, hold)?;
+    let row = insert_row(tx, new, Some(&start))?;
+    tell_created(tx, &row)?;
+    let claimed = begin(tx, &row, start, Some((task.payload.clone(), task.timeout)))?;
+    Ok((row, Some(claimed)))
+}
+
+/// Inserts the row alone; what comes back stands where the task was accepted.
+fn insert_row(
+    tx: &mut WriteTx<'_>,
+    new: &NewRow<'_>,
+    start: Option<&Start<'_>>,
+) -> SqlResult<TaskRow> {
     let payload = sealed_payload(new.name, new.payload, new.standing.state)?;
     let now = tx.now();
     let rank = rank(new.run_at, new.priority);
-    let (agent, role, queue) = addressed(new.target);
+    let (agent, role) = addressed(new.target);
     let key = tx.insert(
         "INSERT INTO tasks (id, workflow_key, step, item, name, agent, role, queue, state, \
-         priority, rank, payload, max_attempts, timeout_ms, labels, run_at, created_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+         priority, rank, payload, max_attempts, timeout_ms, labels, run_at, created_at, \
+         attempt, session_id, lease_id, instance, started_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, \
+         ?18, ?19, ?20, ?21, ?22)",
         rusqlite::params![
             new.id,
             new.workflow.map(|(key, _)| key),
@@ -201,8 +223,8 @@ pub(in crate::persistence::sqlite) fn insert(
             new.name,
             agent,
             role,
-            queue,
-            new.standing.state,
+            new.target.queue(),
+            start.map_or(new.standing.state, |start| start.to.state),
             new.priority,
             rank,
             payload,
@@ -211,9 +233,14 @@ pub(in crate::persistence::sqlite) fn insert(
             Json(new.labels),
             new.run_at,
             now,
+            start.map_or(new.standing.attempt, |start| start.to.attempt),
+            start.map(|start| start.hold.session),
+            start.map(|start| start.lease),
+            start.map(|start| &start.instance),
+            start.map(|_| now),
         ],
     )?;
-    let row = TaskRow {
+    Ok(TaskRow {
         key,
         id: new.id,
         name: new.name.to_owned(),
@@ -225,19 +252,19 @@ pub(in crate::persistence::sqlite) fn insert(
         rank,
         run_at: new.run_at,
         lease_id: None,
-        agent: agent.map(str::to_owned),
-        role: role.map(str::to_owned),
-        queue: queue.to_owned(),
+        target: new.target.clone(),
         started_at: None,
         standing: new.standing,
         timeouts: Timeouts::begin(&new.extras, new.run_at),
+    })
+}
+
+fn tell_created(tx: &mut WriteTx<'_>, row: &TaskRow) -> SqlResult<()> {
+    let told = Told {
+        state: Some(row.standing.state),
+        ..Told::default()
     };
-    if new.extras != Extras::default() {
-        keep_extras(tx, &row, &new.extras)?;
-    }
-    let data = json!({"name": new.name, "state": new.standing.state.as_str()});
-    super::journal(tx, &row, "task.created", data)?;
-    Ok(row)
+    journal(tx, row, "task.created", &told)
 }
 
 /// Few tasks have these, so they cost a statement of their own.
@@ -272,12 +299,12 @@ fn sealed_payload(name: &str, payload: &Value, state: TaskState) -> SqlResult<Ve
     Ok(sealed)
 }
 
-/// Agent, role and queue of a target.
-fn addressed(target: &Target) -> (Option<&str>, Option<&str>, &str) {
+/// Agent and role of a target.
+fn addressed(target: &Target) -> (Option<&str>, Option<&str>) {
     match target {
-        Target::Agent(agent) => (Some(agent.as_str()), None, DEFAULT_QUEUE),
-        Target::Role(role) => (None, Some(role.as_str()), DEFAULT_QUEUE),
-        Target::Queue(queue) => (None, None, queue.as_str()),
+        Target::Agent(agent) => (Some(agent.as_str()), None),
+        Target::Role(role) => (None, Some(role.as_str())),
+        Target::Queue(_) => (None, None),
     }
 }
 

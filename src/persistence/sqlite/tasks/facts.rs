@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 use super::row::TaskRow;
-use crate::domain::event::NewEvent;
-use crate::domain::task::{TaskError, TaskState};
+use crate::domain::event::{EventData, TaskFact};
+use crate::domain::ids::WorkflowId;
+use crate::domain::name::Name;
+use crate::domain::task::{Target, TaskError, TaskState};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::transition::{Standing, event_of};
 use crate::persistence::sqlite::{Sealed, SqlResult, WriteTx};
@@ -14,8 +17,8 @@ use crate::persistence::sqlite::{Sealed, SqlResult, WriteTx};
 /// What comes with a step beside the standing.
 #[derive(Default)]
 pub(in crate::persistence::sqlite) struct Change<'a> {
-    /// What the agent gave back.
-    pub(in crate::persistence::sqlite) result: Option<&'a Value>,
+    /// What the agent gave back, sealed.
+    pub(in crate::persistence::sqlite) result: Option<&'a [u8]>,
     /// Why it stands there; the last error stays if absent.
     pub(in crate::persistence::sqlite) error: Option<&'a TaskError>,
     /// More for its event: an object.
@@ -52,7 +55,7 @@ pub(in crate::persistence::sqlite) fn move_to(
             to.cancelling,
             change.rank.unwrap_or(task.rank),
             change.run_at.unwrap_or(task.run_at),
-            change.result.map(Sealed),
+            change.result,
             change.error.map(Sealed),
             finished,
             to.state == TaskState::Running,
@@ -65,30 +68,73 @@ pub(in crate::persistence::sqlite) fn move_to(
     let Some(kind) = event_of(&task.standing, &to) else {
         return Ok(());
     };
-    let mut data = json!({"name": task.name, "state": to.state.as_str(), "attempt": to.attempt});
-    if let Some(started_at) = task
+    let took = task
         .started_at
         .filter(|_| task.standing.state == TaskState::Running)
-    {
-        data["took_ms"] = millis(tx.now().since(started_at));
-    }
-    if let Some(cause) = to.cause {
-        data["reason"] = cause.as_str().into();
-    }
-    if let Some(Value::Object(told)) = &change.told {
-        for (key, value) in told {
-            data[key] = value.clone();
-        }
-    }
-    if let Some(error) = change.error {
-        data["code"] = error.code.as_str().into();
-    }
-    journal(tx, task, kind, data)
+        .map(|started_at| tx.now().since(started_at));
+    let told = Told {
+        state: Some(to.state),
+        attempt: Some(to.attempt),
+        took,
+        reason: to.cause.map(|cause| cause.as_str()),
+        code: change.error.map(|error| error.code.as_str()),
+        more: change.told.as_ref(),
+        ..Told::default()
+    };
+    journal(tx, task, kind, &told)
+}
+
+/// What an event says of a task, beside its name and who it is for.
+#[derive(Default, Serialize)]
+pub(in crate::persistence::sqlite) struct Told<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) state: Option<TaskState>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) attempt: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) instance: Option<&'a str>,
+    #[serde(
+        rename = "waited_ms",
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "millis"
+    )]
+    pub(super) waited: Option<Duration>,
+    #[serde(
+        rename = "took_ms",
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "millis"
+    )]
+    pub(super) took: Option<Duration>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) code: Option<&'a str>,
+    /// An object.
+    #[serde(flatten)]
+    pub(super) more: Option<&'a Value>,
+}
+
+/// The data of an event about a task.
+#[derive(Serialize)]
+struct Data<'a> {
+    name: &'a str,
+    queue: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agent: Option<&'a Name>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'a Name>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    times_out: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workflow_id: Option<WorkflowId>,
+    #[serde(flatten)]
+    told: &'a Told<'a>,
 }
 
 /// A span as it stands in an event.
-pub(super) fn millis(span: Duration) -> Value {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX).into()
+fn millis<S: Serializer>(span: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    let millis = span.unwrap_or_default().as_millis();
+    serializer.serialize_u64(u64::try_from(millis).unwrap_or(u64::MAX))
 }
 
 /// Puts a fact about a task into the journal.
@@ -96,25 +142,30 @@ pub(in crate::persistence::sqlite) fn journal(
     tx: &mut WriteTx<'_>,
     task: &TaskRow,
     kind: &'static str,
-    mut data: Value,
+    told: &Told<'_>,
 ) -> SqlResult<()> {
-    data["queue"] = task.queue.as_str().into();
-    for (key, word) in [("agent", &task.agent), ("role", &task.role)] {
-        if let Some(word) = word {
-            data[key] = word.as_str().into();
-        }
-    }
-    if task.timeouts.any() {
-        data["times_out"] = true.into();
-    }
-    if let Some(workflow) = task.workflow_id {
-        data["workflow_id"] = workflow.to_string().into();
-    }
-    let at = tx.now();
-    tx.event(NewEvent {
-        kind,
-        subject: task.id.to_string(),
-        at,
-        data,
-    })
+    let (agent, role) = match &task.target {
+        Target::Agent(agent) => (Some(agent), None),
+        Target::Role(role) => (None, Some(role)),
+        Target::Queue(_) => (None, None),
+    };
+    let data = EventData::of(&Data {
+        name: &task.name,
+        queue: task.target.queue(),
+        agent,
+        role,
+        times_out: task.timeouts.any(),
+        workflow_id: task.workflow_id,
+        told,
+    });
+    let fact = TaskFact {
+        id: task.id,
+        target: task.target.clone(),
+        state: told.state.unwrap_or(task.standing.state),
+        attempt: told.attempt.unwrap_or(task.standing.attempt),
+        waited: told.waited,
+        took: told.took,
+        times_out: task.timeouts.any(),
+    };
+    tx.task_event(kind, data, fact)
 }

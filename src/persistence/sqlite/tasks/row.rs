@@ -4,7 +4,7 @@ use rusqlite::{Params, Row};
 
 use super::expiry::Timeouts;
 use crate::domain::ids::{LeaseId, SessionId, TaskId, WorkflowId};
-use crate::domain::task::TaskState;
+use crate::domain::task::{Target, TaskState};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::transition::{Cause, Command, Standing, WaitsFor, transition};
 use crate::persistence::StoreError;
@@ -23,9 +23,7 @@ pub(in crate::persistence::sqlite) struct TaskRow {
     pub(in crate::persistence::sqlite) priority: u8,
     pub(in crate::persistence::sqlite) rank: i64,
     pub(in crate::persistence::sqlite) run_at: Timestamp,
-    pub(in crate::persistence::sqlite) agent: Option<String>,
-    pub(in crate::persistence::sqlite) role: Option<String>,
-    pub(in crate::persistence::sqlite) queue: String,
+    pub(in crate::persistence::sqlite) target: Target,
     pub(in crate::persistence::sqlite) started_at: Option<Timestamp>,
     pub(in crate::persistence::sqlite) lease_id: Option<LeaseId>,
     pub(in crate::persistence::sqlite) standing: Standing,
@@ -100,9 +98,11 @@ impl TaskRow {
             rank: row.get(8)?,
             run_at: row.get(9)?,
             lease_id: row.get(10)?,
-            agent: row.get(21)?,
-            role: row.get(22)?,
-            queue: row.get(19)?,
+            target: match (row.get(21)?, row.get(22)?) {
+                (Some(agent), _) => Target::Agent(agent),
+                (None, Some(role)) => Target::Role(role),
+                (None, None) => Target::Queue(row.get(19)?),
+            },
             started_at: row.get(20)?,
             timeouts: Timeouts {
                 waiting_ms: row.get(23)?,

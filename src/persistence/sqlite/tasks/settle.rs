@@ -1,8 +1,8 @@
 //! Settlements: the end of one execution, accepted only under the lease that holds now.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::facts::{Change, journal, move_to};
+use super::facts::{Change, Told, journal, move_to};
 use super::row::TaskRow;
 use crate::domain::ids::LeaseId;
 use crate::domain::query::{Settled, Settlement};
@@ -17,14 +17,15 @@ pub(super) fn settle(tx: &mut WriteTx<'_>, settlement: &Settlement) -> SqlResult
     if task.lease_id != Some(settlement.lease_id) || task.standing.state != TaskState::Running {
         return late(tx, &task, settlement);
     }
-    let (command, error) = judge(&settlement.outcome)?;
+    let Verdict {
+        command,
+        error,
+        result,
+    } = Verdict::on(&settlement.outcome)?;
     let to = task.after(command)?;
     // What was cancelled says why it was cancelled, not how its execution ended.
     let error = error.filter(|_| to.state != TaskState::Cancelled);
-    let result = match &settlement.outcome {
-        Outcome::Succeeded(result) if to.state == TaskState::Succeeded => Some(result),
-        _ => None,
-    };
+    let result = result.filter(|_| to.state == TaskState::Succeeded);
     let now = tx.now();
     end_attempt(
         tx,
@@ -34,7 +35,7 @@ pub(super) fn settle(tx: &mut WriteTx<'_>, settlement: &Settlement) -> SqlResult
         error.as_ref(),
     )?;
     let change = Change {
-        result,
+        result: result.as_deref(),
         error: error.as_ref(),
         rank: None,
         told: None,
@@ -53,45 +54,77 @@ pub(super) fn settle(tx: &mut WriteTx<'_>, settlement: &Settlement) -> SqlResult
     })
 }
 
-/// What an outcome means, and the error that it leaves.
-fn judge(outcome: &Outcome) -> SqlResult<(Command, Option<TaskError>)> {
-    let error = |code: &str, message: String, retryable| {
-        Some(TaskError {
-            code: code.to_owned(),
-            message,
-            retryable,
-        })
-    };
-    Ok(match outcome {
-        Outcome::Succeeded(result) => {
-            let bytes = seal(result)?.len().saturating_sub(1);
-            if bytes <= MAX_PAYLOAD_BYTES {
-                return Ok((Command::Succeed, None));
+/// What an outcome means, and what it leaves.
+struct Verdict {
+    command: Command,
+    error: Option<TaskError>,
+    /// Sealed.
+    result: Option<Vec<u8>>,
+}
+
+impl Verdict {
+    fn on(outcome: &Outcome) -> SqlResult<Self> {
+        Ok(match outcome {
+            Outcome::Succeeded(result) => return Self::on_result(result),
+            Outcome::Failed(cause) => {
+                let command = match cause.retryable {
+                    true => Command::FailRetryable,
+                    false => Command::FailFinal,
+                };
+                Self::because(command, cause.clone())
             }
-            let message = format!(
-                "its result of {bytes} bytes is over {MAX_PAYLOAD_BYTES}; pass what is large as an artifact"
-            );
-            (
-                Command::FailFinal,
-                error("result_too_large", message, false),
-            )
+            Outcome::TimedOut => {
+                let message = "the attempt took longer than its timeout";
+                Self::because(Command::AttemptTimeout, error("timeout", message, true))
+            }
+            Outcome::Interrupted { reason } => {
+                Self::because(Command::Interrupt, error("interrupted", reason, true))
+            }
+            Outcome::AgentDied { alone, reason } => {
+                let command = Command::AgentDied { alone: *alone };
+                Self::because(command, error("agent_died", reason, true))
+            }
+            Outcome::Cancelled => Self {
+                command: Command::GiveUp,
+                error: None,
+                result: None,
+            },
+        })
+    }
+
+    /// A result that is too large is an error.
+    fn on_result(result: &Value) -> SqlResult<Self> {
+        let sealed = seal(result)?;
+        let bytes = sealed.len().saturating_sub(1);
+        if bytes <= MAX_PAYLOAD_BYTES {
+            return Ok(Self {
+                command: Command::Succeed,
+                error: None,
+                result: Some(sealed),
+            });
         }
-        Outcome::Failed(cause) if cause.retryable => (Command::FailRetryable, Some(cause.clone())),
-        Outcome::Failed(cause) => (Command::FailFinal, Some(cause.clone())),
-        Outcome::TimedOut => {
-            let message = "the attempt took longer than its timeout".to_owned();
-            (Command::AttemptTimeout, error("timeout", message, true))
+        let message = format!(
+            "its result of {bytes} bytes is over {MAX_PAYLOAD_BYTES}; pass what is large as an artifact"
+        );
+        let error = error("result_too_large", &message, false);
+        Ok(Self::because(Command::FailFinal, error))
+    }
+
+    const fn because(command: Command, error: TaskError) -> Self {
+        Self {
+            command,
+            error: Some(error),
+            result: None,
         }
-        Outcome::Interrupted { reason } => (
-            Command::Interrupt,
-            error("interrupted", reason.clone(), true),
-        ),
-        Outcome::AgentDied { alone, reason } => {
-            let command = Command::AgentDied { alone: *alone };
-            (command, error("agent_died", reason.clone(), true))
-        }
-        Outcome::Cancelled => (Command::GiveUp, None),
-    })
+    }
+}
+
+fn error(code: &str, message: &str, retryable: bool) -> TaskError {
+    TaskError {
+        code: code.to_owned(),
+        message: message.to_owned(),
+        retryable,
+    }
 }
 
 /// The word of an execution's end.
@@ -138,7 +171,8 @@ fn late(tx: &mut WriteTx<'_>, task: &TaskRow, settlement: &Settlement) -> SqlRes
         (task.key, settlement.lease_id),
         |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
     )?;
-    let (command, error) = judge(&settlement.outcome)?;
+    let verdict = Verdict::on(&settlement.outcome)?;
+    let word = outcome_word(verdict.command);
     let settled = |stale| Settled {
         state: task.standing.state,
         stale,
@@ -147,18 +181,22 @@ fn late(tx: &mut WriteTx<'_>, task: &TaskRow, settlement: &Settlement) -> SqlRes
     };
     let attempt = match known {
         Some((_, _, true)) => return Ok(settled(true)),
-        Some((_, outcome, _)) if outcome == outcome_word(command) => return Ok(settled(false)),
+        Some((_, outcome, _)) if outcome == word => return Ok(settled(false)),
         Some((attempt, ..)) => Some(attempt),
         None => None,
     };
     if let Some(attempt) = attempt {
-        keep_late(tx, task, attempt, settlement, (command, error))?;
+        keep_late(tx, task, attempt, settlement, verdict)?;
     }
-    let data = json!({
-        "name": task.name, "attempt": attempt, "lease_id": settlement.lease_id.to_string(),
-        "outcome": outcome_word(command), "state": task.standing.state.as_str(),
+    let came = json!({
+        "attempt": attempt, "lease_id": settlement.lease_id.to_string(), "outcome": word,
     });
-    journal(tx, task, "task.stale_result", data)?;
+    let told = Told {
+        state: Some(task.standing.state),
+        more: Some(&came),
+        ..Told::default()
+    };
+    journal(tx, task, "task.stale_result", &told)?;
     Ok(settled(true))
 }
 
@@ -168,16 +206,16 @@ fn keep_late(
     task: &TaskRow,
     attempt: u32,
     settlement: &Settlement,
-    (command, error): (Command, Option<TaskError>),
+    verdict: Verdict,
 ) -> SqlResult<()> {
     let output = match &settlement.outcome {
-        Outcome::Succeeded(output) if error.is_none() => Some(output.clone()),
+        Outcome::Succeeded(output) if verdict.error.is_none() => Some(output.clone()),
         _ => None,
     };
     let late = StaleResult {
-        outcome: outcome_word(command).to_owned(),
+        outcome: outcome_word(verdict.command).to_owned(),
         output,
-        error,
+        error: verdict.error,
         at: tx.now(),
     };
     tx.execute(

@@ -217,8 +217,9 @@ fn end(
     error: Option<&TaskError>,
 ) -> SqlResult<TaskState> {
     let to = task.after(command)?;
+    let sealed = result.map(seal).transpose()?;
     let change = Change {
-        result,
+        result: sealed.as_deref(),
         error,
         ..Change::default()
     };

@@ -20,7 +20,7 @@ pub(super) fn as_stored(
     claimed: Option<&ClaimedTask>,
 ) -> SqlResult<Task> {
     let plain = Extras::of(task) == Extras::default();
-    let Some(queue) = row.queue.parse().ok().filter(|_| plain) else {
+    let Some(queue) = row.target.queue().parse().ok().filter(|_| plain) else {
         return list::task(tx.conn(), task.id);
     };
     let (agent, role) = match &task.target {
