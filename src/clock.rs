@@ -24,7 +24,7 @@ static NEWEST: AtomicU64 = AtomicU64::new(0);
 #[must_use]
 pub fn new_id() -> [u8; 16] {
     let micros = now().as_micros().unsigned_abs();
-    let tick = ((micros / 1_000) << 12) | ((micros % 1_000) << 12) / 1_000;
+    let tick = ((micros / 1_000) << 12) | (((micros % 1_000) << 12) / 1_000);
     let before = NEWEST.fetch_max(tick, Relaxed);
     // Two ids of one tick, or a clock that went back: the next tick that nobody has.
     let tick = if before < tick {
