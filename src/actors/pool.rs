@@ -85,6 +85,18 @@ impl PoolArbiter {
     }
 }
 
+#[cfg(test)]
+impl PoolArbiter {
+    fn here(id: u64) -> Arc<Self> {
+        Arc::new(Self {
+            id,
+            handle: Arbiter::current(),
+            beat: Arc::default(),
+            thread: Mutex::new(None),
+        })
+    }
+}
+
 /// Whether a pool can go on after an arbiter was written off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Abandoned {
@@ -104,20 +116,32 @@ pub struct Pool {
     ids: AtomicU64,
     zombies: Mutex<Vec<Arbiter>>,
     bound: usize,
+    make: fn(u64) -> Arc<PoolArbiter>,
 }
 
 impl Pool {
     /// Starts `size` arbiters, one at least. Needs a running actix system.
     #[must_use]
     pub fn start(size: usize) -> Arc<Self> {
+        Self::of(size, PoolArbiter::start)
+    }
+
+    /// Places on the caller's own thread, which is an arbiter: for claims under paused time.
+    #[cfg(test)]
+    pub(crate) fn here(size: usize) -> Arc<Self> {
+        Self::of(size, PoolArbiter::here)
+    }
+
+    fn of(size: usize, make: fn(u64) -> Arc<PoolArbiter>) -> Arc<Self> {
         let size = size.max(1);
-        let arbiters = (0..size as u64).map(PoolArbiter::start).collect();
+        let arbiters = (0..size as u64).map(make).collect();
         Arc::new(Self {
             arbiters: Mutex::new(arbiters),
             turn: AtomicUsize::new(0),
             ids: AtomicU64::new(size as u64),
             zombies: Mutex::new(Vec::new()),
             bound: size * ABANDONED_PER_ARBITER,
+            make,
         })
     }
 
@@ -136,12 +160,15 @@ impl Pool {
         let Some(place) = arbiters.iter_mut().find(|arbiter| arbiter.id == id) else {
             return Abandoned::Unknown;
         };
-        let fresh = PoolArbiter::start(self.ids.fetch_add(1, Ordering::Relaxed));
+        let fresh = (self.make)(self.ids.fetch_add(1, Ordering::Relaxed));
         let gone = std::mem::replace(place, fresh);
         drop(arbiters);
-        gone.handle.stop();
+        let thread = gone.thread.lock().take();
         let mut zombies = self.zombies.lock();
-        zombies.extend(gone.thread.lock().take());
+        if let Some(thread) = thread {
+            thread.stop();
+            zombies.push(thread);
+        }
         zombies.retain(|zombie| zombie.handle().alive());
         if zombies.len() > self.bound {
             Abandoned::TooMany
@@ -172,7 +199,10 @@ impl Pool {
         }
     }
 
+    /// Those with a thread of their own, which may be blocked.
     fn arbiters(&self) -> Vec<Arc<PoolArbiter>> {
-        self.arbiters.lock().clone()
+        let threaded = |arbiter: &&Arc<PoolArbiter>| arbiter.thread.lock().is_some();
+        let arbiters = self.arbiters.lock();
+        arbiters.iter().filter(threaded).cloned().collect()
     }
 }

@@ -104,6 +104,7 @@ impl Grant {
 mod tests {
     use super::*;
     use crate::domain::restart::RestartType;
+    use proptest::prelude::*;
 
     fn grant(restarts: u32) -> Grant {
         let rule = RestartRule {
@@ -129,6 +130,33 @@ mod tests {
         grant.revoke();
         grant.refill(5);
         assert_eq!(grant.take(&ExitReason::Killed), None);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_restarts_what_was_stopped(
+            before in prop::collection::vec(0_u32..6, 0..20),
+            after in prop::collection::vec(0_u32..6, 1..20),
+        ) {
+            let grant = grant(1);
+            let step = |what: u32| match what {
+                0 => { grant.refill(u32::MAX); None }
+                1 => { grant.refill(what); None }
+                _ => grant.take(&ExitReason::Killed),
+            };
+            let mut last = 7;
+            for what in before {
+                if let Some(generation) = step(what) {
+                    prop_assert_eq!(generation, last + 1, "no number is used twice");
+                    last = generation;
+                }
+            }
+            grant.revoke();
+            for what in after {
+                prop_assert_eq!(step(what), None);
+            }
+            prop_assert_eq!(grant.generation(), last);
+        }
     }
 
     #[test]

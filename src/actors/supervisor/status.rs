@@ -227,7 +227,7 @@ impl Supervisor {
 
     /// What the deaths of an agent count against: its group's ledger where restarts are shared, or
     /// its replicas' own.
-    fn ledgers(&self, agent: usize) -> impl Iterator<Item = &Ledger> + Clone {
+    pub(super) fn ledgers(&self, agent: usize) -> impl Iterator<Item = &Ledger> + Clone {
         let sharing = self.sharing_group(agent);
         let shared = sharing.map(|(group, _)| &self.tree.groups[group].ledger);
         let own = self.tree.agents[agent].replicas.iter();

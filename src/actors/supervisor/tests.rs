@@ -10,6 +10,7 @@ mod listeners;
 mod look;
 mod operator;
 mod order;
+mod policy;
 mod probing;
 mod revive;
 mod script;

@@ -285,4 +285,6 @@ impl Ledger {
 }
 
 #[cfg(test)]
+mod rules;
+#[cfg(test)]
 mod tests;

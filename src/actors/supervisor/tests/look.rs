@@ -19,6 +19,12 @@ impl Handler<Look> for Supervisor {
     }
 }
 
+/// The supervisor dies at once, as if its daemon were killed.
+pub(super) fn collapse(handle: &SupervisorHandle) {
+    let death = Look(Box::new(|_| panic!("the daemon dies, as told")));
+    handle.address.report(death).unwrap();
+}
+
 /// What `glance` sees.
 pub(super) async fn look<T: Send + 'static>(
     handle: &SupervisorHandle,

@@ -261,6 +261,7 @@ impl Script {
             },
             pool: None,
             seed: Some(1),
+            ..Plan::default()
         });
         let world = World {
             asked,
@@ -296,16 +297,6 @@ impl World {
             index: target.index.unwrap_or(0),
         };
         self.stage.cast.lock()[&instance].clone()
-    }
-
-    /// Whether a replica was ever started.
-    pub(super) fn has(&self, instance: &str) -> bool {
-        let target: AgentTarget = instance.parse().unwrap();
-        let instance = InstanceId {
-            agent: target.agent,
-            index: target.index.unwrap_or(0),
-        };
-        self.stage.cast.lock().contains_key(&instance)
     }
 
     /// Lets the present life of a replica crash.
