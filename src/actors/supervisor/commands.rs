@@ -91,7 +91,7 @@ impl Handler<StopAgent> for Supervisor {
     fn handle(&mut self, StopAgent(target): StopAgent, ctx: &mut AgentContext<Self>) -> Change {
         let slots = self.targeted(&target)?;
         match target.index {
-            None => self.want_stopped(&slots),
+            None => self.want_stopped(self.agent_index(&target.agent)?),
             Some(_) => slots.iter().for_each(|slot| self.hold(*slot)),
         }
         self.settle(&target.agent, ctx)

@@ -53,14 +53,12 @@ impl Supervisor {
     }
 
     /// An operator keeps a whole agent down; that it had failed is settled with that.
-    pub(super) fn want_stopped(&mut self, slots: &[Slot]) {
-        for slot in slots {
-            let agent = &mut self.tree.agents[slot.agent];
-            agent.desired = Desired::Stopped;
-            let replica = &mut agent.replicas[slot.index];
-            if replica.hold == Hold::Failed {
-                replica.hold = Hold::None;
-            }
+    pub(super) fn want_stopped(&mut self, agent: usize) {
+        let agent = &mut self.tree.agents[agent];
+        agent.desired = Desired::Stopped;
+        let failed = agent.replicas.iter_mut();
+        for replica in failed.filter(|replica| replica.hold == Hold::Failed) {
+            replica.hold = Hold::None;
         }
     }
 

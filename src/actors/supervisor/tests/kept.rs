@@ -38,6 +38,20 @@ fn a_replica_stopped_by_index_stays_stopped_over_a_restart_of_the_daemon() {
 }
 
 #[test]
+fn an_agent_without_replicas_is_stopped_like_any_other() {
+    paused(async {
+        let world = three().begin().await;
+        let echo = "echo".parse().unwrap();
+        world.handle.scale(&echo, 0).await.unwrap();
+        world.pass(SECOND * 21).await;
+        let status = world.handle.stop(World::target("echo")).await.unwrap();
+        assert_eq!(status.desired, Desired::Stopped);
+        let status = world.handle.scale(&echo, 2).await.unwrap();
+        assert_eq!(status.state, AgentState::Stopped);
+    });
+}
+
+#[test]
 fn of_a_stopped_agent_a_replica_is_started_alone() {
     use AgentState::{Ready, Stopped};
     paused(async {
