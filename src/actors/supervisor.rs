@@ -72,7 +72,7 @@ use tree::Tree;
 /// How long a killed life may take to be gone before it counts as gone.
 pub const KILL_GRACE: Duration = Duration::from_secs(5);
 
-/// How long a critical agent may have given up before the daemon ends.
+/// How long a critical agent may have given up before the daemon ends, unless set otherwise.
 pub const CRITICAL_GRACE: Duration = Duration::from_secs(30);
 
 /// The supervisor gave up: the daemon has to end with exit code 70.
@@ -115,6 +115,10 @@ pub struct Plan {
     pub pool: Option<Arc<Pool>>,
     /// Makes jitter repeatable; drawn if absent.
     pub seed: Option<u64>,
+    /// The rules of agents in no group; [`GroupSpec::alone`] if absent.
+    pub alone: Option<GroupSpec>,
+    /// How long a critical agent may be lost; [`CRITICAL_GRACE`] if absent.
+    pub critical_grace: Option<Duration>,
 }
 
 /// The supervisor; others see its [`SupervisorHandle`].
@@ -133,6 +137,7 @@ pub struct Supervisor {
     /// How groups count as children of their parents: permanent, with the default backoff.
     group_rule: RestartRule,
     group_policy: RestartPolicy,
+    critical_grace: Duration,
 }
 
 /// Where agents run.
@@ -155,7 +160,7 @@ impl Places {
 /// # Errors
 /// [`TreeError`] if groups and agents make no tree.
 pub fn start(plan: Plan) -> Result<SupervisorHandle, TreeError> {
-    let tree = Tree::build(plan.groups, plan.children)?;
+    let tree = Tree::build(plan.groups, plan.children, plan.alone.as_ref())?;
     let (outcome, receiver) = watch_channel::channel(None);
     let once = Arc::new(Mutex::new(None::<Supervisor>));
     let made = once.clone();
@@ -186,6 +191,7 @@ pub fn start(plan: Plan) -> Result<SupervisorHandle, TreeError> {
             fatal_exit_codes: Vec::new(),
         },
         group_policy: RestartPolicy::default(),
+        critical_grace: plan.critical_grace.unwrap_or(CRITICAL_GRACE),
     };
     supervisor.restore(plan.budgets);
     once.lock().replace(supervisor);

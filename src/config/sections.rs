@@ -196,6 +196,8 @@ pub struct SupervisorConfig {
     pub root: crate::domain::restart::GroupSpec,
     /// Threads that actors run on; `None`: one a processor.
     pub arbiters: Option<u32>,
+    /// How long a critical agent may be lost before the daemon ends with exit code 70.
+    pub critical_grace: Duration,
 }
 
 /// How the daemon's stop divides its time: drain, then signal, then close.

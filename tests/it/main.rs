@@ -7,6 +7,7 @@ mod architecture;
 mod daemon;
 mod fleet;
 mod flows;
+mod giving_up;
 mod postgres;
 mod queues;
 mod serve;

@@ -18,13 +18,26 @@ impl Supervisor {
     /// Too many deaths: of a replica, or of the group that shares its restarts.
     pub(super) fn give_up(&mut self, slot: Slot, why: GiveUp) {
         let Some(group) = self.tree.agents[slot.agent].group else {
-            return self.quarantine(slot, why);
+            return self.gives_up_alone(slot, why);
         };
         match self.tree.groups[group].spec.on_exhausted {
             OnExhausted::Quarantine if self.sharing_group(slot.agent).is_none() => {
                 self.quarantine(slot, why);
             }
             _ => self.group_gives_up(group, why),
+        }
+    }
+
+    /// An agent in no group: what is above it is the daemon.
+    fn gives_up_alone(&mut self, slot: Slot, why: GiveUp) {
+        match self.tree.agents[slot.agent].rules.on_exhausted {
+            OnExhausted::Quarantine => self.quarantine(slot, why),
+            OnExhausted::StopGroup => self.failed(slot, why.as_str()),
+            OnExhausted::Escalate | OnExhausted::Exit => {
+                self.failed(slot, why.as_str());
+                let name = self.tree.agents[slot.agent].spec.name.clone();
+                self.end_daemon(name.as_str(), why.as_str());
+            }
         }
     }
 
@@ -123,9 +136,9 @@ impl Supervisor {
         let lost = &mut self.tree.agents[agent];
         if lost.spec.critical && lost.is_lost() {
             let since = *lost.lost_since.get_or_insert_with(Instant::now);
-            let over = since + super::CRITICAL_GRACE;
-            self.timers.set(over, Due::Critical(agent));
-            tracing::error!(agent = %lost.spec.name, grace_ms = millis(super::CRITICAL_GRACE),
+            self.timers
+                .set(since + self.critical_grace, Due::Critical(agent));
+            tracing::error!(agent = %lost.spec.name, grace_ms = millis(self.critical_grace),
                 "critical agent is lost");
         }
     }
@@ -135,7 +148,7 @@ impl Supervisor {
         let lost = &self.tree.agents[agent];
         let since = lost.lost_since.filter(|_| lost.is_lost());
         // One that was back in between has its full grace anew.
-        let over = since.is_some_and(|since| since.elapsed() >= super::CRITICAL_GRACE);
+        let over = since.is_some_and(|since| since.elapsed() >= self.critical_grace);
         if over && self.shutdown.is_none() {
             let name = lost.spec.name.clone();
             self.end_daemon(name.as_str(), "a critical agent is lost");

@@ -128,11 +128,16 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    pub(super) fn build(groups: Vec<GroupSpec>, children: Vec<Child>) -> Result<Self, TreeError> {
+    /// `alone` is what agents in no group are restarted under.
+    pub(super) fn build(
+        groups: Vec<GroupSpec>,
+        children: Vec<Child>,
+        alone: Option<&GroupSpec>,
+    ) -> Result<Self, TreeError> {
         let mut tree = Self::default();
         tree.add_groups(groups)?;
         for child in children {
-            tree.add_agent(child)?;
+            tree.add_agent(child, alone)?;
         }
         tree.order_units();
         tree.link_dependents()?;
@@ -172,7 +177,7 @@ impl Tree {
         Ok(())
     }
 
-    fn add_agent(&mut self, child: Child) -> Result<(), TreeError> {
+    fn add_agent(&mut self, child: Child, alone: Option<&GroupSpec>) -> Result<(), TreeError> {
         let index = self.agents.len();
         let name = child.spec.name.clone();
         let group = match &child.spec.group {
@@ -187,7 +192,10 @@ impl Tree {
         }
         let rules = match group {
             Some(group) => self.groups[group].spec.clone(),
-            None => Arc::new(GroupSpec::alone(name)),
+            None => Arc::new(match alone.cloned() {
+                Some(rules) => GroupSpec { name, ..rules },
+                None => GroupSpec::alone(name),
+            }),
         };
         if let Some(group) = group {
             self.groups[group].units.push(Unit::Agent(index));

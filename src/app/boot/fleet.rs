@@ -73,6 +73,8 @@ pub(super) async fn start(
         },
         pool: Some(pool),
         seed: None,
+        alone: Some(config.supervisor().root.clone()),
+        critical_grace: Some(config.supervisor().critical_grace),
     })?;
     dispatcher.set_control(Arc::new(Control::new(tree.clone())));
     Ok(Fleet {

@@ -155,5 +155,6 @@ pub(super) fn supervisor(view: &View<'_>) -> SupervisorConfig {
             quarantine_max: view.span("quarantine.max"),
         },
         arbiters: some_if_positive(view, "arbiters"),
+        critical_grace: view.span("critical_grace"),
     }
 }

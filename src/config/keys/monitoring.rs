@@ -128,4 +128,9 @@ pub(super) const SUPERVISOR: &[Key] = &[
         Kind::Integer { min: 0, max: 1_024 },
         "Threads that actors run on; 0 takes one a processor.",
     ),
+    key(
+        "critical_grace",
+        SPAN,
+        "How long a critical agent may be lost before the daemon ends with exit code 70.",
+    ),
 ];
