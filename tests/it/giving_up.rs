@@ -105,7 +105,7 @@ fn a_quarantine_is_seen_everywhere_is_tried_half_open_and_rests_longer_each_time
         .iter()
         .map(|it| it["data"]["why"].as_str().unwrap())
         .collect();
-    assert_eq!(whys[1], "trial");
+    assert!(whys[1].contains("trial"), "{whys:?}");
     eventually("the breaker is open", || {
         let restarts = &agent(&daemon, "flaky")["restarts"];
         (restarts["breaker"] == "open" && restarts["next_at"].is_string()).then_some(())

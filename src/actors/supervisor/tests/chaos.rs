@@ -133,24 +133,42 @@ impl World {
     }
 }
 
-macro_rules! shares {
-    ($($name:ident = $share:expr),+ $(,)?) => {
-        $(
-            #[test]
-            fn $name() {
-                run($share);
-            }
-        )+
-    };
+#[test]
+fn no_order_of_events_restarts_what_was_stopped_or_loses_what_is_wanted() {
+    run(0);
 }
 
-shares! {
-    no_order_of_events_restarts_what_was_stopped_or_loses_what_is_wanted = 0,
-    every_law_holds_after_each_step_of_the_second_share = 1,
-    every_law_holds_after_each_step_of_the_third_share = 2,
-    every_law_holds_after_each_step_of_the_fourth_share = 3,
-    every_law_holds_after_each_step_of_the_fifth_share = 4,
-    every_law_holds_after_each_step_of_the_sixth_share = 5,
-    every_law_holds_after_each_step_of_the_seventh_share = 6,
-    every_law_holds_after_each_step_of_the_eighth_share = 7,
+#[test]
+fn every_law_holds_after_each_step_of_the_second_share() {
+    run(1);
+}
+
+#[test]
+fn every_law_holds_after_each_step_of_the_third_share() {
+    run(2);
+}
+
+#[test]
+fn every_law_holds_after_each_step_of_the_fourth_share() {
+    run(3);
+}
+
+#[test]
+fn every_law_holds_after_each_step_of_the_fifth_share() {
+    run(4);
+}
+
+#[test]
+fn every_law_holds_after_each_step_of_the_sixth_share() {
+    run(5);
+}
+
+#[test]
+fn every_law_holds_after_each_step_of_the_seventh_share() {
+    run(6);
+}
+
+#[test]
+fn every_law_holds_after_each_step_of_the_eighth_share() {
+    run(7);
 }
