@@ -5,8 +5,8 @@
 //! [`Launched`] child exists, so does the thread.
 //!
 //! The child starts as `agent-system exec-agent`, see `exec`. Starting that large binary costs more
-//! than most programs do, so the thread keeps some started at the ready (see [`spares`]): they get
-//! their order on stdin, and become the agent's program at once.
+//! than most programs do, so the thread keeps some started at the ready (see [`spares`]): whoever
+//! starts an agent takes one, gives it its order on stdin, and it becomes the agent's program at once.
 
 mod spares;
 
@@ -28,7 +28,7 @@ use super::exec::{self, THIS_PROGRAM, mark_of};
 use super::family::{Family, Sweeper, signal_group};
 use super::process::OomKills;
 use crate::domain::agent::{ProcessLimits, ProcessSpec};
-use spares::{MAX_SPARES, Spares, Started};
+use spares::{MAX_SPARES, Order, Shelf, Spares, Started};
 
 /// Starts waiting for the thread.
 const MAX_WAITING: usize = 1024;
@@ -52,6 +52,7 @@ pub(crate) enum LaunchError {
 #[derive(Debug, Clone)]
 pub struct Launcher {
     orders: mpsc::Sender<Order>,
+    shelf: Shelf,
     runtime: Handle,
     owner: Arc<str>,
     living: Arc<Living>,
@@ -62,9 +63,6 @@ pub struct Launcher {
 /// The processes that live, counted.
 #[derive(Debug, Default)]
 struct Living(AtomicUsize);
-
-/// Who waits for a child.
-type Order = oneshot::Sender<io::Result<Started>>;
 
 impl Launcher {
     /// Starts the thread. Pipes and exits are watched by `runtime`, which is the daemon's own and
@@ -99,7 +97,8 @@ impl Launcher {
         super::reaper::start_if_first(&runtime);
         let (orders, waiting) = mpsc::channel(MAX_WAITING);
         let living = Arc::<Living>::default();
-        let spares = Spares::new(program.to_owned(), living.clone(), spares);
+        let shelf = Shelf::default();
+        let spares = Spares::new(program.to_owned(), living.clone(), spares, shelf.clone());
         let entered = runtime.clone();
         std::thread::Builder::new()
             .name("launcher".into())
@@ -107,6 +106,7 @@ impl Launcher {
             .spawn(move || spares.serve(waiting, &entered))?;
         Ok(Self {
             orders,
+            shelf,
             runtime,
             owner: owner.into(),
             living,
@@ -153,8 +153,13 @@ impl Launcher {
 
     /// A child that waits for its order.
     async fn started(&self) -> Result<Started, LaunchError> {
+        if let Some(spare) = self.shelf.take() {
+            // A thread with so much to do that its queue is full looks by itself.
+            self.orders.try_send(Order::Taken).ok();
+            return Ok(spare);
+        }
         let (reply, answer) = oneshot::channel();
-        let sent = self.orders.send(reply).await;
+        let sent = self.orders.send(Order::Start(reply)).await;
         sent.map_err(|_| LaunchError::Ended)?;
         Ok(answer.await.map_err(|_| LaunchError::Ended)??)
     }

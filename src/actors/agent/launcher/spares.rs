@@ -11,19 +11,20 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::process::{Child, Command};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::{Living, Order};
+use super::Living;
 use crate::actors::agent::exec::THIS_BINARY;
 use crate::actors::agent::proc;
 
 /// One spare for so many of the living, and one more.
-const LIVING_FOR_ONE: usize = 3;
-/// The most spares; each holds about half a megabyte.
-pub(super) const MAX_SPARES: usize = 32;
+const LIVING_FOR_ONE: usize = 2;
+/// The most spares; each holds about 0.7 MB.
+pub(super) const MAX_SPARES: usize = 64;
 /// For how long nobody must have asked before a spare is made: whoever has just got one needs the
 /// processor more.
 const QUIET: Duration = Duration::from_millis(10);
@@ -36,23 +37,47 @@ pub(super) struct Started {
     pub(super) start_ticks: u64,
 }
 
-/// The spares, owned by the launcher's thread.
+/// The spares that are ready: whoever needs one takes it, without a turn of the launcher's thread.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Shelf(Arc<Mutex<Vec<Started>>>);
+
+impl Shelf {
+    /// A spare that lives, if there is one.
+    pub(super) fn take(&self) -> Option<Started> {
+        loop {
+            let mut spare = self.0.lock().pop()?;
+            if matches!(spare.child.try_wait(), Ok(None)) {
+                return Some(spare);
+            }
+        }
+    }
+}
+
+/// What the launcher's thread is told.
+pub(super) enum Order {
+    /// Somebody waits for a child.
+    Start(oneshot::Sender<io::Result<Started>>),
+    /// A spare was taken from the shelf.
+    Taken,
+}
+
+/// What the launcher's thread knows.
 pub(super) struct Spares {
     program: PathBuf,
     living: Arc<Living>,
     most: usize,
-    ready: Vec<Started>,
+    shelf: Shelf,
     /// Whether anybody has ever asked.
     used: bool,
 }
 
 impl Spares {
-    pub(super) fn new(program: PathBuf, living: Arc<Living>, most: usize) -> Self {
+    pub(super) fn new(program: PathBuf, living: Arc<Living>, most: usize, shelf: Shelf) -> Self {
         Self {
             program,
             living,
             most,
-            ready: Vec::new(),
+            shelf,
             used: false,
         }
     }
@@ -61,7 +86,7 @@ impl Spares {
     pub(super) fn serve(mut self, mut waiting: mpsc::Receiver<Order>, runtime: &Handle) {
         let _entered = runtime.enter();
         loop {
-            let order = if self.ready.len() == self.wanted() {
+            let order = if self.ready() == self.wanted() {
                 waiting.blocking_recv()
             } else {
                 match runtime.block_on(timeout(QUIET, waiting.recv())) {
@@ -72,11 +97,21 @@ impl Spares {
                     }
                 }
             };
-            let Some(order) = order else { return };
-            self.used = true;
-            // If nobody waits any more, the child is killed with the value that comes back.
-            drop(order.send(self.take()));
+            match order {
+                None => return,
+                Some(Order::Taken) => {}
+                Some(Order::Start(reply)) => {
+                    self.used = true;
+                    let child = self.shelf.take().map_or_else(|| self.start(), Ok);
+                    // If nobody waits any more, the child is killed with the value that comes back.
+                    drop(reply.send(child));
+                }
+            }
         }
+    }
+
+    fn ready(&self) -> usize {
+        self.shelf.0.lock().len()
     }
 
     fn wanted(&self) -> usize {
@@ -89,28 +124,18 @@ impl Spares {
 
     /// One more, or one less.
     fn adjust(&mut self) {
-        if self.ready.len() > self.wanted() {
-            drop(self.ready.pop());
+        if self.ready() > self.wanted() {
+            drop(self.shelf.take());
             return;
         }
         match self.start() {
-            Ok(spare) => self.ready.push(spare),
+            Ok(spare) => self.shelf.0.lock().push(spare),
             Err(error) => {
                 // Whoever needs a process next is told the same.
                 tracing::debug!(%error, "no process at the ready");
                 self.used = false;
             }
         }
-    }
-
-    /// A living spare, or a new child.
-    fn take(&mut self) -> io::Result<Started> {
-        while let Some(mut spare) = self.ready.pop() {
-            if matches!(spare.child.try_wait(), Ok(None)) {
-                return Ok(spare);
-            }
-        }
-        self.start()
     }
 
     fn start(&self) -> io::Result<Started> {

@@ -229,8 +229,12 @@ impl Ended {
 
 /// Whether `pid` becomes the agent's program: till then its command line is `exec-agent`'s.
 async fn runs_its_program(pid: u32) -> bool {
-    const LOOK_EVERY: Duration = Duration::from_millis(1);
+    /// The first wait; each next one is twice as long, so that a hundred that begin together do not
+    /// cost more looks than work.
+    const FIRST_LOOK: Duration = Duration::from_millis(1);
+    const LONGEST: Duration = Duration::from_millis(50);
     let becomes = async {
+        let mut wait = FIRST_LOOK;
         loop {
             match std::fs::read(format!("/proc/{pid}/cmdline")) {
                 // Dead, or for a moment between two programs.
@@ -243,7 +247,8 @@ async fn runs_its_program(pid: u32) -> bool {
                 Ok(_) => return true,
                 Err(_gone) => return false,
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(LONGEST);
         }
     };
     timeout(EXEC_WITHIN, becomes).await.unwrap_or(false)
