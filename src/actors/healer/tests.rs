@@ -177,6 +177,24 @@ fn a_critical_agent_is_restarted_verified_and_the_run_is_kept() {
 }
 
 #[test]
+fn a_panic_of_the_healer_costs_nobody_an_answer_and_it_heals_on() {
+    paused(async {
+        let spec = RecoverySpec::default();
+        let clinic = Clinic::open(sick(AgentState::Ready), Cure::Works, spec);
+        for_seconds(5).await;
+        clinic.healer.address.explode();
+        let run = clinic.healer.run("restart-agent", Some("agent.echo")).await;
+        assert_eq!(run.expect("an answer").action, "restart-agent");
+        assert_eq!(clinic.done(), ["restart echo"]);
+        for_seconds(100).await;
+        clinic.healer.address.explode();
+        clinic.world.put("sum", AgentState::Quarantined);
+        for_seconds(40).await;
+        assert_eq!(clinic.done(), ["restart echo", "restart sum"]);
+    });
+}
+
+#[test]
 fn a_run_that_fails_is_tried_again_with_a_delay_and_each_try_is_kept() {
     paused(async {
         let clinic = Clinic::open(

@@ -201,3 +201,26 @@ where
         actor.handle(message, ctx).handle(ctx, Some(answer));
     }
 }
+
+/// For claims about what a panic costs: a letter that panics in whoever it is delivered to.
+#[cfg(test)]
+struct Bomb;
+
+#[cfg(test)]
+impl<A: Hosted> Letter<A> for Bomb {
+    fn is_wanted(&self) -> bool {
+        true
+    }
+
+    fn deliver(self: Box<Self>, _: &mut A, _: &mut AgentContext<A>) {
+        panic!("as told");
+    }
+}
+
+#[cfg(test)]
+impl<A: Hosted> Address<A> {
+    /// Lets the life panic when it comes to this message.
+    pub(crate) fn explode(&self) {
+        self.mailbox.post(self.posted(Bomb, None), true).unwrap();
+    }
+}

@@ -29,6 +29,26 @@ fn asking_for_one_check_runs_it_now_and_the_report_agrees() {
 }
 
 #[test]
+fn a_panic_of_the_monitor_costs_nobody_an_answer_and_its_rounds_go_on() {
+    paused(async {
+        let world = World::of(&["echo"]);
+        let (handle, _life) = world.monitor();
+        report_that(&handle, |_| true).await;
+        for state in [AgentState::Failed, AgentState::Ready] {
+            world.put("echo", state);
+            handle.address.explode();
+            let answer = handle.run(Some("agent.echo")).await.expect("an answer");
+            let sick = state == AgentState::Failed;
+            assert_eq!(answer.status == HealthStatus::Critical, sick);
+        }
+        world.put("echo", AgentState::Failed);
+        handle.address.explode();
+        let seen = report_that(&handle, |report| report.status == HealthStatus::Critical);
+        seen.await;
+    });
+}
+
+#[test]
 fn asking_often_adds_no_sample_no_round_and_no_flap() {
     paused(async {
         let world = World::of(&["echo"]);
