@@ -4,6 +4,7 @@
 
 mod agents;
 mod architecture;
+mod chaos;
 mod daemon;
 mod fleet;
 mod flows;
@@ -11,4 +12,5 @@ mod giving_up;
 mod postgres;
 mod queues;
 mod serve;
+mod standing;
 mod work;

@@ -1,0 +1,162 @@
+//! Who starts after whom, and how long one may be busy, with a real daemon.
+
+use serde_json::Value;
+
+use crate::daemon::{Daemon, eventually, write_file};
+
+const FAMILY: &str = r#"
+    [agents.after]
+    kind = "process"
+    command = ["agent-system", "sample-agent", "echo"]
+    depends_on = { job = "completed" }
+
+    [agents.late]
+    kind = "process"
+    command = ["agent-system", "sample-agent", "echo"]
+    depends_on = { base = "healthy", early = "started" }
+    replicas = 2
+
+    [agents.early]
+    kind = "process"
+    protocol = "none"
+    command = ["sleep", "1000000"]
+
+    [agents.base]
+    kind = "process"
+    command = ["agent-system", "sample-agent", "echo"]
+    replicas = 2
+
+    [agents.job]
+    kind = "process"
+    protocol = "none"
+    command = ["sh", "-c", "exit 0"]
+    restart = { type = "temporary" }
+"#;
+
+fn is_in(daemon: &Daemon, name: &str, state: &str) -> bool {
+    daemon.json(&["agents", "get", name])["state"] == state
+}
+
+/// What happened to agents, in order, from one entry of the journal on.
+fn story(daemon: &Daemon, from: i64) -> Vec<(i64, String)> {
+    let page = daemon.json(&["events", "--types", "agent.*", "--limit", "500"]);
+    let mut story: Vec<(i64, String)> = page["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| {
+            let word = |key: &str| event[key].as_str().unwrap().to_owned();
+            (
+                event["seq"].as_i64().unwrap(),
+                format!("{} {}", word("type"), word("subject")),
+            )
+        })
+        .filter(|(seq, _)| *seq > from)
+        .collect();
+    story.sort_unstable();
+    story
+}
+
+/// Asserts that one thing happened after all of the others.
+fn came_after(story: &[(i64, String)], what: &str, before: &[&str]) {
+    let at = |what: &str| {
+        let found = story.iter().position(|(_, entry)| entry == what);
+        assert!(found.is_some(), "{what} is not in {story:?}");
+        found.unwrap()
+    };
+    for before in before {
+        assert!(
+            at(before) < at(what),
+            "{what} came before {before}: {story:?}"
+        );
+    }
+}
+
+fn everybody_stands(daemon: &Daemon) {
+    for name in ["after", "late", "base", "early"] {
+        eventually(name, || is_in(daemon, name, "ready").then_some(()));
+    }
+}
+
+#[test]
+fn agents_start_after_what_they_depend_on_with_all_its_replicas_and_over_restarts() {
+    let mut daemon = Daemon::configured(FAMILY);
+    let mut from = 0;
+    for _ in 0..2 {
+        everybody_stands(&daemon);
+        let story = eventually("the journal has it all", || {
+            let story = story(&daemon, from);
+            let told = |what: &str| story.iter().any(|(_, entry)| entry == what);
+            (told("agent.ready late#1") && told("agent.ready after#0")).then_some(story)
+        });
+        let needs = [
+            "agent.ready base#0",
+            "agent.ready base#1",
+            "agent.starting early#0",
+        ];
+        came_after(&story, "agent.starting late#0", &needs);
+        came_after(&story, "agent.starting late#1", &needs);
+        came_after(&story, "agent.starting after#0", &["agent.stopped job#0"]);
+        from = story.last().unwrap().0;
+        daemon.crash_and_start_again();
+    }
+    everybody_stands(&daemon);
+    daemon.ok(&["agents", "stop", "base#1"]);
+    daemon.ok(&["agents", "restart", "late"]);
+    eventually("it waits for the other replica", || {
+        is_in(&daemon, "late", "pending").then_some(())
+    });
+    daemon.ok(&["agents", "start", "base#1"]);
+    everybody_stands(&daemon);
+}
+
+/// Says that it is busy for a while with each task, and nothing any more.
+const SLOW: &[u8] = br#"
+echo '{"type":"ready"}'
+while read -r line; do
+  case $line in
+    *'"type":"task"'*)
+      id=$(echo "$line" | sed 's/.*"id":"\([^"]*\)".*/\1/')
+      echo '{"type":"busy","task_id":"'$id'","reason":"call","max_ms":2500}' ;;
+    *'"type":"ping"'*)
+      n=$(echo "$line" | sed 's/.*"n":\([0-9]*\).*/\1/')
+      echo '{"type":"pong","n":'$n'}' ;;
+    *'"type":"drain"'*|*'"type":"shutdown"'*) exit 0 ;;
+  esac
+done
+"#;
+
+#[test]
+fn a_busy_zone_is_left_alone_up_to_its_cap_and_then_it_is_a_stall() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = write_file(folder.path(), "slow.sh", SLOW);
+    let daemon = Daemon::configured(&format!(
+        r#"
+        [agents.slow]
+        kind = "process"
+        command = ["sh", "{}"]
+        stall_timeout = "1s"
+        on_stall = "restart"
+        probes.liveness = {{ protocol = true, period = "100ms", timeout = "2s" }}
+        "#,
+        script.display()
+    ));
+    eventually("it is ready", || {
+        is_in(&daemon, "slow", "ready").then_some(())
+    });
+    daemon.ok(&["tasks", "submit", "--agent", "slow", "--payload", "{}"]);
+    let verdict = || daemon.json(&["agents", "get", "slow"])["instances"][0]["verdict"].clone();
+    eventually("it is busy, past the stall timeout", || {
+        (verdict() == "waiting").then_some(())
+    });
+    let stalled = eventually("it stalls when the zone is over", || {
+        let page = daemon.json(&["events", "--types", "agent.stalled"]);
+        page["items"].as_array().unwrap().first().cloned()
+    });
+    let silent = stalled["data"]["silent_ms"].as_u64().unwrap();
+    assert!(silent >= 2_400, "the zone was cut short: {stalled}");
+    eventually("it is restarted", || {
+        let agent: Value = daemon.json(&["agents", "get", "slow"]);
+        (agent["generation"].as_u64() > Some(1)).then_some(())
+    });
+}
