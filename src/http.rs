@@ -15,6 +15,7 @@ mod agents;
 mod artifacts;
 mod body;
 mod call;
+mod database;
 mod events;
 mod handles;
 mod health;
@@ -95,6 +96,8 @@ fn table() -> Router {
         .get("/api/v1/metrics/system", metrics::system)
         .get("/api/v1/metrics/agents", metrics::agents)
         .get("/api/v1/config", probes::config)
+        .long("/api/v1/database:backup", database::backup)
+        .long("/api/v1/database:prune", database::prune)
 }
 
 /// The paths of durable work.

@@ -10,10 +10,12 @@
 //! Invariants: an acknowledged write survives `kill -9`; nothing here knows actix.
 
 pub mod artifacts;
+pub mod backup;
 mod codec;
 #[cfg(test)]
 mod conformance;
 mod cursor;
+mod disk;
 pub mod lock;
 pub mod migrate;
 pub mod offline;
@@ -24,7 +26,7 @@ use std::path::PathBuf;
 
 use self::sqlite::Sqlite;
 pub use self::sqlite::{
-    CommitListener, Condition, SqliteOptions, Synchronous, WriterExit, WriterKeeper,
+    CommitListener, Condition, Room, SqliteOptions, Synchronous, WriterExit, WriterKeeper,
 };
 use crate::domain::event::Event;
 use crate::domain::record::Session;

@@ -8,7 +8,8 @@
 //!
 //! Rely on: when the writer ends, the next one starts at once and takes over what waits; if the
 //! database cannot be opened, what waits is answered, what comes is refused, and restarts follow
-//! with growing delays until one succeeds. Who asks for the database to be opened anew
+//! with growing delays until one succeeds. A full disk is a lost database that still takes what ends work;
+//! it is restored when there is room again. Who asks for the database to be opened anew
 //! (`Store::reconnect`) waits for no delay. Writes and reads go through [`PersistenceHandle`].
 //!
 //! Not here: how writes are batched and committed (`crate::persistence`), retention's timer (`app`).
@@ -30,13 +31,15 @@ use crate::clock;
 use crate::domain::backoff;
 use crate::domain::event::NewEvent;
 use crate::domain::restart::RestartPolicy;
-pub use crate::persistence::{Store as PersistenceHandle, StoreError, artifacts};
+pub use crate::persistence::{Store as PersistenceHandle, StoreError, artifacts, backup};
 use crate::persistence::{WriterExit, WriterKeeper};
 
 /// Delay before the second restart of the writer in a row; the first is immediate.
 pub const MIN_BACKOFF: Duration = Duration::from_millis(200);
 /// The longest delay between two restarts of the writer.
 pub const MAX_BACKOFF: Duration = Duration::from_secs(10);
+/// How often a full disk is looked at for room.
+pub const ROOM_EVERY: Duration = Duration::from_secs(1);
 /// A writer that lasted this long starts the count of restarts anew.
 pub const STABLE_AFTER: Duration = Duration::from_secs(30);
 
@@ -48,6 +51,16 @@ struct Keeping {
     keeper: tokio::sync::Mutex<WriterKeeper>,
     restarts: Mutex<Restarts>,
     facts: FactSink,
+}
+
+/// What came of the end of a writer.
+enum Reopened {
+    /// There is to be no other.
+    Closed,
+    /// The next one writes, as somebody asked.
+    AsAsked,
+    /// The next one writes, after so many tries.
+    Lost(u32),
 }
 
 /// Restarts in a row.
@@ -92,23 +105,60 @@ impl Keeping {
     /// Starts one writer after the other until the store is closed.
     async fn keep(&self) {
         let mut keeper = self.keeper.lock().await;
+        let room = keeper.room();
+        // Tries that a database took which is lost to new work still: its disk is full.
+        let mut owed = None;
         loop {
-            match keeper.ended().await {
-                WriterExit::Closed => return,
-                WriterExit::Relieved => match keeper.restart().await {
-                    Ok(()) => {
-                        tracing::info!("the database was closed and opened again, as asked");
-                        continue;
+            tokio::select! {
+                biased;
+                exit = keeper.ended() => match self.reopen(&mut keeper, exit, owed).await {
+                    Reopened::Closed => return,
+                    Reopened::AsAsked => {}
+                    Reopened::Lost(attempts) if room.is_full() => owed = Some(attempts),
+                    Reopened::Lost(attempts) => {
+                        owed = None;
+                        self.restored(attempts);
                     }
-                    Err(error) => self.lost(&error.to_string()),
                 },
-                WriterExit::Lost { message } => self.lost(&message),
-                WriterExit::Panicked => self.lost("the writer panicked"),
+                () = room.is_gone(), if owed.is_none() => {
+                    self.lost("the disk is full");
+                    owed = Some(0);
+                }
+                () = room.is_back(ROOM_EVERY), if owed.is_some() => {
+                    self.restored(owed.take().unwrap_or_default());
+                }
             }
-            let attempts = self.restore(&mut keeper).await;
-            self.fact("database.restored", json!({ "attempts": attempts }));
-            tracing::info!(attempts, "the database takes writes again");
         }
+    }
+
+    /// After the end of a writer: the next one.
+    async fn reopen(
+        &self,
+        keeper: &mut WriterKeeper,
+        exit: WriterExit,
+        owed: Option<u32>,
+    ) -> Reopened {
+        let reason = match exit {
+            WriterExit::Closed => return Reopened::Closed,
+            WriterExit::Relieved => match keeper.restart().await {
+                Ok(()) => {
+                    tracing::info!("the database was closed and opened again, as asked");
+                    return Reopened::AsAsked;
+                }
+                Err(error) => error.to_string(),
+            },
+            WriterExit::Lost { message } => message,
+            WriterExit::Panicked => "the writer panicked".to_owned(),
+        };
+        if owed.is_none() {
+            self.lost(&reason);
+        }
+        Reopened::Lost(owed.unwrap_or(0) + self.restore(keeper).await)
+    }
+
+    fn restored(&self, attempts: u32) {
+        self.fact("database.restored", json!({ "attempts": attempts }));
+        tracing::info!(attempts, "the database takes writes again");
     }
 
     /// Restarts the writer until that succeeds; says how many tries it took.

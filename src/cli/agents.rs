@@ -123,7 +123,7 @@ fn reason(crash: &Value) -> String {
 }
 
 pub(super) async fn run(context: &mut Context, command: Command) -> Result<(), Failure> {
-    let Context { client, out } = context;
+    let Context { client, out, .. } = context;
     match command {
         Command::List(list) => {
             let mut filter: Vec<_> = list

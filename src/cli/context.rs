@@ -12,11 +12,14 @@ use crate::client::Client;
 /// The daemon that is asked unless another is named.
 const DEFAULT_URL: &str = "http://127.0.0.1:5000";
 
+/// Names another.
+const URL_VARIABLE: &str = "AGENT_SYSTEM_URL";
+
 /// Flags that every command takes.
 #[derive(Debug, Args)]
 pub(super) struct Global {
     /// The daemon's URL [default: http://127.0.0.1:5000]
-    #[arg(long, global = true, env = "AGENT_SYSTEM_URL")]
+    #[arg(long, global = true, env = URL_VARIABLE)]
     pub(super) url: Option<String>,
     /// What proves who asks
     #[arg(
@@ -40,10 +43,33 @@ pub(super) struct Global {
     no_color: bool,
 }
 
+/// Who said which daemon is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum UrlFrom {
+    /// Nobody.
+    Default,
+    /// `AGENT_SYSTEM_URL`.
+    Environment,
+    /// `--url`.
+    Flag,
+}
+
+impl UrlFrom {
+    fn of(url: Option<&str>) -> Self {
+        match (url, std::env::var(URL_VARIABLE)) {
+            (None, _) => Self::Default,
+            (Some(url), Ok(variable)) if url == variable => Self::Environment,
+            (Some(_), _) => Self::Flag,
+        }
+    }
+}
+
 /// What every command has.
 pub(super) struct Context {
     pub(super) client: Client,
+    pub(super) url_from: UrlFrom,
     pub(super) out: Out,
+    token: Option<String>,
 }
 
 impl Context {
@@ -55,10 +81,18 @@ impl Context {
         };
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let color = !global.no_color && !no_color && std::io::stdout().is_terminal();
+        let url = global.url.as_deref();
         Ok(Self {
-            client: Client::new(global.url.as_deref().unwrap_or(DEFAULT_URL), token)?,
+            client: Client::new(url.unwrap_or(DEFAULT_URL), token.clone())?,
+            url_from: UrlFrom::of(url),
             out: Out::new(global.output, color, global.quiet),
+            token,
         })
+    }
+
+    /// A client of another daemon.
+    pub(super) fn client_of(&self, url: &str) -> Result<Client, Failure> {
+        Ok(Client::new(url, self.token.clone())?)
     }
 }
 

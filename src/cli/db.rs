@@ -1,5 +1,7 @@
-//! `db`: the database's file. Looking works beside a running daemon; changing is refused while one
-//! runs, and its pid is named.
+//! `db`: the database's file. Looking works beside a running daemon; backups and retention go through it
+//! while it runs; migrations and restoring are refused while one runs, and its pid is named.
+
+mod place;
 
 use std::path::{Path, PathBuf};
 
@@ -9,13 +11,14 @@ use serde_json::{Value, json};
 
 use super::config::ConfigArgs;
 use super::context::Context;
-use super::exit::{BAD_CONFIGURATION, CONFLICT, Failure};
+use super::exit::{CONFLICT, Failure, NOT_FOUND};
 use super::show::{all_fields, field};
 use super::table::Column;
 use crate::client::Answer;
-use crate::config::Config;
 use crate::persistence::OpenError;
+use crate::persistence::backup::{BackupError, BackupRequest};
 use crate::persistence::offline::{self, MigrationReport};
+use place::Place;
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
@@ -34,6 +37,22 @@ enum Command {
     Migrate(Migrate),
     /// Every migration that was carried out
     History,
+    /// Copy it, with the artifacts beside the copy, while everything goes on
+    Backup {
+        /// The copy; without it, or a relative one through the API: `backups/` beside the database
+        file: Option<PathBuf>,
+        /// Replace an earlier backup
+        #[arg(long)]
+        force: bool,
+        /// Leave the artifacts out
+        #[arg(long)]
+        without_artifacts: bool,
+    },
+    /// Make a backup the database, while no daemon runs; what was there is kept aside
+    Restore {
+        /// The backup
+        file: PathBuf,
+    },
     /// Remove what retention says
     Prune,
 }
@@ -75,7 +94,8 @@ const HISTORY: &[Column] = &[
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let out = &context.out;
-    let path = database(&args.from)?;
+    let place = Place::of(&args.from)?;
+    let path = place.database.clone();
     match args.command {
         Command::Status => out.value(&json(&offline::status(&path)?)?, "location", all_fields),
         Command::History | Command::Migrate(Migrate::History) => {
@@ -91,24 +111,106 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             present(&path)?;
             report(context, &offline::migrate_down(&path, to)?)
         }
-        Command::Prune => {
-            let pruned = offline::prune(&path).await?;
-            out.value(&json(&pruned)?, "rows", |rows| {
-                if pruned.values().all(|removed| *removed == 0) {
-                    "nothing to remove".to_owned()
-                } else {
-                    all_fields(rows)
-                }
-            })
+        Command::Backup {
+            file,
+            force,
+            without_artifacts,
+        } => {
+            let file = file.map(std::path::absolute).transpose()?;
+            let request = BackupRequest { file, force };
+            backup(context, &place, request, !without_artifacts).await
         }
+        Command::Restore { file } => {
+            let restored = offline::restore(&path, &place.data_dir, &file)?;
+            out.value(&json(&restored)?, "database", restored_is)
+        }
+        Command::Prune => prune(context, &place).await,
     }
 }
 
-/// The file of the embedded database, as the configuration says.
-fn database(from: &ConfigArgs) -> Result<PathBuf, Failure> {
-    let config = Config::load(from.request())
-        .map_err(|invalid| Failure::new(BAD_CONFIGURATION, invalid.to_string()))?;
-    Ok(config.database().path.clone())
+/// Through the daemon, or on the file that nobody owns.
+async fn backup(
+    context: &Context,
+    place: &Place,
+    request: BackupRequest,
+    artifacts: bool,
+) -> Result<(), Failure> {
+    let Some(daemon) = place.daemon(context).await? else {
+        let data_dir = artifacts.then_some(place.data_dir.as_path());
+        let taken = offline::backup(&place.database, data_dir, &request)?;
+        return context.out.value(&json(&taken)?, "file", taken_is);
+    };
+    let body = json!({"file": request.file, "force": request.force, "artifacts": artifacts});
+    let answer = daemon.long_verb("database:backup", body).await?;
+    context.out.object(&answer, "file", taken_is)
+}
+
+async fn prune(context: &Context, place: &Place) -> Result<(), Failure> {
+    let Some(daemon) = place.daemon(context).await? else {
+        let pruned = offline::prune(&place.database, &place.data_dir).await?;
+        return context.out.value(&json(&pruned)?, "rows", pruned_is);
+    };
+    let answer = daemon.long_verb("database:prune", json!({})).await?;
+    context.out.object(&answer, "rows", pruned_is)
+}
+
+fn taken_is(taken: &Value) -> String {
+    let artifacts = match taken["artifacts"]["files"].as_u64() {
+        Some(files) => format!("{files} artifacts beside it"),
+        None => "without artifacts".to_owned(),
+    };
+    format!(
+        "{}: {} bytes, schema version {}, {artifacts}, in {} ms",
+        field(taken, "file"),
+        field(taken, "bytes"),
+        field(taken, "schema_version"),
+        field(taken, "duration_ms"),
+    )
+}
+
+fn restored_is(restored: &Value) -> String {
+    let mut lines = vec![format!(
+        "{} is now {}, schema version {}",
+        field(restored, "database"),
+        field(restored, "file"),
+        field(restored, "schema_version")
+    )];
+    let told = [
+        ("kept", "the database before is kept at"),
+        ("kept_artifacts", "the artifacts before are kept at"),
+    ];
+    for (key, words) in told {
+        if let Some(path) = restored[key].as_str() {
+            lines.push(format!("{words} {path}"));
+        }
+    }
+    if restored["artifacts"].is_null() {
+        lines.push("the backup has no artifacts; those of the data directory stay".to_owned());
+    }
+    lines.join("\n")
+}
+
+fn pruned_is(pruned: &Value) -> String {
+    let removed = |value: &Value| value.as_u64().unwrap_or(0);
+    let rows = pruned["rows"].as_object();
+    let mut lines: Vec<String> = rows
+        .into_iter()
+        .flatten()
+        .map(|(table, rows)| format!("{table}: {rows}"))
+        .collect();
+    for (key, words) in [
+        ("owners", "artifacts of workflows and tasks"),
+        ("uploads", "uploads"),
+    ] {
+        let files = removed(&pruned["artifacts"][key]);
+        if files > 0 {
+            lines.push(format!("{words}: {files}"));
+        }
+    }
+    if lines.is_empty() {
+        return "nothing to remove".to_owned();
+    }
+    lines.join("\n")
 }
 
 /// Going down needs something to go down from.
@@ -152,6 +254,21 @@ impl From<OpenError> for Failure {
         let message = error.to_string();
         match error {
             OpenError::Locked(_) => Self::new(CONFLICT, message),
+            _ => Self::failed(message),
+        }
+    }
+}
+
+impl From<BackupError> for Failure {
+    fn from(error: BackupError) -> Self {
+        let message = error.to_string();
+        match error {
+            BackupError::Locked(_)
+            | BackupError::Exists(_)
+            | BackupError::NotReplaced(_)
+            | BackupError::Itself(_)
+            | BackupError::Busy => Self::new(CONFLICT, message),
+            BackupError::Missing(_) => Self::new(NOT_FOUND, message),
             _ => Self::failed(message),
         }
     }

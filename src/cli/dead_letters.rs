@@ -76,7 +76,7 @@ const COLUMNS: &[Column] = &[
 ];
 
 pub(super) async fn run(context: &mut Context, command: Command) -> Result<(), Failure> {
-    let Context { client, out } = context;
+    let Context { client, out, .. } = context;
     let (verb, many) = match command {
         Command::List(page) => {
             let answer = client.list("dead-letters", page.filter()).await?;

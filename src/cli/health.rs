@@ -53,7 +53,7 @@ const HISTORY: &[Column] = &[
 ];
 
 pub(super) async fn run(context: &mut Context, args: Args) -> Result<ExitCode, Failure> {
-    let Context { client, out } = context;
+    let Context { client, out, .. } = context;
     match args.command {
         None if args.ready => ready(context).await,
         Some(_) if args.ready => Err(Failure::usage("--ready asks by itself, without a command")),
@@ -105,7 +105,7 @@ async fn report(context: &Context) -> Result<ExitCode, Failure> {
 
 /// One line, or the answer as it came; 6 when it is not ready.
 async fn ready(context: &Context) -> Result<ExitCode, Failure> {
-    let Context { client, out } = context;
+    let Context { client, out, .. } = context;
     let answer = client.ready().await?;
     let is_ready = answer.status < 400;
     match out.format {

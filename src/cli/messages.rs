@@ -79,7 +79,7 @@ const COLUMNS: &[Column] = &[
 ];
 
 pub(super) async fn run(context: &Context, command: Command) -> Result<(), Failure> {
-    let Context { client, out } = context;
+    let Context { client, out, .. } = context;
     match command {
         Command::List(list) => {
             let mut filter = list.page.filter();

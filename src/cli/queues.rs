@@ -67,7 +67,7 @@ fn state(queue: &Value) -> String {
 }
 
 pub(super) async fn run(context: &mut Context, command: Command) -> Result<(), Failure> {
-    let Context { client, out } = context;
+    let Context { client, out, .. } = context;
     match command {
         Command::List => out.list(&client.list("queues", Vec::new()).await?, "name", COLUMNS),
         Command::Get { name } => {

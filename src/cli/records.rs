@@ -71,7 +71,7 @@ const RUNS: &[Column] = &[
 ];
 
 pub(super) async fn recovery(context: &Context, command: Recovery) -> Result<ExitCode, Failure> {
-    let Context { client, out } = context;
+    let Context { client, out, .. } = context;
     match command {
         Recovery::List => {
             out.list(

@@ -75,7 +75,7 @@ fn started(run: &Value) -> String {
 }
 
 pub(super) async fn run(context: &mut Context, command: Command) -> Result<(), Failure> {
-    let Context { client, out } = context;
+    let Context { client, out, .. } = context;
     match command {
         Command::List => out.list(
             &client.list("schedules", Vec::new()).await?,

@@ -198,7 +198,7 @@ fn target(task: &Value) -> String {
 }
 
 pub(super) async fn run(context: &mut Context, command: Command) -> Result<ExitCode, Failure> {
-    let Context { client, out } = context;
+    let Context { client, out, .. } = context;
     match command {
         Command::Submit(submit) => return run_submit(context, *submit).await,
         Command::Wait { id, timeout } => {

@@ -150,7 +150,7 @@ fn tasks(workflow: &Value) -> String {
 }
 
 pub(super) async fn run(context: &mut Context, command: Command) -> Result<ExitCode, Failure> {
-    let Context { client, out } = context;
+    let Context { client, out, .. } = context;
     match command {
         Command::Run(run) => return start(context, run).await,
         Command::Wait { id, timeout } => {

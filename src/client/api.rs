@@ -9,6 +9,9 @@ use super::{Answer, Client, ClientError, Question, segment};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
+/// How long a command may take that works through the disk.
+const LONG: Duration = Duration::from_secs(3600);
+
 /// What narrows a list or turns its page: parameter and value.
 pub type Filter<'a> = Vec<(&'a str, String)>;
 type Answered = Result<Answer, ClientError>;
@@ -103,6 +106,15 @@ impl Client {
     pub async fn verb(&self, path: &str, body: Value) -> Answered {
         self.ask(Question::post(format!("/api/v1/{path}")).body(body))
             .await
+    }
+
+    /// A command that takes as long as the daemon's disk needs, an hour at most.
+    ///
+    /// # Errors
+    /// As every question: [`ClientError`].
+    pub async fn long_verb(&self, path: &str, body: Value) -> Answered {
+        let question = Question::post(format!("/api/v1/{path}")).body(body);
+        self.ask(question.waiting(LONG)).await
     }
 
     /// Creates a task or a workflow; the same key again gives the first one.

@@ -21,7 +21,7 @@ pub struct DatabaseConfig {
     pub pool_size: u32,
     /// How long opening may take.
     pub connect_timeout: Duration,
-    /// How long one statement may take.
+    /// How long one statement, or one read of the embedded database, may take.
     pub statement_timeout: Duration,
     /// Whether a commit waits for the disk (`synchronous = FULL`), or only survives the death of the process.
     pub synchronous_full: bool,

@@ -150,6 +150,8 @@ pub struct HealthSettings {
     pub disk: Threshold,
     /// Share of the database's readers, and of the writer's queue, in use.
     pub pool: Threshold,
+    /// Bytes of the database's file.
+    pub database: Threshold,
     /// Samples in a row of a host figure that must be past a limit.
     pub sustained: usize,
     /// Limits of every agent.
@@ -166,6 +168,10 @@ impl Default for HealthSettings {
             memory: Threshold::DEFAULT,
             disk: Threshold::DEFAULT,
             pool: Threshold::DEFAULT,
+            database: Threshold {
+                warning: 10.0 * 1_073_741_824.0,
+                critical: 50.0 * 1_073_741_824.0,
+            },
             sustained: judge::SUSTAINED_SAMPLES,
             agent: agent::AgentLimits::DEFAULT,
         }

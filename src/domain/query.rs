@@ -269,6 +269,12 @@ pub struct DatabaseStatus {
     pub size_bytes: u64,
     /// Bytes of the write-ahead log.
     pub wal_bytes: u64,
+    /// Bytes of the database file that wait to be used again, as last counted.
+    pub free_bytes: u64,
+    /// Bytes that are free on its disk, where that says so.
+    pub disk_free_bytes: Option<u64>,
+    /// The longest that one write of retention held the writer, milliseconds.
+    pub longest_prune_ms: f64,
     /// Readers there are.
     pub readers: u32,
     /// Readers in use.

@@ -33,6 +33,10 @@ pub(super) async fn create(mut call: Call) -> Outcome {
     if announced.is_some_and(|bytes| bytes > limit) {
         return Err(too_large(limit));
     }
+    // What room is left is for the results of what runs.
+    if let Some(full) = call.handles.records.full() {
+        return Err(full.into());
+    }
     let mut upload = call.handles.artifacts.upload().await?;
     let mut seen = 0_u64;
     while let Some(piece) = next_piece(&mut call).await? {

@@ -81,6 +81,11 @@ impl Router {
         self.add(Method::POST, path, Patience::Normal, handler)
     }
 
+    /// Adds a route that does something which takes as long as the disk needs.
+    pub(super) fn long<A: Acts>(self, path: &'static str, handler: fn(Call) -> A) -> Self {
+        self.add(Method::POST, path, Patience::Flows, handler)
+    }
+
     /// Adds a route that reads and takes `?wait=`.
     pub(super) fn wait<A: Acts>(self, path: &'static str, handler: fn(Call) -> A) -> Self {
         self.add(Method::GET, path, Patience::Waits, handler)

@@ -6,18 +6,22 @@
 //!
 //! Not here: who may read them (http), and when an owner is no longer needed (retention).
 
+mod carry;
 mod name;
+mod retention;
 mod upload;
 mod writer;
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use carry::Carried;
+pub(crate) use carry::carry;
 pub use name::{ArtifactName, InvalidArtifactName};
+pub use retention::{SweepError, Swept};
 pub use upload::Upload;
 pub use writer::{ArtifactWriter, sha256_hex};
 
@@ -198,41 +202,6 @@ impl Artifacts {
         }
     }
 
-    /// The owners that have files, without `uploads`.
-    ///
-    /// # Errors
-    /// The directory cannot be read.
-    pub fn owners(&self) -> io::Result<Vec<String>> {
-        let mut owners = Vec::new();
-        for entry in fs::read_dir(&self.root)? {
-            let name = entry?.file_name().to_string_lossy().into_owned();
-            if name != UPLOADS {
-                owners.push(name);
-            }
-        }
-        Ok(owners)
-    }
-
-    /// Removes uploads that nobody wrote to for `age`; returns how many.
-    ///
-    /// # Errors
-    /// The directory cannot be read.
-    pub fn remove_uploads_older_than(&self, age: Duration) -> io::Result<u64> {
-        let mut removed = 0;
-        for entry in fs::read_dir(self.root.join(UPLOADS))? {
-            let entry = entry?;
-            let old = entry
-                .metadata()?
-                .modified()?
-                .elapsed()
-                .is_ok_and(|is| is > age);
-            if old && fs::remove_file(entry.path()).is_ok() {
-                removed += 1;
-            }
-        }
-        Ok(removed)
-    }
-
     fn remove_unfinished(&self) -> io::Result<()> {
         for owner in fs::read_dir(&self.root)? {
             let owner = owner?.path();
@@ -247,6 +216,14 @@ impl Artifacts {
         }
         Ok(())
     }
+}
+
+/// Runs file work on the blocking pool.
+async fn blocking_io<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
 /// Runs file work on the blocking pool.
@@ -336,23 +313,6 @@ mod tests {
             Err(ArtifactError::NotFound(_))
         ));
         artifacts.remove_owner("wfl_1").unwrap();
-    }
-
-    #[test]
-    fn only_old_uploads_are_removed() {
-        let (_dir, artifacts) = artifacts();
-        let upload = write(&artifacts, "uploads/a", b"abc");
-        assert_eq!(
-            artifacts
-                .remove_uploads_older_than(Duration::from_secs(60))
-                .unwrap(),
-            0
-        );
-        assert!(artifacts.read(&upload).is_ok());
-        assert_eq!(
-            artifacts.remove_uploads_older_than(Duration::ZERO).unwrap(),
-            1
-        );
     }
 
     #[tokio::test]

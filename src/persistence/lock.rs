@@ -49,6 +49,16 @@ impl Lock {
         Self::take(directory, &directory.join(DIRECTORY_LOCK))
     }
 
+    /// Whether somebody owns a data directory, and its pid if it said so.
+    #[must_use]
+    pub fn owner(directory: &Path) -> Option<Option<u32>> {
+        let mut file = File::open(directory.join(DIRECTORY_LOCK)).ok()?;
+        match file.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => Some(read_pid(&mut file)),
+            Ok(()) | Err(TryLockError::Error(_)) => None,
+        }
+    }
+
     /// Takes a database's file, whatever directory it stands in.
     pub(crate) fn database(path: &Path) -> Result<Self, LockError> {
         let mut lock = path.as_os_str().to_owned();
@@ -76,9 +86,13 @@ impl Lock {
             }
             Err(TryLockError::Error(error)) => return Err(unusable(error)),
         }
-        file.set_len(0)
-            .and_then(|()| writeln!(file, "{}", std::process::id()))
-            .map_err(unusable)?;
+        // Over what stood there, and as long: on a full disk there is no room for another.
+        match write!(file, "{:<16}", std::process::id()) {
+            Err(error) if error.kind() != std::io::ErrorKind::StorageFull => {
+                return Err(unusable(error));
+            }
+            _ => {}
+        }
         Ok(Self { _file: file })
     }
 }
@@ -111,7 +125,9 @@ mod tests {
         };
         assert_eq!(*pid, Some(std::process::id()));
         assert!(second.to_string().contains(&std::process::id().to_string()));
+        assert_eq!(Lock::owner(dir.path()), Some(Some(std::process::id())));
         drop(first);
+        assert_eq!(Lock::owner(dir.path()), None);
         Lock::directory(dir.path()).unwrap();
     }
 }

@@ -8,6 +8,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::artifacts::{Artifacts, Swept};
+use super::backup::{BackupError, BackupReport, BackupRequest, RestoreReport};
 use super::migrate::{HistoryEntry, MigrationStatus, latest};
 use super::sqlite::{SqliteOptions, offline};
 use super::{OpenError, Store};
@@ -30,6 +32,10 @@ pub struct DatabaseReport {
     pub size_bytes: u64,
     /// Bytes of the write-ahead log.
     pub wal_bytes: u64,
+    /// Bytes of the file that wait to be used again.
+    pub free_bytes: u64,
+    /// Bytes that are free on its disk, where that says so.
+    pub disk_free_bytes: Option<u64>,
     /// Rows of each table.
     pub rows: std::collections::BTreeMap<String, u64>,
 }
@@ -51,7 +57,7 @@ pub struct MigrationReport {
 /// If there is none, or it cannot be read.
 pub fn status(path: &Path) -> Result<DatabaseReport, OpenError> {
     let sizes = offline::sizes(path);
-    let (schema_version, rows) = offline::look(path)?;
+    let (schema_version, rows, free_bytes) = offline::look(path)?;
     Ok(DatabaseReport {
         backend: "sqlite".into(),
         location: path.display().to_string(),
@@ -60,6 +66,8 @@ pub fn status(path: &Path) -> Result<DatabaseReport, OpenError> {
         current: schema_version == latest(),
         size_bytes: sizes.0,
         wal_bytes: sizes.1,
+        free_bytes,
+        disk_free_bytes: super::disk::free_bytes(super::disk::directory_of(path)),
         rows,
     })
 }
@@ -98,11 +106,43 @@ pub fn migrate_down(path: &Path, to: u32) -> Result<MigrationReport, OpenError> 
     offline::migrate_down(path, to)
 }
 
+/// What `db prune` removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PruneReport {
+    /// Rows, by table.
+    pub rows: Pruned,
+    /// Files.
+    pub artifacts: Swept,
+}
+
+/// Backs a database up that no daemon owns, or beside one, with its artifacts if they are to come along.
+/// Blocks.
+///
+/// # Errors
+/// [`BackupError`]; no file was left then.
+pub fn backup(
+    path: &Path,
+    data_dir: Option<&Path>,
+    request: &BackupRequest,
+) -> Result<BackupReport, BackupError> {
+    let artifacts = data_dir.map(|data_dir| data_dir.join("artifacts"));
+    super::backup::take(path, request, artifacts.as_deref())
+}
+
+/// Makes a backup the database; what was the database is kept aside. Blocks.
+///
+/// # Errors
+/// If the daemon runs, or the backup is none, damaged, or newer than this binary; nothing was
+/// changed then.
+pub fn restore(path: &Path, data_dir: &Path, backup: &Path) -> Result<RestoreReport, BackupError> {
+    super::backup::restore(path, data_dir, backup)
+}
+
 /// Removes what retention says.
 ///
 /// # Errors
 /// If the daemon runs, the schema is not the latest, or the database cannot be written.
-pub async fn prune(path: &Path) -> Result<Pruned, OpenError> {
+pub async fn prune(path: &Path, data_dir: &Path) -> Result<PruneReport, OpenError> {
     let database = offline::look(path)?.0;
     if database < latest() {
         return Err(OpenError::Behind {
@@ -111,12 +151,14 @@ pub async fn prune(path: &Path) -> Result<Pruned, OpenError> {
             binary: latest(),
         });
     }
-    let failed = |error: super::StoreError| OpenError::NotWritable {
+    let failed = |error: &dyn std::fmt::Display| OpenError::NotWritable {
         path: path.into(),
         message: error.to_string(),
     };
+    let files = Artifacts::open(data_dir).map_err(|error| failed(&error))?;
     let store = Store::open(SqliteOptions::new(path)).await?;
-    let pruned = store.prune().await.map_err(failed)?;
-    store.close().await.map_err(failed)?;
-    Ok(pruned)
+    let rows = store.prune().await.map_err(|error| failed(&error))?;
+    let artifacts = files.sweep(&store).await.map_err(|error| failed(&error))?;
+    store.close().await.map_err(|error| failed(&error))?;
+    Ok(PruneReport { rows, artifacts })
 }

@@ -6,6 +6,7 @@
 pub(crate) mod agents;
 mod batch;
 mod connection;
+pub(crate) mod copy;
 pub(crate) mod crashes;
 pub(crate) mod events;
 mod fault;
@@ -15,14 +16,18 @@ pub(crate) mod messages;
 pub(crate) mod metrics;
 pub(crate) mod migrations;
 pub(crate) mod offline;
+mod pace;
 pub(crate) mod processes;
 pub(crate) mod prune;
 mod queue;
 mod readers;
 pub(crate) mod recovery;
+mod report;
+mod reserve;
 pub(crate) mod schedules;
 pub(crate) mod sessions;
 mod shared;
+mod sizes;
 pub(crate) mod tasks;
 mod values;
 pub(crate) mod workflows;
@@ -42,8 +47,9 @@ use tokio::time::{Instant, timeout};
 
 pub use self::connection::Synchronous;
 pub(crate) use self::fault::{Fault, SqlResult};
-pub use self::keeper::WriterKeeper;
+pub use self::keeper::{Room, WriterKeeper};
 use self::readers::Readers;
+use self::reserve::Reserve;
 pub use self::shared::Condition;
 use self::shared::Shared;
 use self::tasks::limits::Rules;
@@ -55,7 +61,6 @@ use super::lock::Lock;
 use super::offline::MigrationReport;
 use super::{EventSink, OpenError, Result, StoreError};
 use crate::domain::event::NewEvent;
-use crate::domain::query::DatabaseStatus;
 use crate::domain::queue::QueueSpec;
 
 /// The settings of an SQLite store.
@@ -67,6 +72,10 @@ pub struct SqliteOptions {
     pub synchronous: Synchronous,
     /// Connections that read, at most.
     pub readers: u32,
+    /// How long one read may take.
+    pub read_timeout: Duration,
+    /// Whether room is kept back on the disk for what runs when it is full.
+    pub reserve: bool,
     /// Hears of each commit.
     pub listener: CommitListener,
 }
@@ -79,6 +88,8 @@ impl SqliteOptions {
             path: path.into(),
             synchronous: Synchronous::default(),
             readers: readers::DEFAULT_READERS,
+            read_timeout: readers::DEFAULT_TIMEOUT,
+            reserve: false,
             listener: CommitListener::default(),
         }
     }
@@ -136,8 +147,12 @@ impl Sqlite {
             path,
             synchronous,
             readers,
+            read_timeout,
+            reserve,
             listener,
         } = options;
+        let reserve = Reserve::new(&path, reserve);
+        reserve.before_opening();
         let (lock, migrated) = prepare(path.clone(), synchronous).await?;
         let shared = Arc::new(Shared::new(
             path.clone(),
@@ -145,8 +160,9 @@ impl Sqlite {
             listener,
             lock,
             migrated.to,
+            reserve,
         ));
-        let readers = Readers::new(path.clone(), readers);
+        let readers = Readers::new(path.clone(), readers, read_timeout);
         let mut keeper = WriterKeeper::new(Arc::clone(&shared), readers.clone());
         keeper
             .restart()
@@ -229,8 +245,22 @@ impl Sqlite {
         R: Send + 'static,
         T: FnOnce(Result<R>) + Send + 'static,
     {
+        if reserve::adds(operation)
+            && let Some(full) = self.full(operation)
+        {
+            return then(Err(full));
+        }
         let write = Write::new(operation, op, then);
         self.owner.shared.queue.push(operation, Box::new(write));
+    }
+
+    /// Why what adds work is refused, while the disk is full.
+    pub(crate) fn full(&self, operation: &'static str) -> Option<StoreError> {
+        let full = self.owner.shared.reserve.is_full();
+        full.then(|| StoreError::StorageFull {
+            operation,
+            message: reserve::FULL.to_owned(),
+        })
     }
 
     /// Runs a read on one of the readers; all its statements see the same snapshot.
@@ -244,31 +274,6 @@ impl Sqlite {
 }
 
 impl Sqlite {
-    /// What is known of the database, from memory.
-    pub(crate) fn status(&self) -> DatabaseStatus {
-        let Owner {
-            shared, readers, ..
-        } = &*self.owner;
-        let last_error = match shared.condition() {
-            Condition::Open => None,
-            Condition::Lost { message } => Some(message),
-            Condition::Closed => Some("the store is closed".to_owned()),
-        };
-        DatabaseStatus {
-            backend: "sqlite".to_owned(),
-            location: shared.path.display().to_string(),
-            schema_version: shared.schema_version,
-            size_bytes: shared.size_bytes(),
-            wal_bytes: shared.wal_bytes(),
-            readers: readers.size(),
-            readers_busy: readers.busy(),
-            writes_queued: shared.queue.len() as u64,
-            writes_capacity: queue::CAPACITY as u64,
-            writable: last_error.is_none(),
-            last_error,
-        }
-    }
-
     /// Commits since it was opened.
     pub(crate) fn commits(&self) -> u64 {
         self.owner.shared.commits()

@@ -90,6 +90,11 @@ metrics_table! {
     DATABASE_BATCH = Histogram "agent_system_database_batch_size" [] "Writes in one commit.";
     DATABASE_SIZE = Gauge "agent_system_database_size_bytes" [] "Size of the database in bytes.";
     DATABASE_WAL = Gauge "agent_system_database_wal_bytes" [] "Size of the write-ahead log in bytes.";
+    DATABASE_FREE = Gauge "agent_system_database_free_bytes" [] "Bytes of the database's file that wait to be used again.";
+    DATABASE_DISK_FREE = Gauge "agent_system_database_disk_free_bytes" [] "Bytes that are free on the database's disk.";
+    DATABASE_ROWS = Gauge "agent_system_database_rows" ["table"] "Rows of each table, as last counted.";
+    DATABASE_PRUNE_HOLD = Gauge "agent_system_database_prune_hold_seconds" [] "The longest that one write of retention held the writer, in seconds.";
+    ARTIFACTS_BYTES = Gauge "agent_system_artifacts_bytes" [] "Bytes of all artifacts, as last counted.";
     DATABASE_WRITES_QUEUED = Gauge "agent_system_database_writes_queued" [] "Writes waiting for the writer.";
     SCHEMA_VERSION = Gauge "agent_system_schema_version" [] "Version of the database's schema.";
     CACHE_REQUESTS = Counter "agent_system_cache_requests_total" ["result"] "Look-ups in the cache, hit or miss.";

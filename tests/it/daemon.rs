@@ -57,6 +57,7 @@ pub(crate) struct Daemon {
     /// What runs the daemon: the binary, or a command in front of its arguments.
     program: Vec<OsString>,
     config: Option<PathBuf>,
+    variables: Vec<(String, String)>,
     data: tempfile::TempDir,
     /// `127.0.0.1:PORT` of the API.
     pub(crate) api: String,
@@ -80,23 +81,40 @@ impl Daemon {
         Self::start_with(program, Some(toml))
     }
 
+    /// Starts with a data directory that was prepared; gives the daemon's further variables.
+    pub(crate) fn prepared(
+        toml: &str,
+        prepare: impl FnOnce(&Path) -> Vec<(String, String)>,
+    ) -> Self {
+        let mut daemon = Self::unstarted(vec![binary().into()], Some(toml));
+        std::fs::create_dir(daemon.data_dir()).unwrap();
+        daemon.variables = prepare(&daemon.data_dir());
+        daemon.start_again();
+        daemon
+    }
+
     fn start_with(program: Vec<OsString>, toml: Option<&str>) -> Self {
+        let mut daemon = Self::unstarted(program, toml);
+        daemon.start_again();
+        daemon
+    }
+
+    fn unstarted(program: Vec<OsString>, toml: Option<&str>) -> Self {
         let data = tempfile::tempdir().unwrap();
         let config = toml.map(|text| {
             let path = data.path().join("test.toml");
             std::fs::write(&path, text).unwrap();
             path
         });
-        let mut daemon = Self {
+        Self {
             child: None,
             program,
             config,
+            variables: Vec::new(),
             data,
             api: String::new(),
             metrics: String::new(),
-        };
-        daemon.start_again();
-        daemon
+        }
     }
 
     /// The data directory.
@@ -111,6 +129,15 @@ impl Daemon {
 
     /// Starts the next life on the same data directory; returns when it is ready.
     pub(crate) fn start_again(&mut self) {
+        self.spawn_again();
+        eventually("the daemon is ready", || {
+            self.assert_alive();
+            (self.get("/readyz").0 == 200).then_some(())
+        });
+    }
+
+    /// Starts the next life on the same data directory; returns when it says where it listens.
+    pub(crate) fn spawn_again(&mut self) {
         assert!(self.child.is_none(), "the daemon still runs");
         let log = std::fs::File::options()
             .create(true)
@@ -124,6 +151,7 @@ impl Daemon {
             command.arg("--config").arg(config);
         }
         command
+            .envs(self.variables.iter().cloned())
             .env("AGENT_SYSTEM__SERVER__PORT", "0")
             .env("AGENT_SYSTEM__MONITORING__METRICS_PORT", "0")
             .stdin(Stdio::null())
@@ -133,10 +161,6 @@ impl Daemon {
         let pid = child.id();
         self.child = Some(child);
         self.learn_addresses(pid);
-        eventually("the daemon is ready", || {
-            self.assert_alive();
-            (self.get("/readyz").0 == 200).then_some(())
-        });
     }
 
     fn learn_addresses(&mut self, pid: u32) {

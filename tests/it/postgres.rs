@@ -116,8 +116,8 @@ impl Server {
     fn script(&self, direction: &str, name: &str) {
         let path = migrations().join("postgres").join(direction).join(name);
         let sql = std::fs::read_to_string(&path).unwrap();
-        self.run(&sql)
-            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let ran = self.run(&sql);
+        assert!(ran.is_ok(), "{}: {ran:?}", path.display());
     }
 
     /// `table.column`, and `table: index`, of all that was made.

@@ -183,7 +183,12 @@ impl Dispatcher {
     }
 
     fn claim_failed(&mut self, reserved: &[Reserved], error: &StoreError, ctx: &mut Ctx) {
-        tracing::warn!(%error, "no tasks could be claimed");
+        // A database that is lost or full has said so itself, once.
+        if error.is_temporary() {
+            tracing::debug!(%error, "no tasks could be claimed");
+        } else {
+            tracing::warn!(%error, "no tasks could be claimed");
+        }
         {
             let mut memory = self.memory.lock();
             memory.claiming = false;

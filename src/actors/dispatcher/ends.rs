@@ -36,7 +36,9 @@ impl Handler<EndStored> for Dispatcher {
         } = done;
         let (task, lease) = (settlement.task, settlement.lease_id);
         if let Some(error) = stored.as_ref().err().filter(|error| may_pass(error)) {
-            tracing::warn!(%task, %error, "a result waits for the database");
+            if wait == MIN_STORE_BACKOFF {
+                tracing::warn!(%task, %error, "a result waits for the database");
+            }
             return self.store_later(settlement, wait);
         }
         self.memory.lock().desk.settling.remove(&lease);

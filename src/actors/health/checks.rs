@@ -211,8 +211,61 @@ pub(super) fn database(
             status.writes_queued
         );
         judged.details["ping_ms"] = json!(took.as_secs_f64() * 1e3);
+        weigh(&mut judged, status, settings);
     }
     judged
+}
+
+/// A log that is longer than this is held back by something that reads for long.
+const LONG_LOG: u64 = 256 * 1024 * 1024;
+/// Less room than this on the disk, and a tenth of the database, is little.
+const LITTLE_ROOM: u64 = 16 * 1024 * 1024;
+
+/// What the sizes of a database that answers add to its check.
+#[expect(clippy::cast_precision_loss, reason = "sizes for people")]
+fn weigh(judged: &mut Judged, status: &DatabaseStatus, settings: &HealthSettings) {
+    let size = status.size_bytes as f64;
+    let level = settings.database.level(size);
+    let little = LITTLE_ROOM + status.size_bytes / 10;
+    let sizes = [
+        (
+            level,
+            format!("its file has {} MiB", mib(status.size_bytes)),
+        ),
+        (
+            at_worst(status.wal_bytes > LONG_LOG),
+            format!("its log has {} MiB", mib(status.wal_bytes)),
+        ),
+        (
+            at_worst(status.disk_free_bytes.is_some_and(|free| free < little)),
+            format!(
+                "its disk has {} MiB free",
+                mib(status.disk_free_bytes.unwrap_or(0))
+            ),
+        ),
+    ];
+    for (status, says) in sizes {
+        if status != HealthStatus::Healthy {
+            judged.message = format!("{}, {says}", judged.message);
+            judged.status = worst_of([judged.status, status]);
+        }
+    }
+    if level != HealthStatus::Healthy {
+        judged.value = Some(size);
+        judged.threshold = Some(settings.database.shown_for(level));
+    }
+}
+
+const fn at_worst(warns: bool) -> HealthStatus {
+    if warns {
+        HealthStatus::Warning
+    } else {
+        HealthStatus::Healthy
+    }
+}
+
+const fn mib(bytes: u64) -> u64 {
+    bytes / (1024 * 1024)
 }
 
 fn facts_of(status: &DatabaseStatus) -> Value {
@@ -226,6 +279,9 @@ fn facts_of(status: &DatabaseStatus) -> Value {
         "writes_capacity": status.writes_capacity,
         "size_bytes": status.size_bytes,
         "wal_bytes": status.wal_bytes,
+        "free_bytes": status.free_bytes,
+        "disk_free_bytes": status.disk_free_bytes,
+        "longest_prune_ms": status.longest_prune_ms,
         "last_error": status.last_error,
     })
 }

@@ -91,6 +91,8 @@ async fn open(
             false => Synchronous::Normal,
         },
         readers: database.readers,
+        read_timeout: database.statement_timeout,
+        reserve: true,
         listener: CommitListener {
             events,
             commit: Arc::new(record::database_commit),

@@ -119,6 +119,7 @@ pub(super) fn monitoring(view: &View<'_>) -> MonitoringConfig {
             memory: share(&limits, "memory"),
             disk: share(&limits, "disk"),
             pool: share(&limits, "pool"),
+            database: threshold(&limits, "database", 1.0 / GIB),
             sustained: view.count("sustained"),
             agent: AgentLimits {
                 queue: share(&limits, "queue"),
@@ -127,6 +128,9 @@ pub(super) fn monitoring(view: &View<'_>) -> MonitoringConfig {
         },
     }
 }
+
+/// Bytes of a GiB.
+const GIB: f64 = 1_073_741_824.0;
 
 /// Limits written in percent, as shares of one.
 fn share(limits: &View<'_>, key: &str) -> Threshold {

@@ -152,7 +152,9 @@ fn ports(config: &Config, judge: &mut Judge<'_>) {
 }
 
 fn thresholds(judge: &mut Judge<'_>) {
-    for figure in ["cpu", "memory", "disk", "pool", "queue", "errors"] {
+    for figure in [
+        "cpu", "memory", "disk", "pool", "database", "queue", "errors",
+    ] {
         let key = format!("monitoring.thresholds.{figure}");
         let number = |which: &str| {
             let value = judge.node(&format!("{key}.{which}"))?.as_value()?;

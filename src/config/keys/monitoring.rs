@@ -59,6 +59,11 @@ const THRESHOLDS: &[Key] = &[
         "Database connections in use, percent.",
     ),
     key(
+        "database",
+        Kind::Section(COUNTS),
+        "The embedded database's file, GiB.",
+    ),
+    key(
         "queue",
         Kind::Section(PERCENTS),
         "Tasks waiting for one agent, percent of its queue's capacity.",

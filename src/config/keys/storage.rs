@@ -26,7 +26,7 @@ pub(super) const DATABASE: &[Key] = &[
     key(
         "statement_timeout",
         SPAN,
-        "How long one statement of a server database may take.",
+        "How long one statement of a server database, or one read of the embedded one, may take.",
     ),
     key(
         "synchronous",

@@ -1,10 +1,13 @@
 //! Operations of the store on the database itself.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::sqlite::prune;
 use super::{Result, Store};
 use crate::domain::query::{DatabaseStatus, Pruned};
+use crate::domain::timestamp::Timestamp;
+use crate::persistence::StoreError;
 
 /// The longest that opening the database anew may take.
 const RECONNECT_DEADLINE: Duration = Duration::from_secs(15);
@@ -14,6 +17,12 @@ impl Store {
     #[must_use]
     pub fn status(&self) -> DatabaseStatus {
         self.sqlite().status()
+    }
+
+    /// Why nothing new is taken, while the disk is full.
+    #[must_use]
+    pub fn full(&self) -> Option<StoreError> {
+        self.sqlite().full("take what is new")
     }
 
     /// Commits since the store was opened.
@@ -36,9 +45,25 @@ impl Store {
         self.sqlite().reconnect(RECONNECT_DEADLINE).await
     }
 
-    /// Removes what retention says, in batches that hold the writer for 50 ms at most.
+    /// Removes the rows that retention says, in batches that hold the writer for 50 ms at most.
     pub async fn prune(&self) -> Result<Pruned> {
         prune::prune(self.sqlite()).await
+    }
+
+    /// Rows of each table, counted beside the writer.
+    pub async fn census(&self) -> Result<BTreeMap<String, u64>> {
+        self.sqlite().census().await
+    }
+
+    /// Of these owners of artifacts, those that are workflows or tasks which are no more.
+    pub(crate) async fn gone_owners(&self, owners: Vec<String>) -> Result<Vec<String>> {
+        prune::gone_owners(self.sqlite(), owners).await
+    }
+
+    /// When everything was accepted that may run again and so may mean an upload, in order; `None` if
+    /// that is too much to tell.
+    pub(crate) async fn work_with_uploads(&self) -> Result<Option<Vec<Timestamp>>> {
+        prune::work_with_uploads(self.sqlite()).await
     }
 
     /// Commits what is queued, refuses what comes later, writes the log back and closes.

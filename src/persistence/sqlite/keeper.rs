@@ -11,6 +11,48 @@ use super::shared::{Condition, Shared};
 use super::writer::{self, WriterExit};
 use crate::persistence::{Result, StoreError};
 
+/// Whether the disk has room, as far as the database found out.
+#[derive(Clone)]
+pub struct Room {
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for Room {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Room")
+            .field("full", &self.is_full())
+            .finish()
+    }
+}
+
+impl Room {
+    /// Whether the disk was found full and has had no room since.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.shared.reserve.is_full()
+    }
+
+    /// Waits until the disk is found full.
+    pub async fn is_gone(&self) {
+        let mut full = self.shared.reserve.watch();
+        if full.wait_for(|full| *full).await.is_err() {
+            std::future::pending().await
+        }
+    }
+
+    /// Waits until there is room again; looks this often.
+    pub async fn is_back(&self, every: Duration) {
+        loop {
+            let shared = Arc::clone(&self.shared);
+            let looking = tokio::task::spawn_blocking(move || shared.reserve.tend());
+            if looking.await.unwrap_or(false) {
+                return;
+            }
+            tokio::time::sleep(every).await;
+        }
+    }
+}
+
 /// The right to start writers. There is one for each store.
 pub struct WriterKeeper {
     shared: Arc<Shared>,
@@ -78,6 +120,14 @@ impl WriterKeeper {
             .started
             .await
             .unwrap_or_else(|_| Err(unavailable("the writer panicked".into())))
+    }
+
+    /// Whether the disk has room.
+    #[must_use]
+    pub fn room(&self) -> Room {
+        Room {
+            shared: Arc::clone(&self.shared),
+        }
     }
 
     /// Whether the database takes writes, now and from now on.

@@ -8,6 +8,7 @@ use rusqlite::{Connection, ErrorCode};
 use super::connection::{self, Synchronous};
 use super::fault::{Fault, SqlResult};
 use super::shared::wal_of;
+use super::sizes::free_in;
 use super::write::{all, first};
 use super::{Count, migrations};
 use crate::persistence::OpenError;
@@ -53,12 +54,14 @@ fn report(
     })
 }
 
-/// The schema's version and the rows of each table.
-pub(crate) fn look(path: &Path) -> Result<(u32, BTreeMap<String, u64>), OpenError> {
-    read(path, |conn| Ok((migrations::version(conn)?, rows(conn)?)))
+/// The schema's version, the rows of each table, and the bytes that are free in the file.
+pub(crate) fn look(path: &Path) -> Result<(u32, BTreeMap<String, u64>, u64), OpenError> {
+    read(path, |conn| {
+        Ok((migrations::version(conn)?, rows(conn)?, free_in(conn)?))
+    })
 }
 
-fn rows(conn: &Connection) -> SqlResult<BTreeMap<String, u64>> {
+pub(super) fn rows(conn: &Connection) -> SqlResult<BTreeMap<String, u64>> {
     let tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
     let tables: Vec<String> = all(conn, tables, [], |row| row.get(0))?;
     let count = |table: String| {

@@ -1,21 +1,28 @@
 //! Retention on SQLite: what is older than its span goes, a little at a time.
 //!
-//! Each rule removes rows in chunks; one write stops after [`HOLD`] so that others get their turn.
-//! Tables in order of time are looked at from their oldest row only.
+//! Each rule removes rows in chunks; a write ends before it holds the writer for 50 ms, on a slow disk
+//! too, and rests before the next, see [`Pace`]. Tables in order of time are looked at from their oldest
+//! row only. What room the rows leave in the file is used again by what comes.
+//!
+//! Every table is in one of two lists: [`RULES`] and what follows them here, or `BOUNDED`.
 
+mod artifacts;
+mod means;
+
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
+pub(crate) use self::artifacts::{gone_owners, work_with_uploads};
+use self::means::{AGENT_MEANS, SYSTEM_MEANS, condense};
+use super::pace::{Pace, REST};
 use super::{SqlResult, Sqlite, WriteTx};
 use crate::domain::query::Pruned;
 use crate::domain::timestamp::Timestamp;
 use crate::persistence::Result;
 
-/// One write of retention holds the writer this long, and one chunk more at most.
-const HOLD: Duration = Duration::from_millis(20);
-/// Rows a statement removes at most.
-const CHUNK: u32 = 100;
 /// This many of the newest events are kept whatever their age.
 const KEPT_EVENTS: i64 = 1_000_000;
 
@@ -145,6 +152,46 @@ const RULES: &[Rule] = &[
             AND NOT EXISTS (SELECT 1 FROM tasks
                 WHERE tasks.state = 'running' AND tasks.session_id = sessions.id) LIMIT ?2)",
     ),
+    // Runs of schedules that are configured no more; of the others a thousand each are kept.
+    rule(
+        "schedule_runs",
+        30,
+        "DELETE FROM schedule_runs WHERE key IN (SELECT key FROM schedule_runs
+            WHERE at < ?1 AND schedule NOT IN (SELECT name FROM schedules) LIMIT ?2)",
+    ),
+    // Agents that this life of the daemon, and 30 days, did not know.
+    rule(
+        "agents",
+        30,
+        "DELETE FROM agents WHERE name IN (SELECT name FROM agents WHERE updated_at < ?1
+            AND updated_at < (SELECT started_at FROM sessions ORDER BY term DESC LIMIT 1) LIMIT ?2)",
+    ),
+    rule(
+        "restart_budgets",
+        30,
+        "DELETE FROM restart_budgets WHERE owner IN (SELECT owner FROM restart_budgets
+            WHERE updated_at < ?1 AND coalesce(quarantined_until, 0) < ?1 LIMIT ?2)",
+    ),
+];
+
+/// Tables that no rule names, and what keeps them small.
+#[cfg(test)]
+const BOUNDED: &[(&str, &str)] = &[
+    ("events", "removed here, beyond the newest million"),
+    ("task_attempts", "go with their task"),
+    ("workflow_steps", "go with their workflow"),
+    ("task_dependencies", "go with their workflow"),
+    ("workflow_waits", "go with their task"),
+    ("workflow_signals", "go with their workflow"),
+    ("spawned_processes", "go when the process has ended"),
+    ("queue_pauses", "one a queue"),
+    (
+        "queue_starts",
+        "kept for one period of their queue's rate limit",
+    ),
+    ("schedules", "those of the configuration"),
+    ("schema_history", "one a migration"),
+    ("refinery_schema_history", "one a migration"),
 ];
 
 pub(crate) async fn prune(db: &Sqlite) -> Result<Pruned> {
@@ -164,82 +211,27 @@ pub(crate) async fn prune(db: &Sqlite) -> Result<Pruned> {
 }
 
 async fn remove(db: &Sqlite, rule: &'static Rule) -> Result<u64> {
-    in_turns(db, move |tx| {
+    in_turns(db, move |tx, pace| {
         let before = before(tx.now(), rule.after);
-        in_chunks(|| tx.execute(rule.remove, (before, CHUNK)))
+        pace.in_chunks(|rows| tx.execute(rule.remove, (before, rows)))
     })
     .await
 }
 
 async fn remove_events(db: &Sqlite) -> Result<u64> {
-    in_turns(db, |tx| {
+    in_turns(db, |tx, pace| {
         let before = before(tx.now(), DAY * 7);
         let newest: i64 = tx
             .first("SELECT coalesce(max(seq), 0) FROM events", [], |row| {
                 row.get(0)
             })?
             .unwrap_or(0);
-        in_chunks(|| {
+        pace.in_chunks(|rows| {
             tx.execute(
                 "DELETE FROM events WHERE at < ?1 AND seq <= ?3 AND seq IN
                     (SELECT seq FROM events ORDER BY seq LIMIT ?2)",
-                (before, CHUNK, newest.saturating_sub(KEPT_EVENTS)),
+                (before, rows, newest.saturating_sub(KEPT_EVENTS)),
             )
-        })
-    })
-    .await
-}
-
-/// How samples older than a day become means of minutes.
-struct Means {
-    /// The oldest sample before `?1`.
-    oldest: &'static str,
-    /// Means of the samples from `?1` to before `?2`.
-    insert: &'static str,
-    /// Those samples.
-    remove: &'static str,
-}
-
-const AGENT_MEANS: Means = Means {
-    oldest: "SELECT min(at) FROM agent_metrics WHERE resolution_s = 0 AND at < ?1",
-    insert: "INSERT OR REPLACE INTO agent_metrics (agent, resolution_s, at, cpu_seconds,
-            memory_bytes, queue_depth, running, errors_total, restarts_total)
-        SELECT agent, 60, ?1, max(cpu_seconds), CAST(avg(memory_bytes) AS INTEGER),
-            CAST(round(avg(queue_depth)) AS INTEGER), CAST(round(avg(running)) AS INTEGER),
-            max(errors_total), max(restarts_total)
-        FROM agent_metrics WHERE resolution_s = 0 AND at >= ?1 AND at < ?2 GROUP BY agent",
-    remove: "DELETE FROM agent_metrics WHERE (agent, resolution_s, at) IN
-        (SELECT agent, resolution_s, at FROM agent_metrics
-         WHERE resolution_s = 0 AND at >= ?1 AND at < ?2)",
-};
-
-const SYSTEM_MEANS: Means = Means {
-    oldest: "SELECT min(at) FROM system_metrics WHERE resolution_s = 0 AND at < ?1",
-    insert: "INSERT OR REPLACE INTO system_metrics (resolution_s, at, cpu_ratio,
-            memory_used_bytes, memory_limit_bytes, disk_used_ratio, process_memory_bytes)
-        SELECT 60, ?1, avg(cpu_ratio), CAST(avg(memory_used_bytes) AS INTEGER),
-            max(memory_limit_bytes), avg(disk_used_ratio),
-            CAST(avg(process_memory_bytes) AS INTEGER)
-        FROM system_metrics WHERE resolution_s = 0 AND at >= ?1 AND at < ?2 HAVING count(*) > 0",
-    remove: "DELETE FROM system_metrics WHERE resolution_s = 0 AND at >= ?1 AND at < ?2",
-};
-
-const MINUTE: Duration = Duration::from_secs(60);
-
-/// Turns samples into means, one whole minute after the other.
-async fn condense(db: &Sqlite, means: &'static Means) -> Result<u64> {
-    in_turns(db, move |tx| {
-        let before = minute_of(before(tx.now(), DAY));
-        in_chunks(|| {
-            let oldest = tx.first(means.oldest, [before], |row| {
-                row.get::<_, Option<Timestamp>>(0)
-            })?;
-            let Some(from) = oldest.flatten().map(minute_of) else {
-                return Ok(0);
-            };
-            let until = from.after(MINUTE);
-            tx.execute(means.insert, (from, until))?;
-            tx.execute(means.remove, (from, until))
         })
     })
     .await
@@ -248,15 +240,19 @@ async fn condense(db: &Sqlite, means: &'static Means) -> Result<u64> {
 /// Runs a write until it has nothing left to do; between two turns others get theirs.
 async fn in_turns<F>(db: &Sqlite, turn: F) -> Result<u64>
 where
-    F: Fn(&mut WriteTx<'_>) -> SqlResult<Turn> + Clone + Send + 'static,
+    F: Fn(&mut WriteTx<'_>, &Chunks) -> SqlResult<Turn> + Clone + Send + 'static,
 {
+    let chunks = Chunks::default();
     let mut removed = 0;
     loop {
-        let turn = db.write("prune", turn.clone()).await?;
+        let (turn, chunks) = (turn.clone(), chunks.clone());
+        let turn = db.write("prune", move |tx| turn(tx, &chunks)).await?;
+        db.held(turn.took);
         removed += turn.removed;
         if turn.done {
             return Ok(removed);
         }
+        tokio::time::sleep(turn.took * REST).await;
     }
 }
 
@@ -264,18 +260,33 @@ where
 struct Turn {
     removed: u64,
     done: bool,
+    took: Duration,
 }
 
-/// Repeats a chunk until nothing is left or the writer has been held for long enough.
-fn in_chunks(mut chunk: impl FnMut() -> SqlResult<usize>) -> SqlResult<Turn> {
-    let began = Instant::now();
-    let mut removed = 0;
-    loop {
-        let rows = chunk()?;
-        removed += u64::try_from(rows).unwrap_or(0);
-        let done = rows == 0;
-        if done || began.elapsed() > HOLD {
-            return Ok(Turn { removed, done });
+/// The chunks of one rule, over its turns.
+#[derive(Clone, Default)]
+struct Chunks(Arc<Mutex<Pace>>);
+
+impl Chunks {
+    /// Repeats a chunk until nothing is left or the turn has lasted for long enough.
+    fn in_chunks(&self, mut chunk: impl FnMut(u32) -> SqlResult<usize>) -> SqlResult<Turn> {
+        let began = Instant::now();
+        let mut removed = 0;
+        let mut pace = self.0.lock();
+        loop {
+            let before = began.elapsed();
+            let rows = chunk(pace.rows())?;
+            let took = began.elapsed();
+            pace.took(took - before);
+            removed += u64::try_from(rows).unwrap_or(0);
+            let done = rows == 0;
+            if done || !Pace::goes_on(took, took - before) {
+                return Ok(Turn {
+                    removed,
+                    done,
+                    took,
+                });
+            }
         }
     }
 }
@@ -285,7 +296,5 @@ fn before(now: Timestamp, span: Duration) -> Timestamp {
     Timestamp::from_micros(now.as_micros().saturating_sub(micros))
 }
 
-fn minute_of(at: Timestamp) -> Timestamp {
-    let minute = 60_000_000;
-    Timestamp::from_micros(at.as_micros().div_euclid(minute) * minute)
-}
+#[cfg(test)]
+mod tests;

@@ -3,20 +3,28 @@
 use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
-use tokio::time::Instant;
 
 use super::CommitListener;
 use super::connection::Synchronous;
 use super::fault::{Fault, SqlResult};
 use super::queue::WriteQueue;
+use super::reserve::Reserve;
+use super::sizes::Sizes;
 use super::writer::WriterExit;
 use crate::domain::event::Event;
+use crate::persistence::StoreError;
 use crate::persistence::lock::Lock;
+
+/// A log of so many commits is written back when nothing comes,
+const LONG_LOG_COMMITS: u64 = 64;
+/// and so is one of so many bytes.
+const LONG_LOG_BYTES: u64 = 1024 * 1024;
 
 /// Whether the database takes writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,17 +90,21 @@ pub(super) struct Shared {
     listener: CommitListener,
     /// Held for as long as anything may still write.
     lock: Mutex<Option<Lock>>,
-    size_bytes: AtomicU64,
-    wal_bytes: AtomicU64,
+    /// How large everything is.
+    pub(super) sizes: Sizes,
+    /// Room kept back on the disk.
+    pub(super) reserve: Reserve,
+    /// Whether the last connection ended since the disk was full.
+    found_full: AtomicBool,
+    /// Whether the disk failed while the log was written, which has not been begun anew since.
+    pub(super) log_failed: AtomicBool,
+    /// Whether a backup is being taken.
+    backing_up: AtomicBool,
     /// Commits since the store was opened.
     commits: AtomicU64,
     /// Of these, those before the log was last written back.
     written_back: AtomicU64,
-    measured: Mutex<Instant>,
 }
-
-/// The file sizes are looked up at most this often.
-const MEASURE_EVERY: Duration = Duration::from_secs(1);
 
 impl Shared {
     pub(super) fn new(
@@ -101,6 +113,7 @@ impl Shared {
         listener: CommitListener,
         lock: Lock,
         schema_version: u32,
+        reserve: Reserve,
     ) -> Self {
         Self {
             path,
@@ -113,11 +126,13 @@ impl Shared {
             condition: watch::Sender::new(Condition::Open),
             listener,
             lock: Mutex::new(Some(lock)),
-            size_bytes: AtomicU64::new(0),
-            wal_bytes: AtomicU64::new(0),
+            sizes: Sizes::default(),
+            reserve,
+            found_full: AtomicBool::new(false),
+            log_failed: AtomicBool::new(false),
+            backing_up: AtomicBool::new(false),
             commits: AtomicU64::new(0),
             written_back: AtomicU64::new(0),
-            measured: Mutex::new(Instant::now()),
         }
     }
 
@@ -140,6 +155,7 @@ impl Shared {
 
     /// A writer has opened the database.
     pub(super) fn opened(&self) {
+        self.found_full.store(false, Relaxed);
         self.openings.send_modify(|count| *count += 1);
     }
 
@@ -158,9 +174,17 @@ impl Shared {
 
     /// Refuses writes from now on; answers those that wait.
     pub(super) fn lose(&self, fault: &Fault) {
+        let message = fault.to_string();
         self.set_condition(Condition::Lost {
-            message: fault.to_string(),
+            message: message.clone(),
         });
+        if fault.is_full() {
+            self.found_full.store(true, Relaxed);
+        } else if self.found_full.load(Relaxed) {
+            let operation = "write";
+            let full = StoreError::StorageFull { operation, message };
+            return self.queue.lose(&full.into());
+        }
         self.queue.lose(fault);
     }
 
@@ -192,9 +216,7 @@ impl Shared {
     /// Tells of a commit.
     pub(super) fn committed(&self, events: Vec<Event>, took: Duration, writes: usize) {
         self.commits.fetch_add(1, Relaxed);
-        if self.measured.lock().elapsed() >= MEASURE_EVERY {
-            self.measure();
-        }
+        self.sizes.measure_now_and_then(&self.path);
         let tell = || {
             (self.listener.commit)(took, writes);
             if !events.is_empty() {
@@ -212,7 +234,7 @@ impl Shared {
     /// The log was written back.
     pub(super) fn checkpointed(&self) {
         self.written_back.store(self.commits(), Relaxed);
-        self.measure();
+        self.sizes.measure(&self.path);
     }
 
     /// Commits since the store was opened.
@@ -226,20 +248,40 @@ impl Shared {
             .saturating_sub(self.written_back.load(Relaxed))
     }
 
-    /// Looks the sizes of the files up.
-    pub(super) fn measure(&self) {
-        *self.measured.lock() = Instant::now();
-        let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-        self.size_bytes.store(bytes(&self.path), Relaxed);
-        self.wal_bytes.store(bytes(&wal_of(&self.path)), Relaxed);
+    /// Whether the log is worth writing back when nothing comes.
+    pub(super) fn log_is_long(&self) -> bool {
+        let commits = self.commits_in_log();
+        commits >= LONG_LOG_COMMITS || (commits > 0 && self.sizes.log() > LONG_LOG_BYTES)
     }
 
-    pub(super) fn size_bytes(&self) -> u64 {
-        self.size_bytes.load(Relaxed)
+    /// Notes what the end of a connection means for the next one, and for what is refused before.
+    pub(super) fn struck(&self, fault: &Fault) {
+        self.found_full.store(fault.is_full(), Relaxed);
+        if fault.is_io() {
+            self.log_failed.store(true, Relaxed);
+        }
+        self.makes_room(fault);
     }
 
-    pub(super) fn wal_bytes(&self) -> u64 {
-        self.wal_bytes.load(Relaxed)
+    /// Whether what went wrong is a full disk, and there was room kept back for that.
+    pub(super) fn makes_room(&self, fault: &Fault) -> bool {
+        fault.is_full() && self.reserve.give_free()
+    }
+}
+
+/// The one backup at a time.
+pub(crate) struct BackupTurn(Arc<Shared>);
+
+impl BackupTurn {
+    pub(super) fn take(shared: Arc<Shared>) -> Option<Self> {
+        let free = !shared.backing_up.swap(true, Relaxed);
+        free.then_some(Self(shared))
+    }
+}
+
+impl Drop for BackupTurn {
+    fn drop(&mut self) {
+        self.0.backing_up.store(false, Relaxed);
     }
 }
 

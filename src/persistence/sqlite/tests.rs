@@ -1,5 +1,7 @@
 //! Claims about the writer and the readers that no other backend shares.
 
+mod room;
+
 use std::sync::Arc;
 
 use parking_lot::Mutex;

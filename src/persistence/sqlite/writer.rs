@@ -7,6 +7,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -15,7 +16,7 @@ use tokio::time::Instant;
 
 use super::batch;
 use super::connection;
-use super::fault::{Reach, SqlResult};
+use super::fault::{Fault, Reach, SqlResult};
 use super::queue::Taken;
 use super::shared::{Condition, FileIdentity, Shared};
 use super::write::Job;
@@ -26,8 +27,6 @@ use crate::persistence::Result;
 const MAX_BATCH: usize = 1024;
 /// After this much silence a log that has grown is written back into the database.
 const IDLE_CHECKPOINT: Duration = Duration::from_secs(2);
-/// A log of fewer commits is left alone when idle.
-const IDLE_CHECKPOINT_COMMITS: u64 = 64;
 
 /// Why a writer thread ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +69,11 @@ pub(super) fn spawn(shared: Arc<Shared>) -> std::io::Result<WriterThread> {
 }
 
 fn live(shared: &Shared, report_start: oneshot::Sender<Result<()>>) -> WriterExit {
-    let conn = match open(shared) {
+    let opened = open(shared).or_else(|fault| match shared.makes_room(&fault) {
+        true => open(shared),
+        false => Err(fault),
+    });
+    let conn = match opened {
         Ok(conn) => conn,
         Err(fault) => {
             shared.lose(&fault);
@@ -80,6 +83,7 @@ fn live(shared: &Shared, report_start: oneshot::Sender<Result<()>>) -> WriterExi
             };
         }
     };
+    shared.reserve.lay();
     shared.set_condition(Condition::Open);
     shared.queue.reopen();
     shared.opened();
@@ -96,6 +100,7 @@ fn live(shared: &Shared, report_start: oneshot::Sender<Result<()>>) -> WriterExi
         }
         Err(fault) => {
             let message = fault.to_string();
+            shared.struck(&fault);
             shared.set_condition(Condition::Lost {
                 message: message.clone(),
             });
@@ -107,10 +112,24 @@ fn live(shared: &Shared, report_start: oneshot::Sender<Result<()>>) -> WriterExi
 /// Opens the file and proves by a tiny write that it takes writes.
 fn open(shared: &Shared) -> SqlResult<(Connection, FileIdentity)> {
     let conn = connection::open_writer(&shared.path, shared.synchronous, false)?;
+    if shared.log_failed.load(Relaxed) {
+        renew_log(&conn)?;
+        shared.log_failed.store(false, Relaxed);
+    }
     connection::touch(&conn)?;
     let identity = FileIdentity::of(&shared.path)?;
-    shared.measure();
+    shared.sizes.measure(&shared.path);
     Ok((conn, identity))
+}
+
+/// Begins the log anew. After a failed sync its pages may be on the disk or not, and nobody is told a
+/// second time: what would be stored behind them would be lost with them when the power fails.
+fn renew_log(conn: &Connection) -> SqlResult<()> {
+    if connection::truncate_log(conn)? {
+        return Ok(());
+    }
+    let message = "a reader still needs the log that the disk did not take";
+    Err(Fault::Lost(message.into()))
 }
 
 /// Why a writer ends while its connection is good.
@@ -125,7 +144,7 @@ fn serve(shared: &Shared, conn: &Connection, identity: FileIdentity) -> SqlResul
     let mut jobs: Vec<Box<dyn Job>> = Vec::new();
     let mut events: Vec<Event> = Vec::new();
     loop {
-        let idle = (shared.commits_in_log() >= IDLE_CHECKPOINT_COMMITS).then_some(IDLE_CHECKPOINT);
+        let idle = shared.log_is_long().then_some(IDLE_CHECKPOINT);
         match shared.queue.take(&mut jobs, MAX_BATCH, idle) {
             Taken::Closed => return Ok(Leave::Closed),
             Taken::Relieved => return Ok(Leave::Relieved),
@@ -165,9 +184,10 @@ fn carry_out(
 }
 
 fn checkpoint(shared: &Shared, conn: &Connection) -> SqlResult<()> {
-    // Readers may hold parts of the log back; what is left is taken next time.
-    conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
-    shared.checkpointed();
+    // A reader may need the log still; then it is tried again after the next silence.
+    if connection::truncate_log(conn)? {
+        shared.checkpointed();
+    }
     Ok(())
 }
 

@@ -236,8 +236,22 @@ pub fn database(status: &crate::domain::query::DatabaseStatus) {
     gauge!(DATABASE_CONNECTIONS, "state" => "idle").set(f64::from(idle));
     gauge!(DATABASE_SIZE).set(status.size_bytes as f64);
     gauge!(DATABASE_WAL).set(status.wal_bytes as f64);
+    gauge!(DATABASE_FREE).set(status.free_bytes as f64);
+    if let Some(free) = status.disk_free_bytes {
+        gauge!(DATABASE_DISK_FREE).set(free as f64);
+    }
+    gauge!(DATABASE_PRUNE_HOLD).set(status.longest_prune_ms / 1e3);
     gauge!(DATABASE_WRITES_QUEUED).set(status.writes_queued as f64);
     gauge!(SCHEMA_VERSION).set(f64::from(status.schema_version));
+}
+
+/// Sets what is counted now and then: rows of tables, bytes of artifacts.
+#[expect(clippy::cast_precision_loss, reason = "metrics are floats")]
+pub fn census(rows: &std::collections::BTreeMap<String, u64>, artifacts_bytes: u64) {
+    for (table, rows) in rows {
+        gauge!(DATABASE_ROWS, "table" => table.clone()).set(*rows as f64);
+    }
+    gauge!(ARTIFACTS_BYTES).set(artifacts_bytes as f64);
 }
 
 /// Something was looked up in the cache.

@@ -1,0 +1,154 @@
+//! Backups and what becomes of them, as an operator meets them.
+
+use serde_json::{Value, json};
+
+use crate::daemon::{Daemon, agent_system, binary, eventually};
+
+fn agents(flag: &std::path::Path) -> String {
+    format!(
+        "[agents.waiter]\nkind = 'process'\nprotocol = 'exec'\n\
+         command = ['sh', '-c', 'until [ -e {} ]; do sleep 0.05; done; echo 7']\n\
+         [agents.echo]\nkind = 'process'\ncommand = ['{}', 'sample-agent', 'echo']\n",
+        flag.display(),
+        binary().display()
+    )
+}
+
+fn submit(daemon: &Daemon, agent: &str) -> String {
+    let task = daemon.json(&["tasks", "submit", "--agent", agent, "--payload", "1"]);
+    task["id"].as_str().unwrap().to_owned()
+}
+
+fn in_state(daemon: &Daemon, task: &str, state: &str) -> Value {
+    eventually(&format!("a task is {state}"), || {
+        let task = daemon.json(&["tasks", "get", task]);
+        (task["state"] == state).then_some(task)
+    })
+}
+
+/// `db` on the daemon's data directory, whoever owns it; the exit code and what was printed.
+fn db(daemon: &Daemon, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = agent_system()
+        .arg("db")
+        .args(arguments)
+        .arg("--data-dir")
+        .arg(daemon.data_dir())
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&said).into_owned(),
+    )
+}
+
+#[test]
+fn what_ran_in_a_backup_is_taken_back_and_runs_again_and_what_was_done_does_not() {
+    let scratch = tempfile::tempdir().unwrap();
+    let flag = scratch.path().join("flag");
+    let file = scratch.path().join("backup.db");
+    let file = file.to_str().unwrap();
+    let mut daemon = Daemon::configured(&agents(&flag));
+    let done = submit(&daemon, "echo");
+    in_state(&daemon, &done, "succeeded");
+    let runs = submit(&daemon, "waiter");
+    in_state(&daemon, &runs, "running");
+    let taken = daemon.json(&["db", "backup", file]);
+    assert_eq!(
+        (&taken["file"], &taken["artifacts"]["files"]),
+        (&json!(file), &json!(0))
+    );
+    let (code, said) = db(&daemon, &["backup", file]);
+    assert!(code == Some(5) && said.contains("--force"), "{said}");
+    let later = submit(&daemon, "echo");
+    in_state(&daemon, &later, "succeeded");
+
+    let (code, said) = db(&daemon, &["restore", file]);
+    assert!(
+        code == Some(5) && said.contains(&daemon.pid().to_string()),
+        "{said}"
+    );
+    std::fs::write(&flag, "").unwrap();
+    in_state(&daemon, &runs, "succeeded");
+    daemon.signal("TERM");
+    daemon.wait();
+    let (code, said) = db(&daemon, &["restore", file]);
+    assert!(code == Some(0) && said.contains("is kept at"), "{said}");
+    daemon.start_again();
+    let again = in_state(&daemon, &runs, "succeeded");
+    assert_eq!(
+        (&again["attempt"], &again["interruptions"]),
+        (&json!(2), &json!(1))
+    );
+    assert_eq!(in_state(&daemon, &done, "succeeded")["attempt"], 1);
+    assert_eq!(daemon.cli(&["tasks", "get", &later]).status.code(), Some(3));
+}
+
+#[test]
+fn backup_and_prune_work_through_the_daemon_and_without_one() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::configured(&agents(scratch.path()));
+    let [one, two] = ["one.db", "two.db"].map(|name| scratch.path().join(name));
+    let (code, said) = db(&daemon, &["backup", one.to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = db(&daemon, &["prune"]);
+    assert!(
+        code == Some(0) && said.contains("nothing to remove"),
+        "{said}"
+    );
+    let (status, text) = daemon.post("/api/v1/database:backup", r#"{"artifacts":false}"#);
+    assert!(
+        status == 201 && text.contains("/backups/agent-system-"),
+        "{text}"
+    );
+    let (status, text) = daemon.post("/api/v1/database:prune", "");
+    assert_eq!((status, text.contains("rows")), (200, true), "{text}");
+    let (status, text) = daemon.post(
+        "/api/v1/database:backup",
+        r#"{"file":"/no/such/place/b.db"}"#,
+    );
+    assert!(status == 422 && text.contains("#/file"), "{text}");
+
+    daemon.signal("TERM");
+    daemon.wait();
+    let (code, said) = db(&daemon, &["backup", two.to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = db(&daemon, &["prune"]);
+    assert!(
+        code == Some(0) && said.contains("nothing to remove"),
+        "{said}"
+    );
+    assert!(one.exists() && two.exists());
+}
+
+#[test]
+fn sizes_are_in_the_metrics_the_status_and_the_check() {
+    let scratch = tempfile::tempdir().unwrap();
+    let daemon = Daemon::configured(&agents(scratch.path()));
+    let page = eventually("the rows were counted", || {
+        let page = daemon.metrics_page();
+        page.contains("agent_system_database_rows{table=\"tasks\"}")
+            .then_some(page)
+    });
+    for metric in [
+        "database_size_bytes",
+        "database_wal_bytes",
+        "database_free_bytes",
+        "database_disk_free_bytes",
+        "database_prune_hold_seconds",
+        "artifacts_bytes",
+    ] {
+        assert!(
+            page.contains(&format!("\nagent_system_{metric} ")),
+            "{metric}: {page}"
+        );
+    }
+    let (_, check) = daemon.get("/api/v1/health/checks/database");
+    let check: Value = serde_json::from_str(&check).unwrap();
+    assert!(
+        check["details"]["disk_free_bytes"].as_u64() > Some(0),
+        "{check}"
+    );
+    let (code, said) = db(&daemon, &["status"]);
+    assert!(code == Some(0) && said.contains("free_bytes"), "{said}");
+}
