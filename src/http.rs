@@ -104,7 +104,7 @@ fn table() -> Router {
 fn work(router: Router) -> Router {
     router
         .get("/api/v1/tasks", tasks::list)
-        .post("/api/v1/tasks", tasks::submit)
+        .post_wait("/api/v1/tasks", tasks::submit)
         .wait("/api/v1/tasks/{id}", tasks::get)
         .get("/api/v1/tasks/{id}/attempts", tasks::attempts)
         .get("/api/v1/tasks/{id}/explain", tasks::explain)

@@ -177,6 +177,19 @@ pub struct Submitted {
     pub unique_conflict: bool,
 }
 
+impl Submitted {
+    /// A task that was not there before and waits, or is told without its hand-over.
+    #[must_use]
+    pub const fn anew(task: Task) -> Self {
+        Self {
+            task,
+            claimed: None,
+            existing: false,
+            unique_conflict: false,
+        }
+    }
+}
+
 /// What falls due did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DueWork {

@@ -67,6 +67,8 @@ pub trait Agents: Send + Sync {
 pub trait Work: Send + Sync {
     /// Accepts a task, or answers with the one that was there before.
     fn submit(&self, task: NewTask) -> Answer<'_, Submitted>;
+    /// As [`Work::submit`], answered when the task is final, or as it is when the time is over.
+    fn run_task(&self, task: NewTask, at_most: Duration) -> Answer<'_, Submitted>;
     /// A task once it is final, or as it is when the time is over.
     fn task_wait(&self, id: TaskId, at_most: Duration) -> Answer<'_, Task>;
     /// Cancels a task.

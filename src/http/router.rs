@@ -91,6 +91,11 @@ impl Router {
         self.add(Method::GET, path, Patience::Waits, handler)
     }
 
+    /// Adds a route that does something and takes `?wait=`.
+    pub(super) fn post_wait<A: Acts>(self, path: &'static str, handler: fn(Call) -> A) -> Self {
+        self.add(Method::POST, path, Patience::Waits, handler)
+    }
+
     /// Adds a route whose answer flows.
     pub(super) fn stream<A: Acts>(self, path: &'static str, handler: fn(Call) -> A) -> Self {
         self.add(Method::GET, path, Patience::Flows, handler)

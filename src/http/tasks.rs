@@ -1,6 +1,7 @@
 //! `/api/v1/tasks`: durable work.
 //!
-//! A submission is answered after its commit. With `Idempotency-Key`, the same request again
+//! A submission is answered after its commit; with `?wait=`, when the task has ended or the time is
+//! over. With `Idempotency-Key`, the same request again
 //! answers 200 with the first task; another request with the same key is 422. With `unique`, an
 //! earlier task that holds the key is the answer: 200, with `"unique_conflict": true`.
 
@@ -10,16 +11,19 @@ mod filter;
 mod request;
 mod unique;
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::body;
 use super::call::Call;
+use super::handles::Handles;
 use super::problem::Problem;
 use super::reply;
 use super::router::Outcome;
 use crate::domain::ids::TaskId;
 use crate::domain::query::{Submitted, TaskFilter};
-use crate::domain::task::{Task, TaskState};
+use crate::domain::task::{NewTask, Task, TaskState};
 
 pub(super) use bulk::{bulk, dead, purge_dead, retry_dead};
 pub(super) use explain::explain;
@@ -30,7 +34,8 @@ const MAX_REASON_BYTES: usize = 1024;
 
 /// `POST /api/v1/tasks`
 pub(super) async fn submit(mut call: Call) -> Outcome {
-    call.query.only(&[])?;
+    call.query.only(&["wait"])?;
+    let wait = call.wait()?;
     let value: serde_json::Value = call.json().await?;
     let key = idempotency(&call, &value)?;
     let task = body::shape::<request::TaskRequest>(&value)?.checked(key)?;
@@ -39,13 +44,30 @@ pub(super) async fn submit(mut call: Call) -> Outcome {
         existing,
         unique_conflict,
         ..
-    } = call.handles.work.submit(task).await?;
+    } = match wait {
+        None => call.handles.work.submit(task).await?,
+        Some(span) => run(&call.handles, task, span).await?,
+    };
     let location = format!("/api/v1/tasks/{}", task.id);
     let view = TaskView {
         task: &task,
         unique_conflict: unique_conflict.then_some(true),
     };
     reply::accepted(&view, existing, &location)
+}
+
+/// Waits for the end too. One that is stored is told even if that fails (the daemon stops): nobody
+/// shall hand it in twice.
+async fn run(handles: &Handles, task: NewTask, at_most: Duration) -> Result<Submitted, Problem> {
+    let id = task.id;
+    let ran = handles.unless_closing(handles.work.run_task(task, at_most));
+    match ran.await {
+        Ok(submitted) => Ok(submitted),
+        Err(problem) => {
+            let stored = handles.records.task(id).await;
+            stored.map(Submitted::anew).map_err(|_| problem)
+        }
+    }
 }
 
 /// A task as a submission is answered with it.

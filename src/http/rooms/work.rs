@@ -28,6 +28,10 @@ impl Work for DispatcherHandle {
         answer!(Self::submit(self, task))
     }
 
+    fn run_task(&self, task: NewTask, at_most: Duration) -> Answer<'_, Submitted> {
+        answer!(Self::run_task(self, task, at_most))
+    }
+
     fn task_wait(&self, id: TaskId, at_most: Duration) -> Answer<'_, Task> {
         answer!(Self::task_wait(self, id, at_most))
     }

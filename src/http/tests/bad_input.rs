@@ -41,6 +41,7 @@ const CASES: &[Case] = &[
     ("GET", "/api/v1/tasks?state=done", "", 400, "invalid_request", "succeeded"),
     ("GET", "/api/v1/tasks/tsk_00000000000000000000000000000000?wait=2h", "", 400, "invalid_request", "'2h'"),
     ("GET", "/api/v1/events?types=task.suceeded", "", 400, "invalid_request", "did you mean"),
+    ("POST", "/api/v1/tasks?wait=2h", "{\"agent\":\"echo\"}", 400, "invalid_request", "'2h'"),
     ("POST", "/api/v1/tasks", "{\"agent\":", 400, "invalid_request", "line 1"),
     ("POST", "/api/v1/tasks", "", 400, "invalid_request", "not JSON"),
     ("POST", "/api/v1/tasks", "[]", 422, "validation_failed", "#"),

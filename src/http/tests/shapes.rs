@@ -221,6 +221,16 @@ async fn a_task_has_the_agreed_members_and_is_found_where_the_answer_says() {
 }
 
 #[tokio::test]
+async fn a_submission_that_waits_is_answered_with_the_task_as_it_then_is() {
+    let house = House::open().await;
+    let waited = house.post("/api/v1/tasks?wait=1ms", "{\"agent\": \"echo\"}");
+    let waited = waited.await;
+    assert_eq!(waited.status.as_u16(), 202);
+    let path = format!("/api/v1/tasks/{}", waited.json()["id"].as_str().unwrap());
+    assert_eq!(waited.json(), house.get(&path).await.json());
+}
+
+#[tokio::test]
 async fn a_cancelled_task_is_found_by_its_state_and_label() {
     let house = House::open().await;
     let body = "{\"agent\": \"echo\", \"labels\": {\"team\": \"a\"}}";

@@ -13,27 +13,28 @@ use crate::domain::task::{NewTask, Task, TaskState};
 use crate::domain::workflow::Workflow;
 
 impl DispatcherHandle {
-    /// Stores a task and gives it when it is final, or as it is after `timeout`; says whether it
-    /// had been handed in before. Cheaper than a submission and a wait: a task that succeeds at
-    /// its first execution is not read back.
+    /// Stores a task and gives it when it is final, or as it is after `timeout`. Cheaper than a
+    /// submission and a wait: a task that succeeds at its first execution is not read back.
     ///
     /// # Errors
     /// As [`DispatcherHandle::submit`] and [`DispatcherHandle::task_wait`].
-    pub async fn run_task(&self, task: NewTask, timeout: Duration) -> Result<(Task, bool)> {
+    pub async fn run_task(&self, task: NewTask, timeout: Duration) -> Result<Submitted> {
         let deadline = Instant::now() + timeout;
         let watched = task.waiting_timeout.is_some() || task.total_timeout.is_some();
         let mut promise = self.feed().promise(task.id);
-        let Submitted { task, existing, .. } = self.submit(task).await?;
-        if task.state == TaskState::Running
-            && !existing
+        let mut submitted = self.submit(task).await?;
+        let runs = submitted.task.state == TaskState::Running && !submitted.existing;
+        submitted.task = if runs
             && !watched
             && let Ok(Some(kept)) = tokio::time::timeout_at(deadline, promise.kept()).await
-            && kept.attempt == task.attempt
+            && kept.attempt == submitted.task.attempt
         {
-            return Ok((succeeded(task, kept), existing));
-        }
-        let left = deadline.saturating_duration_since(Instant::now());
-        Ok((self.task_wait(task.id, left).await?, existing))
+            succeeded(submitted.task, kept)
+        } else {
+            let left = deadline.saturating_duration_since(Instant::now());
+            self.task_wait(submitted.task.id, left).await?
+        };
+        Ok(submitted)
     }
 
     /// The task when it is final, or as it is after `timeout`.

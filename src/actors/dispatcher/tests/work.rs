@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::scene::{World, for_agent, scene, soon};
+use super::scene::{LONG, World, for_agent, scene, soon};
 use crate::actors::dispatcher::DispatchError;
 use crate::actors::work::{AgentMessage, AgentSubmission, WorkSink};
 use crate::clock;
@@ -197,6 +197,29 @@ fn a_wait_ends_with_its_time_and_shows_the_task_as_it_is() {
             tokio::select! { task = wait => task, () = moved => unreachable!() }
         });
         assert_eq!(task.await.unwrap().state, TaskState::Queued);
+    });
+}
+
+#[test]
+fn a_task_that_is_run_comes_back_with_its_result_or_as_it_is_when_the_time_is_over() {
+    scene(async {
+        let world = World::new().await;
+        let mut echo = world.ready(0, 1, 1);
+        for _ in 0..3 {
+            let run = world.handle.run_task(for_agent("echo"), LONG);
+            let work = async {
+                let task = echo.task().await;
+                echo.succeed(&task);
+                task.id
+            };
+            let (ran, id) = tokio::join!(soon("a result", run), work);
+            let ran = ran.unwrap().task;
+            assert_eq!((ran.id, ran.state), (id, TaskState::Succeeded));
+            // It is what the database says, read back or not.
+            assert_eq!(ran, world.task(id).await);
+        }
+        let early = world.handle.run_task(for_agent("sum"), Duration::ZERO);
+        assert_eq!(early.await.unwrap().task.state, TaskState::Queued);
     });
 }
 

@@ -55,6 +55,14 @@ impl Work for Rooms {
     fn resume_queue(&self, name: Name) -> Answer<'_, QueueState> {
         self.queue(name)
     }
+    fn run_task(&self, task: NewTask, at_most: Duration) -> Answer<'_, Submitted> {
+        async move {
+            let submitted = self.submit(task).await?;
+            let task = self.task_wait(submitted.task.id, at_most).await?;
+            Ok(Submitted { task, ..submitted })
+        }
+        .boxed()
+    }
     fn task_wait(&self, id: TaskId, at_most: Duration) -> Answer<'_, Task> {
         async move {
             let task = self.store.task(id).await?;
