@@ -13,6 +13,7 @@ mod drive;
 mod figures;
 mod noop;
 mod private;
+mod spread;
 mod wire;
 
 use std::path::PathBuf;

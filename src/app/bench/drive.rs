@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::BenchError;
-use super::figures::{Figures, Sample, Used};
+use super::figures::{Figures, Samples, Used};
 use super::noop::{Commits, Stamp};
 use super::wire::Wire;
 use crate::actors::dispatcher::DispatcherHandle;
@@ -53,26 +53,24 @@ pub(super) async fn drive(
         callers.push(Caller::open(door, commits).await?);
     }
     let (began, commits_before, processor_before) = (Instant::now(), commits(), processor());
+    let samples = Arc::<Samples>::default();
     let mut running = JoinSet::new();
     for mut caller in callers {
-        let (left, memory) = (left.clone(), memory.clone());
+        let (left, memory, samples) = (left.clone(), memory.clone(), samples.clone());
         running.spawn(async move {
-            let mut samples = Vec::new();
             while let Ok(before) = left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)) {
-                samples.push(caller.call().await?);
+                caller.call(&samples).await?;
                 if (before - 1) % memory_step == 0
                     && let Some(figures) = ProcessFigures::read()
                 {
                     memory.lock().push(figures.resident_bytes);
                 }
             }
-            Ok::<_, BenchError>(samples)
+            Ok::<_, BenchError>(())
         });
     }
-    let mut samples = Vec::new();
     while let Some(ended) = running.join_next().await {
-        let ended = ended.map_err(|error| BenchError::Refused(error.to_string()))?;
-        samples.extend(ended?);
+        ended.map_err(|error| BenchError::Refused(error.to_string()))??;
     }
     let used = Used {
         took: began.elapsed(),
@@ -80,7 +78,7 @@ pub(super) async fn drive(
         commits: commits() - commits_before,
         memory: std::mem::take(&mut *memory.lock()),
     };
-    Ok(Figures::of(samples, submitters, &used))
+    Ok(Figures::of(&samples, submitters, &used))
 }
 
 /// Processor time of this process so far.
@@ -109,7 +107,7 @@ impl Caller {
     }
 
     /// One task, from its submission to its result.
-    async fn call(&mut self) -> Result<Sample, BenchError> {
+    async fn call(&mut self, samples: &Samples) -> Result<(), BenchError> {
         let began = Instant::now();
         let (submitted, result) = match self {
             Self::Library(dispatcher, target, commits) => {
@@ -122,13 +120,13 @@ impl Caller {
             }
         };
         let handed = Stamp::deserialize(&result).ok();
-        Ok(Sample {
-            whole: began.elapsed(),
-            // An agent that only gives back what it got says nothing.
-            handed: handed
-                .filter(|handed| *handed != submitted)
-                .map(|handed| submitted.until(handed)),
-        })
+        // An agent that only gives back what it got says nothing.
+        let handed = handed.filter(|handed| *handed != submitted);
+        samples.add(
+            began.elapsed(),
+            handed.map(|handed| submitted.until(handed)),
+        );
+        Ok(())
     }
 }
 
@@ -142,7 +140,8 @@ async fn in_process(
     let payload = serde_json::to_value(stamp).unwrap_or_default();
     let id = TaskId::from_bytes(clock::new_id());
     let task = NewTask::plain(id, "noop".to_owned(), target.clone(), payload);
-    let (task, _) = dispatcher.run_task(task, PATIENCE).await.map_err(refused)?;
+    let task = dispatcher.run_task(task, PATIENCE).await;
+    let task = task.map_err(refused)?.task;
     if task.state == TaskState::Succeeded {
         Ok(task.result.unwrap_or_default())
     } else {
@@ -152,10 +151,8 @@ async fn in_process(
 
 async fn over_http(wire: &mut Wire, agent: &str, stamp: Stamp) -> Result<Value, BenchError> {
     let body = json!({"agent": agent, "payload": stamp});
-    let mut task = wire.ask(Method::POST, "/api/v1/tasks", Some(&body)).await?;
-    let id = task["id"].as_str().unwrap_or_default();
-    let path = format!("/api/v1/tasks/{id}?wait=30s");
-    task = wire.ask(Method::GET, &path, None).await?;
+    let path = "/api/v1/tasks?wait=30s";
+    let mut task = wire.ask(Method::POST, path, Some(&body)).await?;
     match task["state"].as_str() {
         Some("succeeded") => Ok(task["result"].take()),
         other => Err(BenchError::Ended(other.unwrap_or_default().to_owned())),

@@ -4,13 +4,31 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-/// One task.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Sample {
-    /// From its submission to its result.
-    pub(super) whole: Duration,
-    /// From its submission to its agent: time, and commits that ended meanwhile.
-    pub(super) handed: Option<(Duration, u64)>,
+use super::spread::Spread;
+
+/// What the tasks of a measurement took. As large after a million of them as after one: the memory
+/// of this process is measured too.
+#[derive(Debug, Default)]
+pub(super) struct Samples {
+    /// From submission to result, microseconds.
+    whole: Spread,
+    /// From submission to the agent, microseconds.
+    handed: Spread,
+    /// Commits that ended meanwhile.
+    passed: Spread,
+}
+
+impl Samples {
+    /// One task: from its submission to its result and, if its agent says so, to its agent, with
+    /// the commits that ended meanwhile.
+    pub(super) fn add(&self, whole: Duration, handed: Option<(Duration, u64)>) {
+        let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+        self.whole.add(micros(whole));
+        if let Some((span, commits)) = handed {
+            self.handed.add(micros(span));
+            self.passed.add(commits);
+        }
+    }
 }
 
 /// What a measurement took.
@@ -69,27 +87,27 @@ pub(crate) struct Report {
 }
 
 impl Figures {
-    pub(super) fn of(samples: Vec<Sample>, submitters: u64, used: &Used) -> Self {
+    pub(super) fn of(samples: &Samples, submitters: u64, used: &Used) -> Self {
         let Used { took, commits, .. } = *used;
-        let mut whole: Vec<_> = samples.iter().map(|sample| sample.whole).collect();
-        whole.sort_unstable();
-        let handed = samples.iter().filter_map(|sample| sample.handed);
-        let (mut spans, mut passed): (Vec<_>, Vec<_>) = handed.unzip();
-        spans.sort_unstable();
-        passed.sort_unstable();
-        let tasks = samples.len() as u64;
+        let Samples {
+            whole,
+            handed,
+            passed,
+        } = samples;
+        let tasks = whole.count();
+        let passed = Some(passed).filter(|_| commits > 0);
         Self {
             name: String::new(),
             tasks,
             submitters,
             seconds: took.as_secs_f64(),
             tasks_per_second: per_second(tasks, took),
-            p50_ms: millis(at(&whole, 50)),
-            p99_ms: millis(at(&whole, 99)),
-            handed_p50_ms: (!spans.is_empty()).then(|| millis(at(&spans, 50))),
-            handed_p99_ms: (!spans.is_empty()).then(|| millis(at(&spans, 99))),
-            handed_p50_commits: (commits > 0 && !passed.is_empty()).then(|| at(&passed, 50)),
-            handed_p99_commits: (commits > 0 && !passed.is_empty()).then(|| at(&passed, 99)),
+            p50_ms: millis(whole.at(50).unwrap_or_default()),
+            p99_ms: millis(whole.at(99).unwrap_or_default()),
+            handed_p50_ms: handed.at(50).map(millis),
+            handed_p99_ms: handed.at(99).map(millis),
+            handed_p50_commits: passed.and_then(|passed| passed.at(50)),
+            handed_p99_commits: passed.and_then(|passed| passed.at(99)),
             cpu_us_per_task: used.processor.as_secs_f64() * 1e6 / f64_of(tasks.max(1)),
             commits,
             resident_mib: used.memory.iter().copied().map(mebibytes).collect(),
@@ -108,14 +126,8 @@ impl Figures {
     }
 }
 
-/// The value below which so many percent lie.
-fn at<T: Copy + Default>(sorted: &[T], percent: usize) -> T {
-    let place = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
-    sorted.get(place).copied().unwrap_or_default()
-}
-
-fn millis(span: Duration) -> f64 {
-    span.as_secs_f64() * 1e3
+fn millis(micros: u64) -> f64 {
+    f64_of(micros) / 1e3
 }
 
 fn per_second(tasks: u64, took: Duration) -> f64 {
@@ -129,17 +141,4 @@ fn mebibytes(bytes: u64) -> f64 {
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]
 const fn f64_of(count: u64) -> f64 {
     count as f64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_percentile_is_a_value_that_was_measured() {
-        let sorted: Vec<u64> = (1..=100).collect();
-        assert_eq!((at(&sorted, 50), at(&sorted, 99)), (51, 100));
-        assert_eq!(at(&[7_u64], 99), 7);
-        assert_eq!(at::<u64>(&[], 50), 0);
-    }
 }
