@@ -202,7 +202,7 @@ impl Supervisor {
 
     /// Nothing may drain any longer.
     pub(super) fn last_drain(&mut self) {
-        for slot in self.tree.all_slots() {
+        for slot in self.tree.slots_in_reverse() {
             let stage = self
                 .life_mut(slot)
                 .map(|life| life.ending.map(|ending| ending.stage));
@@ -216,7 +216,7 @@ impl Supervisor {
 
     /// Nothing may live any longer.
     pub(super) fn last_stop(&mut self) {
-        for slot in self.tree.all_slots() {
+        for slot in self.tree.slots_in_reverse() {
             let stage = self
                 .life_mut(slot)
                 .and_then(|life| life.ending)

@@ -270,6 +270,12 @@ impl Tree {
             .collect()
     }
 
+    /// Every replica, in the reverse of the order in which agents start.
+    pub(super) fn slots_in_reverse(&self) -> Vec<Slot> {
+        let agents = self.order.iter().rev();
+        agents.flat_map(|agent| self.slots(*agent)).collect()
+    }
+
     pub(super) fn replica(&self, slot: Slot) -> Option<&Replica> {
         self.agents[slot.agent].replicas.get(slot.index)
     }

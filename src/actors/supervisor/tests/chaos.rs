@@ -4,7 +4,8 @@
 //! After each step everything is looked at ([`laws`]); births, ends and orders as they happen
 //! ([`book`], [`budget`], [`turns`]). When the faults stop, everybody has to come back.
 //!
-//! A failure names its seed. `CHAOS_SEED=17 cargo nextest run -E 'test(chaos)'` replays it.
+//! A failure names its seed and shows the last things that happened; `CHAOS_SEED=17 cargo nextest run
+//! --lib -E 'test(chaos)'` replays that seed alone and shows everything.
 
 mod book;
 mod budget;
@@ -29,6 +30,10 @@ const STEPS: usize = 40;
 
 /// The variable that names a seed to replay.
 const REPLAY: &str = "CHAOS_SEED";
+
+fn is_replay() -> bool {
+    std::env::var_os(REPLAY).is_some()
+}
 
 fn seeds(share: u64) -> Vec<u64> {
     let replay = std::env::var(REPLAY).ok().map(|seed| seed.parse().unwrap());

@@ -115,6 +115,31 @@ fn a_group_in_quarantine_rests_on_over_a_restart_of_the_daemon_and_then_is_on_tr
 }
 
 #[test]
+fn when_the_drain_is_over_whoever_is_left_is_told_in_reverse() {
+    paused(async {
+        let stubborn = Manners {
+            stubborn: true,
+            ..Manners::default()
+        };
+        let script = Script::default().group("family", Strategy::RestForOne);
+        let script = ["a", "b", "c"].into_iter().fold(script, |script, name| {
+            let script = script.agent(name).manners(stubborn);
+            script.with(|spec| spec.group = Some("family".parse().unwrap()))
+        });
+        let world = script.begin().await;
+        world.log.take(&[]);
+        // Each is needed by those after it, and none obeys.
+        let spans = ShutdownSpans {
+            drain: SECOND * 4,
+            stop: SECOND * 2,
+        };
+        assert_eq!(world.handle.shutdown(spans).await.unwrap().killed.len(), 3);
+        let told = world.log.take(&["stop"]);
+        assert_eq!(told, ["stop c#0", "stop b#0", "stop a#0"]);
+    });
+}
+
+#[test]
 fn a_naughty_child_holds_up_a_shutdown_for_a_moment_only() {
     paused(async {
         let drains = Manners {

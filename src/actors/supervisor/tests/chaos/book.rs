@@ -61,6 +61,8 @@ pub(super) struct Pages {
     pub(super) facts: BTreeMap<String, &'static str>,
     pub(super) wrongs: Vec<String>,
     pub(super) trace: Vec<String>,
+    /// When the first entry was made.
+    begun: Option<Instant>,
     /// The daemon stops: nobody starts.
     pub(super) closing: bool,
 }
@@ -153,7 +155,8 @@ impl Book {
 
 impl Pages {
     pub(super) fn note(&mut self, what: String) {
-        self.trace.push(what);
+        let at = self.begun.get_or_insert_with(Instant::now).elapsed();
+        self.trace.push(format!("{:.3} {what}", at.as_secs_f64()));
     }
 
     pub(super) fn wrong(&mut self, what: String) {
@@ -244,7 +247,7 @@ impl Pages {
             lives.retain(|generation, page| Some(*generation) == last || open(page));
         }
         let surplus = self.trace.len().saturating_sub(KEPT);
-        if surplus > KEPT {
+        if surplus > KEPT && !super::is_replay() {
             self.trace.drain(..surplus);
         }
     }

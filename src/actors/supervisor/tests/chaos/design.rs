@@ -181,6 +181,13 @@ impl Design {
         names.filter(below).collect()
     }
 
+    /// Whether others may need it for as long as they live.
+    pub(super) fn is_needed(&self, name: &Name) -> bool {
+        let mut others = self.agents.iter();
+        let followed = |group: &GroupSpec| group.strategy == Strategy::RestForOne;
+        others.any(|spec| spec.depends_on.contains_key(name)) || self.around(name).any(followed)
+    }
+
     /// Restarts of one replica that no window may exceed: its own, and those of groups above.
     pub(super) fn most_restarts(&self, name: &Name) -> u32 {
         let max = |group: &GroupSpec| match group.intensity {

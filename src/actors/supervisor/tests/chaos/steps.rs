@@ -91,8 +91,9 @@ impl World {
     fn make(&mut self, instance: &InstanceId, act: Act) {
         self.say(format_args!("{instance}: {act:?}"));
         if let Some(troupe) = self.troupes.get(&instance.agent) {
-            // Refused where no life is there.
-            troupe.host.address(instance.index).tell(Do(act)).ok();
+            // Refused where no life is coming; worthless to one that comes late.
+            let address = troupe.host.address(instance.index);
+            address.tell_within(Do(act), SECOND * 30).ok();
         }
     }
 

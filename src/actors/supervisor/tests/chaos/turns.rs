@@ -95,10 +95,8 @@ impl Turns {
 
     fn told_at_shutdown(&mut self, design: &Design, agent: &Name) -> Option<String> {
         let shutdown = self.shutdown.as_mut()?;
-        let needed = design
-            .agents
-            .iter()
-            .any(|spec| spec.depends_on.contains_key(agent));
+        // Who is needed by one that lives has its turn when that one is down.
+        let needed = design.is_needed(agent);
         if !shutdown.told.insert(agent.clone()) || needed {
             return None;
         }

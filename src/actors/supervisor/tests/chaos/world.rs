@@ -240,7 +240,12 @@ impl World {
     fn nothing_is_wrong(&self) {
         let (wrongs, trace) = {
             let pages = self.book.open();
-            let shown = pages.trace.len().saturating_sub(SHOWN);
+            let most = if super::is_replay() {
+                usize::MAX
+            } else {
+                SHOWN
+            };
+            let shown = pages.trace.len().saturating_sub(most);
             (pages.wrongs.clone(), pages.trace[shown..].join("\n  "))
         };
         let (seed, step) = (self.seed, self.step);
@@ -252,7 +257,7 @@ impl World {
     }
 
     pub(super) fn say(&self, what: impl std::fmt::Display) {
-        let line = format!("== {}: {what} at {:?}", self.step, Instant::now());
+        let line = format!("== {}: {what}", self.step);
         self.book.open().note(line);
     }
 
