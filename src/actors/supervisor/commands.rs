@@ -104,12 +104,13 @@ impl Handler<RestartAgent> for Supervisor {
     fn handle(&mut self, msg: RestartAgent, ctx: &mut AgentContext<Self>) -> Change {
         let RestartAgent(target) = msg;
         let slots = self.to_restart(&target)?;
+        let sound = |r: &Replica| r.life.is_some() && !r.is_ending();
+        let is_sound = |slot: &&Slot| self.tree.replica(**slot).is_some_and(sound);
+        // What only starts now, from its rest, needs no second start.
+        let living: Vec<Slot> = slots.iter().filter(is_sound).copied().collect();
         self.want_running(&target, &slots);
-        for slot in slots {
-            let sound = |r: &Replica| r.life.is_some() && !r.is_ending();
-            if self.tree.replica(slot).is_some_and(sound) {
-                self.begin_ending(slot, Then::AsWanted);
-            }
+        for slot in living {
+            self.begin_ending(slot, Then::AsWanted);
         }
         self.settle(&target.agent, ctx)
     }

@@ -115,6 +115,23 @@ fn a_group_in_quarantine_rests_on_over_a_restart_of_the_daemon_and_then_is_on_tr
 }
 
 #[test]
+fn a_restart_of_what_rests_with_its_group_starts_it_once() {
+    paused(async {
+        let world = family().begin().await;
+        for _ in 0..6 {
+            world.crash("a").await;
+            world.pass(SECOND * 9).await;
+        }
+        assert_eq!(world.state("b").await, AgentState::Quarantined);
+        world.log.take(&[]);
+        world.handle.restart(World::target("b")).await.unwrap();
+        world.settled().await;
+        let starts = world.log.take(&["start"]);
+        assert_eq!(starts.len(), 2, "{starts:?}");
+    });
+}
+
+#[test]
 fn when_the_drain_is_over_whoever_is_left_is_told_in_reverse() {
     paused(async {
         let stubborn = Manners {
