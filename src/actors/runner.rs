@@ -16,6 +16,7 @@
 compile_error!("supervision catches panics: build agent-system with panic = \"unwind\"");
 
 mod address;
+mod alarm;
 mod context;
 mod grant;
 mod host;
@@ -23,6 +24,7 @@ mod link;
 mod mailbox;
 mod recipient;
 pub(crate) mod scope;
+mod wakes;
 
 #[cfg(test)]
 mod tests;
@@ -48,6 +50,7 @@ use crate::actors::life::{Hosted, Life, Ready};
 use crate::domain::exit::ExitReason;
 use mailbox::Mailbox;
 use scope::{Order, Reins, Scope};
+use wakes::Held;
 
 /// Makes the state of one life.
 pub(crate) type Factory<A> = Arc<dyn Fn(&Life) -> Result<A, String> + Send + Sync>;
@@ -143,11 +146,17 @@ impl<A: Hosted> Future for Runner<A> {
         let Some(reason) = this.poll_life(cx) else {
             return Poll::Pending;
         };
-        this.bury();
-        if !this.lives.end(reason) {
+        let (goes_on, _told) = this.end_life(reason);
+        if !goes_on {
             return Poll::Ready(());
         }
-        // Others on this thread have their turn between two lives.
+        // The next life begins at once; if it ends as well, others on this thread have their turn.
+        let Some(reason) = this.poll_life(cx) else {
+            return Poll::Pending;
+        };
+        if !this.end_life(reason).0 {
+            return Poll::Ready(());
+        }
         cx.waker().wake_by_ref();
         Poll::Pending
     }
@@ -160,6 +169,13 @@ impl<A: Hosted> Drop for Runner<A> {
 }
 
 impl<A: Hosted> Runner<A> {
+    /// Reports the end of the life; whether another one follows. Who was told is woken when the
+    /// second value is dropped.
+    fn end_life(&mut self, reason: ExitReason) -> (bool, Held) {
+        self.bury();
+        wakes::held(|| self.lives.end(reason))
+    }
+
     /// Polls the life, begins it if need be; `Some` is why it has ended.
     fn poll_life(&mut self, cx: &mut Context<'_>) -> Option<ExitReason> {
         let alive = match self.stage.take() {

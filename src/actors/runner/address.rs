@@ -4,8 +4,11 @@
 //! message that was never handled; the address stays good over restarts.
 
 use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use actix::dev::{MessageResponse, OneshotSender};
@@ -13,6 +16,7 @@ use actix::{Handler, Message};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::alarm::Alarm;
 use super::context::AgentContext;
 use super::mailbox::{Letter, Mailbox, Posted, TellError};
 use crate::actors::life::Hosted;
@@ -114,12 +118,13 @@ impl<A: Hosted> Address<A> {
             begun: begun.clone(),
         };
         let expires = Instant::now() + deadline;
-        self.mailbox.post(self.posted(asked, Some(expires)), true)?;
-        match tokio::time::timeout_at(expires, waiting).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(_)) if begun.load(Ordering::Acquire) => Err(AskError::Died),
-            Ok(Err(_)) if Instant::now() < expires => Err(AskError::Closed),
-            Ok(Err(_)) | Err(_) => Err(AskError::Timeout),
+        // It expires with its caller, who goes when the time is over.
+        self.mailbox.post(self.posted(asked, None), true)?;
+        match answer_until(waiting, expires).await {
+            Some(Ok(answer)) => Ok(answer),
+            Some(Err(_)) if begun.load(Ordering::Acquire) => Err(AskError::Died),
+            Some(Err(_)) if Instant::now() < expires => Err(AskError::Closed),
+            Some(Err(_)) | None => Err(AskError::Timeout),
         }
     }
 
@@ -141,6 +146,19 @@ impl<A: Hosted> Address<A> {
             expires,
         }
     }
+}
+
+/// The answer, or `None` when the time is over.
+async fn answer_until<R>(
+    mut waiting: oneshot::Receiver<R>,
+    expires: Instant,
+) -> Option<Result<R, oneshot::error::RecvError>> {
+    let mut alarm = Alarm::at(expires);
+    poll_fn(move |cx| match Pin::new(&mut waiting).poll(cx) {
+        Poll::Ready(answer) => Poll::Ready(Some(answer)),
+        Poll::Pending => alarm.poll(cx).map(|()| None),
+    })
+    .await
 }
 
 impl<A: Hosted> Clone for Address<A> {

@@ -164,6 +164,12 @@ impl<A: Hosted> ActorFuture<A> for Pump {
             match ctx.mailbox.next(ctx.life.generation) {
                 Next::System(letter) => ctx.obey(actor, letter),
                 Next::Letter(letter) => letter.deliver(actor, ctx),
+                Next::LastLetter(letter) => {
+                    letter.deliver(actor, ctx);
+                    if !ctx.stops_when_idle {
+                        break;
+                    }
+                }
                 Next::Nothing if ctx.stops_when_idle => ctx.stop(),
                 Next::Nothing => break,
                 Next::Fenced => ctx.terminate(),

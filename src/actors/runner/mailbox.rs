@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::context::AgentContext;
 use super::scope::Reins;
+use super::wakes::hold_back;
 use crate::actors::life::{Evidence, Hosted};
 
 /// A message on its way to an actor.
@@ -58,6 +59,8 @@ pub enum TellError {
 pub(crate) enum Next<A: Hosted> {
     System(SystemLetter),
     Letter(Box<dyn Letter<A>>),
+    /// The same, and nothing waits behind it: whatever comes later wakes the runner.
+    LastLetter(Box<dyn Letter<A>>),
     Nothing,
     /// This runner was replaced by another.
     Fenced,
@@ -71,6 +74,8 @@ pub(crate) struct Mailbox<A: Hosted> {
 
 struct Lanes<A: Hosted> {
     open: bool,
+    /// Something was posted whose wake is still held back.
+    unwoken: bool,
     generation: u64,
     runner: Option<Arc<Reins>>,
     system: VecDeque<SystemLetter>,
@@ -81,6 +86,7 @@ impl<A: Hosted> Mailbox<A> {
     pub(crate) fn new(capacity: usize) -> Arc<Self> {
         let lanes = Lanes {
             open: true,
+            unwoken: false,
             generation: 0,
             runner: None,
             system: VecDeque::new(),
@@ -108,7 +114,7 @@ impl<A: Hosted> Mailbox<A> {
             return Err(TellError::Full);
         }
         lanes.letters.push_back(posted);
-        if lanes.letters.len() == 1 {
+        if lanes.letters.len() == 1 || lanes.unwoken {
             lanes.wake();
         }
         Ok(())
@@ -172,7 +178,7 @@ impl<A: Hosted> Mailbox<A> {
     /// The next thing for life `generation`.
     pub(crate) fn next(&self, generation: u64) -> Next<A> {
         loop {
-            let posted = {
+            let (posted, last) = {
                 let mut lanes = self.lanes.lock();
                 if lanes.generation != generation {
                     return Next::Fenced;
@@ -180,12 +186,13 @@ impl<A: Hosted> Mailbox<A> {
                 if let Some(letter) = lanes.system.pop_front() {
                     return Next::System(letter);
                 }
-                lanes.letters.pop_front()
+                (lanes.letters.pop_front(), lanes.letters.is_empty())
             };
             match posted {
                 None => return Next::Nothing,
-                Some(posted) if posted.is_due(generation) => return Next::Letter(posted.letter),
-                Some(stale) => drop(stale),
+                Some(posted) if !posted.is_due(generation) => drop(posted),
+                Some(posted) if last => return Next::LastLetter(posted.letter),
+                Some(posted) => return Next::Letter(posted.letter),
             }
         }
     }
@@ -200,9 +207,9 @@ impl<A: Hosted> Posted<A> {
 }
 
 impl<A: Hosted> Lanes<A> {
-    fn wake(&self) {
+    fn wake(&mut self) {
         if let Some(runner) = &self.runner {
-            runner.waker.wake();
+            self.unwoken = hold_back(runner);
         }
     }
 }

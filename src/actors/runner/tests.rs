@@ -2,5 +2,6 @@
 
 mod deaths;
 mod mail;
+mod model;
 mod orders;
 mod subject;

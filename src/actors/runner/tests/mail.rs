@@ -86,6 +86,24 @@ fn a_message_past_its_deadline_or_without_its_caller_is_skipped() {
 }
 
 #[test]
+fn a_question_fails_at_its_own_deadline_whatever_was_asked_before() {
+    paused(async {
+        let subject = Watched::start(Fault::None, 0);
+        let address = &subject.address;
+        address.ask(Show, LONG).await.unwrap();
+        address.ask(Show, LONG * 20).await.unwrap();
+        let (_open, gate) = tokio::sync::oneshot::channel();
+        address.ask(Do::WaitFor(gate), LONG).await.unwrap();
+        for deadline in [LONG / 5, LONG * 3, LONG, Duration::ZERO, LONG * 30] {
+            let begun = tokio::time::Instant::now();
+            assert_eq!(address.ask(Show, deadline).await, Err(AskError::Timeout));
+            let late = begun.elapsed() - deadline;
+            assert!(late < Duration::from_millis(2), "{deadline:?} {late:?}");
+        }
+    });
+}
+
+#[test]
 fn without_leave_the_queue_waits_for_the_next_runner_or_is_told_that_none_comes() {
     paused(async {
         let subject = Watched::start(Fault::None, 0);
