@@ -184,7 +184,11 @@ fn a_group_that_escalates_is_restarted_by_its_parent_and_the_next_time_too() {
             .all(|name| is_in(&daemon, name, "quarantined"));
         rest.then_some(())
     });
-    let told = events(&daemon, "agent.failed", "@inner");
+    // Facts are stored in batches, a moment after the state has changed.
+    let told = eventually("three failures are told", || {
+        let told = events(&daemon, "agent.failed", "@inner");
+        (told.len() >= 3).then_some(told)
+    });
     assert_eq!(told.len(), 3, "{told:?}");
     assert!(
         told.iter()

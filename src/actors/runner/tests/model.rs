@@ -107,6 +107,37 @@ impl Model {
     }
 }
 
+/// A runner comes, goes, or goes on with another life.
+fn change(mailbox: &Mailbox<Subject>, model: &mut Model, step: &Step) {
+    match step {
+        &Step::Attach { generation, keep } => {
+            mailbox.attach(Arc::new(Reins::default()), generation, keep);
+            let letters = std::mem::take(&mut model.letters);
+            *model = Model {
+                generation,
+                attached: true,
+                ..Model::default()
+            };
+            model.letters = if keep { letters } else { VecDeque::new() };
+        }
+        Step::NextLife => {
+            mailbox.next_life(model.generation, model.generation + 1);
+            model.generation += 1;
+            model.orders = 0;
+        }
+        Step::Detach => {
+            mailbox.detach(model.generation);
+            (model.attached, model.orders) = (false, 0);
+        }
+        Step::Close => {
+            mailbox.close();
+            (model.closed, model.orders) = (true, 0);
+            model.letters.clear();
+        }
+        Step::Post { .. } | Step::Order | Step::Take(_) => {}
+    }
+}
+
 fn check(steps: Vec<Step>) {
     let (mailbox, mut model) = (Mailbox::<Subject>::new(CAPACITY), Model::default());
     let taken = Arc::new(parking_lot::Mutex::new(Vec::new()));
@@ -148,30 +179,7 @@ fn check(steps: Vec<Step>) {
                 };
                 assert_eq!(got, model.take(life));
             }
-            Step::Attach { generation, keep } => {
-                mailbox.attach(Arc::new(Reins::default()), generation, keep);
-                let letters = std::mem::take(&mut model.letters);
-                model = Model {
-                    generation,
-                    attached: true,
-                    ..Model::default()
-                };
-                model.letters = if keep { letters } else { VecDeque::new() };
-            }
-            Step::NextLife => {
-                mailbox.next_life(model.generation, model.generation + 1);
-                model.generation += 1;
-                model.orders = 0;
-            }
-            Step::Detach => {
-                mailbox.detach(model.generation);
-                (model.attached, model.orders) = (false, 0);
-            }
-            Step::Close => {
-                mailbox.close();
-                (model.closed, model.orders) = (true, 0);
-                model.letters.clear();
-            }
+            other => change(&mailbox, &mut model, &other),
         }
         assert_eq!(mailbox.depth(), model.letters.len(), "after step {number}");
     }
