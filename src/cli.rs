@@ -10,6 +10,7 @@ mod agents;
 mod bench;
 mod config;
 mod context;
+mod crashes;
 mod db;
 mod dead_letters;
 

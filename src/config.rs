@@ -34,6 +34,7 @@ pub mod render;
 mod scalar;
 mod secret;
 mod sections;
+mod settings;
 mod shape;
 mod source;
 mod tree;
@@ -56,6 +57,7 @@ pub use sections::{
     AuthMode, CacheBackend, CacheConfig, CachePolicy, DatabaseConfig, LogFile, LogFormat, LogLevel,
     LoggingConfig, MonitoringConfig, SecurityConfig, ServerConfig, StopBudget, SupervisorConfig,
 };
+pub use settings::{AgentSettings, Setting};
 pub use source::Source;
 
 use crate::domain::agent::AgentSpec;
@@ -117,6 +119,7 @@ pub struct Config {
     recovery: RecoverySpec,
     schedules: Vec<ScheduleSpec>,
     warnings: Vec<String>,
+    settings: BTreeMap<Name, AgentSettings>,
 }
 
 impl std::fmt::Debug for Config {
@@ -224,6 +227,12 @@ impl Config {
     #[must_use]
     pub fn schedules(&self) -> &[ScheduleSpec] {
         &self.schedules
+    }
+
+    /// The settings of an agent, each with where it came from; none of one that is not declared.
+    #[must_use]
+    pub fn settings_of(&self, agent: &Name) -> AgentSettings {
+        self.settings.get(agent).cloned().unwrap_or_default()
     }
 
     /// How the daemon's stop divides its time.

@@ -9,6 +9,7 @@
 
 pub mod agent;
 pub mod backoff;
+pub mod crash;
 pub mod event;
 pub mod exit;
 pub mod health;
@@ -21,6 +22,7 @@ pub mod query;
 pub mod queue;
 pub mod record;
 pub mod recovery;
+pub mod redaction;
 pub mod restart;
 pub mod schedule;
 pub mod task;

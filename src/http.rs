@@ -74,6 +74,7 @@ fn table() -> Router {
         .get("/api/v1/agents/{name}", agents::get)
         .get("/api/v1/agents/{name}/logs", agents::logs)
         .get("/api/v1/agents/{name}/crashes", agents::crashes)
+        .get("/api/v1/agents/{name}/crashes/{id}", agents::crash)
         .get("/api/v1/agents/{name}/health", agents::health)
         .get("/api/v1/agents/{name}/metrics", metrics::agent)
         .get("/api/v1/agents/{name}/explain", agents::explain)

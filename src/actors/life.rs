@@ -24,8 +24,9 @@ use crate::actors::pool::Place;
 use crate::actors::runner::{AgentContext, Grant};
 use crate::actors::work::TaskPort;
 use crate::domain::agent::InstanceId;
+use crate::domain::crash::{Frame, HeldTask};
 use crate::domain::exit::ExitReason;
-use crate::domain::ids::TaskId;
+use crate::domain::liveness::Signs;
 
 /// What a life says when it can take work.
 #[derive(Debug, Clone, Default)]
@@ -61,8 +62,46 @@ pub enum LifeNote {
         /// For how long.
         span: std::time::Duration,
     },
-    /// What it held and said last; comes once, right before its end, where the kind can tell.
+    /// Where its log and its last frames can be read, also after its end; comes with its begin,
+    /// where the kind has any.
+    Tail(TailOf),
+    /// What it held and said last; comes right before its end, where the kind can tell.
     LastWords(Evidence),
+}
+
+impl Evidence {
+    /// As the verdict reads it.
+    #[must_use]
+    pub fn signs(&self) -> Signs {
+        Signs {
+            open_tasks: self.open_tasks.len(),
+            since_progress: self.since_progress,
+            since_activity: self.since_activity,
+            busy_for: self.busy_for,
+            gone: self.gone,
+        }
+    }
+}
+
+/// What a life has said, kept by itself: read without asking it, so also when it hangs or has ended.
+/// Calls never block for long.
+pub trait Tail: Send + Sync + Debug {
+    /// The last log lines of its replica, oldest first, also those of lives before.
+    fn recent(&self) -> Vec<String>;
+    /// The last log lines of this life, oldest first.
+    fn log(&self) -> Vec<String>;
+    /// The last frames of this life in both directions, oldest first.
+    fn frames(&self) -> Vec<Frame>;
+}
+
+/// A hold on a [`Tail`]; equal to its clones only.
+#[derive(Debug, Clone)]
+pub struct TailOf(pub Arc<dyn Tail>);
+
+impl PartialEq for TailOf {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 /// Where a life reports to. Calls never block.
@@ -102,9 +141,12 @@ impl Life {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Evidence {
     /// Tasks it holds.
-    pub open_tasks: Vec<TaskId>,
+    pub open_tasks: Vec<HeldTask>,
     /// Time since it last showed progress on any of them (a frame, a result, a report).
     pub since_progress: Option<Duration>,
+    /// Time since its processes used a processor or moved bytes worth the name, or its code was
+    /// polled with a task open: what it does, whatever it says.
+    pub since_activity: Option<Duration>,
     /// Time since it last showed any sign.
     pub since_sign: Option<Duration>,
     /// What is left of the zone it declared with `busy`.
@@ -115,7 +157,13 @@ pub struct Evidence {
     pub cpu_seconds: Option<f64>,
     /// Resident memory of its process tree, bytes.
     pub memory_bytes: Option<u64>,
-    /// Its last log lines, oldest first; bounded.
+    /// The most that was seen: each process's own peak, summed; bytes.
+    pub peak_memory_bytes: Option<u64>,
+    /// Bytes that its process tree has read and written.
+    pub io_bytes: Option<u64>,
+    /// Its process is gone, though its end was not seen yet.
+    pub gone: bool,
+    /// In its last words: its last log lines, oldest first; bounded.
     pub log: Vec<String>,
 }
 

@@ -18,7 +18,8 @@ use tokio::time::Instant;
 use crate::actors::agent::boot_id;
 use crate::actors::supervisor::{Kept, SupervisorRecords};
 use crate::domain::name::Name;
-use crate::domain::record::{Overrides, SpawnedProcess};
+use crate::domain::record::{Overrides, SettingsInForce, SpawnedProcess};
+use crate::domain::redaction::Redactor;
 use crate::persistence::{Store, StoreError};
 
 /// Records that may wait.
@@ -33,6 +34,9 @@ pub(super) struct Records {
     lost: AtomicU64,
 }
 
+/// The settings that each agent runs with.
+pub(super) type Settings = BTreeMap<Name, SettingsInForce>;
+
 /// What the task is told.
 enum Order {
     Keep(Kept),
@@ -44,9 +48,9 @@ enum Order {
 
 impl Records {
     /// Starts the task that writes. Needs a running runtime.
-    pub(super) fn start(store: Store) -> Arc<Self> {
+    pub(super) fn start(store: Store, settings: Settings) -> Arc<Self> {
         let (waiting, records) = mpsc::channel(MAX_WAITING);
-        tokio::spawn(write(store, records));
+        tokio::spawn(write(store, settings, records));
         Arc::new(Self {
             waiting,
             lost: AtomicU64::new(0),
@@ -103,7 +107,7 @@ impl SupervisorRecords for Records {
 type Owner = String;
 
 /// Writes until nobody can send any more; then what still waits.
-async fn write(store: Store, mut records: mpsc::Receiver<Order>) {
+async fn write(store: Store, settings: Settings, mut records: mpsc::Receiver<Order>) {
     let boot = boot_id();
     let mut latest: BTreeMap<Owner, Kept> = BTreeMap::new();
     let mut next = Instant::now();
@@ -128,7 +132,7 @@ async fn write(store: Store, mut records: mpsc::Receiver<Order>) {
                 }
                 Some(Order::Keep(record)) => match owner(&record) {
                     Some(owner) => { latest.insert(owner, record); }
-                    None => keep(&store, record, &boot).await,
+                    None => keep(&store, sealed(record, &settings), &boot).await,
                 },
             },
         }
@@ -150,6 +154,18 @@ fn owner(record: &Kept) -> Option<Owner> {
         Kept::Budget(budget) => Some(format!("budget {}", budget.owner)),
         Kept::Crash(_) | Kept::Spawned { .. } | Kept::Ended { .. } => None,
     }
+}
+
+/// A black box as it is kept: bounded, without secrets, with the settings of its agent.
+fn sealed(record: Kept, settings: &Settings) -> Kept {
+    let Kept::Crash(mut crash) = record else {
+        return record;
+    };
+    let known = settings.get(&crash.agent);
+    crash.config_hash = known.map(|settings| settings.hash.clone());
+    crash.config_since = known.map(|settings| settings.since);
+    crash.seal(&Redactor::default());
+    Kept::Crash(crash)
 }
 
 async fn keep(store: &Store, record: Kept, boot: &str) {

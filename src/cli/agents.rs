@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::context::Context;
+use super::crashes::Crashes;
 use super::exit::Failure;
 use super::out::text;
 use super::show::{age, bytes, field, fields, millis};
@@ -44,7 +45,7 @@ pub(super) enum Command {
         lines: u32,
     },
     /// How its lives ended, the last first
-    Crashes(Name),
+    Crashes(Crashes),
     /// Why it is in the state it is in
     Explain(Name),
 }
@@ -90,17 +91,6 @@ const COLUMNS: &[Column] = &[
     ("PID", |agent| field(agent, "pid")),
 ];
 
-const CRASHES: &[Column] = &[
-    ("AT", |crash| field(crash, "at")),
-    ("REPLICA", |crash| field(crash, "index")),
-    ("GENERATION", |crash| field(crash, "generation")),
-    ("UPTIME", |crash| millis(&crash["uptime_ms"])),
-    ("TASKS", |crash| {
-        crash["tasks"].as_array().map_or(0, Vec::len).to_string()
-    }),
-    ("REASON", reason),
-];
-
 fn ready(agent: &Value) -> String {
     let replicas = &agent["replicas"];
     format!(
@@ -108,18 +98,6 @@ fn ready(agent: &Value) -> String {
         text(&replicas["ready"]),
         text(&replicas["desired"])
     )
-}
-
-/// How a life ended, in words: the kind, then what is known of it.
-fn reason(crash: &Value) -> String {
-    let reason = &crash["reason"];
-    let mut words = text(&reason["kind"]);
-    for key in ["code", "signal", "place", "message", "for_ms"] {
-        if !reason[key].is_null() {
-            words.push_str(&format!(" {}", text(&reason[key])));
-        }
-    }
-    words
 }
 
 pub(super) async fn run(context: &mut Context, command: Command) -> Result<(), Failure> {
@@ -159,10 +137,7 @@ pub(super) async fn run(context: &mut Context, command: Command) -> Result<(), F
             let answer = client.part("agents", &name, "logs", filter).await?;
             logs(context, &answer)
         }
-        Command::Crashes(Name { name }) => {
-            let answer = client.part("agents", &name, "crashes", Vec::new()).await?;
-            out.list(&answer, "id", CRASHES)
-        }
+        Command::Crashes(asked) => super::crashes::run(context, asked).await,
         Command::Explain(Name { name }) => {
             let answer = client.part("agents", &name, "explain", Vec::new()).await?;
             out.object(&answer, "name", explained)

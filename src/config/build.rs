@@ -47,6 +47,7 @@ pub(super) fn config(layers: Layers) -> (Config, Vec<Problem>) {
         agents,
         data_dir: layers.data_dir,
         warnings: layers.warnings,
+        settings: super::settings::of(tree),
     };
     check::all(&config, tree, &mut problems);
     problems.extend(faults.into_iter().map(|(key, message)| {

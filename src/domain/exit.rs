@@ -118,6 +118,20 @@ impl ExitReason {
         }
     }
 
+    /// The same end with its texts changed: where secrets are taken out of them.
+    #[must_use]
+    pub fn map_text(mut self, change: impl Fn(&str) -> String) -> Self {
+        match &mut self {
+            Self::Error { message }
+            | Self::Panic { message, .. }
+            | Self::StartFailed { message }
+            | Self::ProbeFailed { message, .. }
+            | Self::Protocol { message } => *message = change(message),
+            _ => {}
+        }
+        self
+    }
+
     /// The reason for a stuck life.
     #[must_use]
     pub fn stuck(span: Duration) -> Self {

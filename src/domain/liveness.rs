@@ -13,21 +13,55 @@ pub struct Signs {
     pub open_tasks: usize,
     /// Time since it last showed progress on any of them.
     pub since_progress: Option<Duration>,
+    /// Time since its processes were last seen at work, or its code to run for a task; see
+    /// [`is_active`].
+    pub since_activity: Option<Duration>,
     /// What is left of the zone it declared with `busy`.
     pub busy_for: Option<Duration>,
+    /// Its process is gone, though its end was not seen yet.
+    pub gone: bool,
 }
 
-/// What the signs of a living agent say.
+/// What a process tree had used when it was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reading {
+    /// Processor time, milliseconds.
+    pub cpu_ms: u64,
+    /// Read and written, bytes.
+    pub io_bytes: u64,
+}
+
+/// Of a processor's time between two looks, one part in so many shows work. What a thread costs
+/// that only beats now and then stays far below.
+pub const ACTIVE_CPU_PART: u64 = 100;
+/// Bytes read and written in a second, between two looks, that show work. Answers to pings stay far
+/// below.
+pub const ACTIVE_IO_RATE: u64 = 1_024;
+
+/// Whether processes worked between two looks.
+#[must_use]
+pub fn is_active(before: Reading, now: Reading, span: Duration) -> bool {
+    let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX).max(1);
+    let cpu = now.cpu_ms.saturating_sub(before.cpu_ms);
+    let io = now.io_bytes.saturating_sub(before.io_bytes);
+    cpu.saturating_mul(ACTIVE_CPU_PART) >= millis
+        || io.saturating_mul(1_000) >= millis.saturating_mul(ACTIVE_IO_RATE)
+}
+
+/// What the signs of an agent say. Three clocks tell it: that of its process (is it there, does it
+/// compute or move bytes), that of its protocol (pings, see [`MissedSigns`]) and that of its
+/// progress. With a task open, progress or activity within `stall_timeout` is work. However busy it
+/// looks, an attempt ends with its own timeout.
 #[must_use]
 pub fn verdict(signs: Signs, stall_timeout: Duration) -> Verdict {
     let busy = signs.busy_for.is_some_and(|left| !left.is_zero());
-    let silent = signs
-        .since_progress
-        .is_some_and(|span| span >= stall_timeout);
-    match (signs.open_tasks, busy, silent) {
-        (0, ..) => Verdict::Idle,
-        (_, true, _) => Verdict::Waiting,
-        (_, _, true) => Verdict::Stalled,
+    let fresh = |span: Option<Duration>| span.is_some_and(|span| span < stall_timeout);
+    let silent = signs.since_progress.is_some() && !fresh(signs.since_progress);
+    match signs.open_tasks {
+        _ if signs.gone => Verdict::Dead,
+        0 => Verdict::Idle,
+        _ if busy => Verdict::Waiting,
+        _ if silent && !fresh(signs.since_activity) => Verdict::Stalled,
         _ => Verdict::Working,
     }
 }
@@ -66,7 +100,42 @@ mod tests {
             open_tasks,
             since_progress: Some(MINUTE * silent),
             busy_for: busy.map(|minutes| MINUTE * minutes),
+            ..Signs::default()
         }
+    }
+
+    #[test]
+    fn a_silent_task_whose_process_computes_or_moves_bytes_is_work() {
+        let silent = signs(1, 10, None);
+        for (active, gone, wanted) in [
+            (None, false, Verdict::Stalled),
+            (Some(MINUTE * 3), false, Verdict::Stalled),
+            (Some(MINUTE), false, Verdict::Working),
+            (Some(MINUTE), true, Verdict::Dead),
+        ] {
+            let signs = Signs {
+                since_activity: active,
+                gone,
+                ..silent
+            };
+            assert_eq!(verdict(signs, MINUTE * 2), wanted, "{signs:?}");
+        }
+    }
+
+    #[test]
+    fn a_heartbeat_alone_is_no_work_and_a_hundredth_of_a_processor_is() {
+        let after = |cpu_ms, io_bytes| Reading { cpu_ms, io_bytes };
+        let ten = Duration::from_secs(10);
+        for (now, active) in [
+            (after(0, 0), false),
+            (after(20, 600), false),
+            (after(100, 0), true),
+            (after(0, 10_240), true),
+        ] {
+            assert_eq!(is_active(Reading::default(), now, ten), active, "{now:?}");
+        }
+        // Figures fall when a child of the tree ends unseen.
+        assert!(!is_active(after(500, 5), after(3, 0), ten));
     }
 
     #[test]

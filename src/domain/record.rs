@@ -1,15 +1,14 @@
-//! Records that are kept for people to read: sessions, processes, crashes, metrics,
-//! recovery runs, restart budgets.
+//! Records that are kept for people to read: sessions, processes, metrics, recovery runs, restart
+//! budgets.
 //!
-//! Not here: tasks ([`super::task`]), workflows ([`super::workflow`]), messages
+//! Not here: crashes ([`super::crash`]), tasks ([`super::task`]), workflows ([`super::workflow`]), messages
 //! ([`super::message`]), health ([`super::health`]).
 
 use serde::{Deserialize, Serialize};
 
 use super::agent::Desired;
-use super::exit::ExitReason;
 use super::health::HealthStatus;
-use super::ids::{CrashId, RecoveryRunId, SessionId, TaskId};
+use super::ids::{RecoveryRunId, SessionId};
 use super::name::Name;
 use super::timestamp::Timestamp;
 
@@ -43,6 +42,8 @@ pub struct Overrides {
     pub replicas: Option<u32>,
     /// Replicas that are stopped by index, in order.
     pub stopped_replicas: Vec<u32>,
+    /// When it was last changed; `None` if nothing is set.
+    pub set_at: Option<Timestamp>,
 }
 
 /// What is kept of an agent over restarts of the daemon.
@@ -66,6 +67,15 @@ pub struct AgentRecord {
     pub updated_at: Timestamp,
 }
 
+/// The settings that an agent runs with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SettingsInForce {
+    /// Their digest, in hex.
+    pub hash: String,
+    /// Since when it has had them.
+    pub since: Timestamp,
+}
+
 /// A process that the daemon spawned, so that its next life can end what was left behind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SpawnedProcess {
@@ -81,31 +91,6 @@ pub struct SpawnedProcess {
     pub start_ticks: u64,
     /// The boot it belongs to (`/proc/sys/kernel/random/boot_id`).
     pub boot_id: String,
-}
-
-/// The black box of one abnormal end.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Crash {
-    /// Its id.
-    pub id: CrashId,
-    /// The agent.
-    pub agent: Name,
-    /// Which replica.
-    pub index: u32,
-    /// Which life.
-    pub generation: u64,
-    /// How it ended.
-    pub reason: ExitReason,
-    /// What deaths of the same fault share.
-    pub signature: Option<String>,
-    /// When.
-    pub at: Timestamp,
-    /// How long it had lived.
-    pub uptime_ms: u64,
-    /// Tasks it held.
-    pub tasks: Vec<TaskId>,
-    /// Its last log lines.
-    pub log: Vec<String>,
 }
 
 /// The deaths that count against a replica's or group's intensity.

@@ -16,10 +16,8 @@ use super::router::Outcome;
 use super::tasks::Nothing;
 use crate::domain::agent::AgentTarget;
 use crate::domain::health::HealthCheck;
-use crate::domain::query::Page;
-
-/// The most crashes that are shown at once.
-const MAX_CRASHES: u32 = 50;
+use crate::domain::ids::CrashId;
+use crate::domain::query::{Page, PageRequest};
 
 /// `GET /api/v1/agents`
 pub(super) async fn list(call: Call) -> Outcome {
@@ -104,11 +102,21 @@ pub(super) async fn logs(mut call: Call) -> Outcome {
 
 /// `GET /api/v1/agents/{name}/crashes`
 pub(super) async fn crashes(mut call: Call) -> Outcome {
-    call.query.only(&["limit"])?;
-    let limit = call.query.limit_or(MAX_CRASHES)?.min(MAX_CRASHES);
+    call.query.only(&["limit", "cursor"])?;
+    let wanted = call.query.page()?;
     let name = call.name("agent")?;
     call.handles.agents.agent(&name).await?;
-    reply::whole(call.handles.records.crashes(&name, limit).await?)
+    let page = call.handles.records.crashes(&name, wanted).await?;
+    reply::page(&call.path, &call.query, &page)
+}
+
+/// `GET /api/v1/agents/{name}/crashes/{id}`
+pub(super) async fn crash(mut call: Call) -> Outcome {
+    call.query.only(&[])?;
+    let name = call.name("agent")?;
+    let id: CrashId = call.id("crash")?;
+    call.handles.agents.agent(&name).await?;
+    reply::json(&call.handles.records.crash(&name, id).await?)
 }
 
 /// `GET /api/v1/agents/{name}/health`
@@ -139,7 +147,11 @@ pub(super) async fn explain(mut call: Call) -> Outcome {
     call.query.only(&[])?;
     let name = call.name("agent")?;
     let agent = call.handles.agents.agent(&name).await?;
-    let crashes = call.handles.records.crashes(&name, 1).await?;
+    let last = PageRequest {
+        limit: 1,
+        cursor: None,
+    };
+    let crashes = call.handles.records.crashes(&name, last).await?.items;
     reply::json(&json!({
         "name": agent.name,
         "desired": agent.desired,

@@ -16,6 +16,7 @@ mod leftovers;
 mod probes;
 mod process;
 mod rig;
+mod said;
 mod stdio;
 mod storm;
 mod word_count;

@@ -117,6 +117,11 @@ impl Daemon {
         }
     }
 
+    /// Gives the next life another configuration.
+    pub(crate) fn reconfigure(&self, toml: &str) {
+        std::fs::write(self.config.as_ref().unwrap(), toml).unwrap();
+    }
+
     /// The data directory.
     pub(crate) fn data_dir(&self) -> PathBuf {
         self.data.path().join("store")

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::daemon::{Daemon, eventually};
+use crate::daemon::{Daemon, eventually, write_file};
 
 const THREE: &str = r#"
     [agents.one]
@@ -50,4 +50,110 @@ fn an_agent_that_is_ready_is_not_shown_as_starting_until_the_next_round() {
             .all(|check| check["message"] == "1 ready, idle");
         agents.then_some(())
     });
+}
+
+/// Waits for so many crashes of an agent, the newest first.
+fn crashes(daemon: &Daemon, agent: &str, at_least: usize) -> Vec<Value> {
+    eventually(&format!("{at_least} crashes of {agent}"), || {
+        let list = daemon.json(&["agents", "crashes", agent]);
+        let items = list["items"].as_array()?.clone();
+        (items.len() >= at_least).then_some(items)
+    })
+}
+
+const FRAGILE: &str = r#"
+    [agents.fragile]
+    kind = "process"
+    command = ["sh", "-c", """
+      echo '{"type":"ready"}'
+      read hello; read task
+      printf '{"type":"progress","task_id":"tsk_00000000000000000000000000000000","message":"%s"}\\n' "$API_TOKEN"
+      echo "using $API_TOKEN and password=letmein" >&2
+      echo "ERROR 4711: no more" >&2
+      exit 3
+    """]
+    restart = { min_backoff = "10ms", max_backoff = "10ms" }
+    [agents.fragile.env.secrets]
+    API_TOKEN = { file = "SECRET" }
+"#;
+
+#[test]
+fn a_black_box_tells_the_end_the_task_the_log_and_the_frames_and_no_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = write_file(folder.path(), "token", b"s3cr3t-value\n");
+    let config = FRAGILE.replace("SECRET", secret.to_str().unwrap());
+    let daemon = Daemon::configured(&config);
+    daemon.ok(&["tasks", "submit", "--agent", "fragile", "--payload", "1"]);
+    let all = crashes(&daemon, "fragile", 2);
+    let first = all.last().unwrap();
+    let second = &all[all.len() - 2];
+    assert_eq!(first["reason"]["kind"], "exit_code");
+    assert_eq!(first["reason"]["code"], 3);
+    assert_eq!(first["message"], "exit code 3");
+    assert_eq!(first["signature"], "exit_code:3: ERROR # no more");
+    assert_eq!(first["new_signature"], true, "{first}");
+    assert_eq!(second["new_signature"], false);
+    assert!(second["seen"]["count"].as_u64().unwrap() >= 2, "{second}");
+    assert_eq!(first["config_changed"], false);
+    assert_eq!(first["config_hash"].as_str().unwrap().len(), 64);
+    assert_eq!(first["tasks"][0]["attempt"], 1, "{first}");
+    let log = first["log"].as_array().unwrap();
+    assert_eq!(log.last().unwrap(), "ERROR 4711: no more");
+    let frames = first["frames"].as_array().unwrap();
+    let said = |direction: &str, word: &str| {
+        frames.iter().any(|frame| {
+            frame["direction"] == direction && frame["text"].as_str().unwrap().contains(word)
+        })
+    };
+    assert!(
+        said("to_agent", "\"hello\"") && said("to_agent", "\"task\""),
+        "{first}"
+    );
+    assert!(
+        said("from_agent", "\"ready\"") && said("from_agent", "\"progress\""),
+        "{first}"
+    );
+    let one = daemon.json(&[
+        "agents",
+        "crashes",
+        "fragile",
+        first["id"].as_str().unwrap(),
+    ]);
+    assert_eq!(one["log"], first["log"]);
+    let everything = format!(
+        "{all:?} {} {}",
+        daemon.json(&["agents", "logs", "fragile"]),
+        daemon.log()
+    );
+    assert!(!everything.contains("s3cr3t-value"), "{everything}");
+    assert!(!format!("{all:?}").contains("letmein"));
+    let table = String::from_utf8(daemon.ok(&["agents", "crashes", "fragile"])).unwrap();
+    assert_eq!(table.lines().count(), 2, "one line a fault: {table}");
+    assert!(table.contains('×'), "{table}");
+}
+
+#[test]
+fn a_crash_that_began_with_a_change_of_the_settings_says_so() {
+    let mut daemon = Daemon::configured(
+        "[agents.job]\nkind = \"process\"\nprotocol = \"none\"\ncommand = [\"sh\", \"-c\", \"exit 7\"]\n",
+    );
+    let before = crashes(&daemon, "job", 1)[0].clone();
+    daemon.signal("TERM");
+    daemon.wait();
+    daemon.reconfigure(
+        "[agents.job]\nkind = \"process\"\nprotocol = \"none\"\ncommand = [\"sh\", \"-c\", \"exit 8\"]\n",
+    );
+    daemon.start_again();
+    let all = eventually("a crash with the new settings", || {
+        let all = crashes(&daemon, "job", 1);
+        let with_new = all.iter().any(|crash| crash["reason"]["code"] == 8);
+        with_new.then_some(all)
+    });
+    let first = all
+        .iter()
+        .rfind(|crash| crash["reason"]["code"] == 8)
+        .unwrap();
+    assert_eq!(first["config_changed"], true, "{first}");
+    assert_ne!(first["config_hash"], before["config_hash"]);
+    assert!(first["config_since"].as_str() > before["config_since"].as_str());
 }

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::open_tasks::OpenTasks;
 use super::scope::{Scope, Surroundings};
 use super::user::{Agent, Failure};
-use crate::actors::life::{Evidence, Hosted, Life, LifeNote, Ready};
+use crate::actors::life::{Evidence, Hosted, LifeNote, Ready};
 use crate::actors::runner::{Address, AgentContext, TellError, link};
 use crate::actors::work::{AgentOutcome, PortClosed, Receipt, TaskFrame, TaskPort};
 use crate::domain::exit::ExitReason;
@@ -41,6 +41,10 @@ impl<A: Agent> ActorAgent<A> {
 
 impl<A: Agent> Drop for ActorAgent<A> {
     fn drop(&mut self) {
+        if !self.tasks().is_empty() {
+            let words = self.tasks().evidence();
+            self.surroundings.life.note(LifeNote::LastWords(words));
+        }
         self.tasks().close();
     }
 }
@@ -100,20 +104,26 @@ struct RunTask {
 impl<A: Agent> Handler<RunTask> for ActorAgent<A> {
     type Result = ();
 
-    fn handle(&mut self, message: RunTask, ctx: &mut AgentContext<Self>) {
+    fn handle(&mut self, message: RunTask, _: &mut AgentContext<Self>) {
         let RunTask { task, cancelled } = message;
         self.tasks().delivered(task.id);
         let settle = Settle {
             surroundings: self.surroundings.clone(),
-            life: ctx.life().clone(),
         };
         match A::Input::deserialize(&task.payload) {
             Ok(input) => {
                 let scope = Scope::new(self.surroundings.clone(), &task, cancelled);
                 let running = self.agent.task(input, scope);
                 // Its end is told by `settle`; a panic in it by the link.
+                let tasks = self.tasks().clone();
                 drop(actix_rt::spawn(link(async move {
-                    settle.done(&task, running.await);
+                    let mut running = std::pin::pin!(running);
+                    // Code that runs is a sign of work.
+                    let watched = std::future::poll_fn(|cx| {
+                        tasks.polled();
+                        running.as_mut().poll(cx)
+                    });
+                    settle.done(&task, watched.await);
                 })));
             }
             Err(error) => settle.done::<A::Output>(&task, Err(invalid(&error))),
@@ -131,21 +141,22 @@ fn invalid(error: &serde_json::Error) -> Failure {
 /// Reports the end of an execution.
 struct Settle {
     surroundings: Surroundings,
-    life: Life,
 }
 
 impl Settle {
     fn done<T: serde::Serialize>(&self, task: &TaskFrame, result: Result<T, Failure>) {
-        let Surroundings { tasks, work, .. } = &self.surroundings;
+        let Surroundings {
+            tasks, work, life, ..
+        } = &self.surroundings;
         let Some(cancelled) = tasks.settle(task.id, task.lease_id) else {
             return;
         };
         let outcome = outcome(result, cancelled);
         if matches!(outcome, AgentOutcome::Failed(_)) {
             tasks.error();
-            self.life.note(LifeNote::Error);
+            life.note(LifeNote::Error);
         }
-        work.settled(&self.life.instance, task.id, task.lease_id, outcome);
+        work.settled(&life.instance, task.id, task.lease_id, outcome);
     }
 }
 
@@ -199,7 +210,8 @@ impl<A: Agent> std::fmt::Debug for ActorPort<A> {
 impl<A: Agent> TaskPort for ActorPort<A> {
     fn assign(&self, task: TaskFrame) -> Result<(), PortClosed> {
         let (id, lease) = (task.id, task.lease_id);
-        let cancelled = self.tasks.open(id, lease).map_err(|_over| PortClosed)?;
+        let opened = self.tasks.open(id, lease, task.attempt);
+        let cancelled = opened.map_err(|_over| PortClosed)?;
         let told = self.address.tell(RunTask { task, cancelled });
         told.map_err(|_: TellError| {
             self.tasks.settle(id, lease);

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use tokio::io::AsyncReadExt as _;
 
 use crate::domain::agent::EnvSpec;
+use crate::domain::redaction::{Redactor, names_a_secret};
 
 /// Handed through to every child, where the daemon has them.
 const ALWAYS_PASSED: [&str; 5] = ["PATH", "HOME", "LANG", "TZ", "TMPDIR"];
@@ -59,6 +60,16 @@ pub(crate) async fn environment(spec: &EnvSpec) -> Result<Environment, Environme
         environment.insert(variable.into(), OsString::from_vec(secret));
     }
     check(environment)
+}
+
+/// The values of a child's environment that are secret: those read from files, and those whose
+/// names say so.
+pub(crate) fn secrets_of(spec: &EnvSpec, environment: &Environment) -> Redactor {
+    let secret = environment.iter().filter(|(variable, _)| {
+        let name = variable.to_string_lossy();
+        spec.secrets.contains_key(name.as_ref()) || names_a_secret(&name)
+    });
+    Redactor::of(secret.map(|(_, value)| value.to_string_lossy().into_owned()))
 }
 
 /// A secret's bytes without the line's end that editors add.

@@ -30,7 +30,7 @@ use tokio::sync::oneshot;
 use super::headers;
 use super::open_tasks::OpenTasks;
 use super::registry::AgentEnvironment;
-use crate::actors::life::{ChildFactory, Evidence, Hosted, Life, Ready};
+use crate::actors::life::{ChildFactory, Evidence, Hosted, Life, LifeNote, Ready};
 use crate::actors::runner::{AgentContext, HostedChild};
 use crate::actors::work::{PortClosed, Receipt, TaskFrame, TaskPort, WorkSink};
 use crate::domain::agent::{AgentSpec, HttpSpec};
@@ -138,6 +138,10 @@ impl Actor for HttpAgent {
 impl Drop for HttpAgent {
     fn drop(&mut self) {
         if let Some(desk) = &self.desk {
+            if !desk.tasks.is_empty() {
+                let words = desk.tasks.evidence();
+                desk.life.note(LifeNote::LastWords(words));
+            }
             desk.tasks.close();
         }
     }
@@ -171,7 +175,7 @@ struct HttpPort {
 
 impl TaskPort for HttpPort {
     fn assign(&self, task: TaskFrame) -> Result<(), PortClosed> {
-        let opened = self.desk.tasks.open(task.id, task.lease_id);
+        let opened = self.desk.tasks.open(task.id, task.lease_id, task.attempt);
         let cancelled = opened.map_err(|_over| PortClosed)?;
         let exchange = Exchange::new(self.desk.clone(), task);
         self.desk.runtime.spawn(exchange.run(cancelled));

@@ -23,11 +23,12 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::environment::{Environment, EnvironmentError, environment};
+use super::environment::{Environment, EnvironmentError, environment, secrets_of};
 use super::exec::{self, THIS_PROGRAM, mark_of};
 use super::family::{Family, Sweeper, signal_group};
 use super::process::OomKills;
 use crate::domain::agent::{ProcessLimits, ProcessSpec};
+use crate::domain::redaction::Redactor;
 use spares::{MAX_SPARES, Order, Shelf, Spares, Started};
 
 /// Starts waiting for the thread.
@@ -137,13 +138,14 @@ impl Launcher {
         stdin: Input,
     ) -> Result<Launched, LaunchError> {
         let environment = environment(&spec.env).await?;
+        let secrets = secrets_of(&spec.env, &environment);
         let mut tries = 1;
         loop {
             let mut started = self.started().await?;
             let mark = mark_of(&self.owner, started.pid, started.start_ticks);
             let order = exec::sealed(order(spec, &environment, stdin, mark));
             match give(&mut started.child, &order, stdin).await {
-                Ok(()) => return Ok(self.launched(started)),
+                Ok(()) => return Ok(self.launched(started, secrets)),
                 // Killed from outside while it waited; nobody has seen it yet.
                 Err(error) if tries == TRIES => return Err(error.into()),
                 Err(_) => tries += 1,
@@ -164,7 +166,7 @@ impl Launcher {
         Ok(answer.await.map_err(|_| LaunchError::Ended)??)
     }
 
-    fn launched(&self, started: Started) -> Launched {
+    fn launched(&self, started: Started, secrets: Redactor) -> Launched {
         let Started {
             child,
             pid,
@@ -176,6 +178,7 @@ impl Launcher {
             pid,
             start_ticks,
             family: Family::new(&self.owner, pid, start_ticks),
+            secrets,
             launcher: self.clone(),
         }
     }
@@ -252,6 +255,8 @@ pub(crate) struct Launched {
     pub(crate) pid: u32,
     pub(crate) start_ticks: u64,
     pub(crate) family: Family,
+    /// The secrets that it was given.
+    pub(crate) secrets: Redactor,
     launcher: Launcher,
 }
 

@@ -4,6 +4,7 @@
 //! of every task it held fires.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -11,6 +12,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::actors::life::Evidence;
+use crate::domain::crash::HeldTask;
 use crate::domain::ids::{LeaseId, TaskId};
 
 /// The longest zone that `busy` opens.
@@ -21,6 +23,7 @@ pub(crate) const MAX_BUSY: Duration = Duration::from_secs(24 * 60 * 60);
 pub(crate) struct OpenTasks {
     state: Mutex<State>,
     emptied: Notify,
+    polls: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -30,11 +33,14 @@ struct State {
     errors: u64,
     sign: Instant,
     progress: Instant,
+    /// Polls up to the last look at its evidence, and when that first showed them.
+    seen: (u64, Option<Instant>),
 }
 
 #[derive(Debug)]
 struct Open {
     lease: LeaseId,
+    attempt: u32,
     delivered: bool,
     cancelled: watch::Sender<bool>,
     busy_until: Option<Instant>,
@@ -54,13 +60,20 @@ impl OpenTasks {
                 errors: 0,
                 sign: now,
                 progress: now,
+                seen: (0, None),
             }),
             emptied: Notify::new(),
+            polls: AtomicU64::new(0),
         }
     }
 
     /// Takes a task in; what comes back turns true when it is cancelled.
-    pub(crate) fn open(&self, task: TaskId, lease: LeaseId) -> Result<watch::Receiver<bool>, Over> {
+    pub(crate) fn open(
+        &self,
+        task: TaskId,
+        lease: LeaseId,
+        attempt: u32,
+    ) -> Result<watch::Receiver<bool>, Over> {
         let mut state = self.state.lock();
         if state.over {
             return Err(Over);
@@ -69,6 +82,7 @@ impl OpenTasks {
         state.progress = Instant::now();
         let open = Open {
             lease,
+            attempt,
             delivered: false,
             cancelled,
             busy_until: None,
@@ -163,6 +177,11 @@ impl OpenTasks {
         self.state.lock().sign.elapsed()
     }
 
+    /// The code of a task has run: a mark so cheap that each poll of it can leave one.
+    pub(crate) fn polled(&self) {
+        self.polls.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// An error that did not end the life.
     pub(crate) fn error(&self) {
         self.state.lock().errors += 1;
@@ -198,12 +217,17 @@ impl OpenTasks {
 
     /// What is open, and the last signs.
     pub(crate) fn evidence(&self) -> Evidence {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
         let now = Instant::now();
+        let polls = self.polls.load(Ordering::Relaxed);
+        if polls != state.seen.0 {
+            state.seen = (polls, Some(now));
+        }
         let busy = state.open.values().filter_map(|open| open.busy_until);
         Evidence {
-            open_tasks: state.open.keys().copied().collect(),
+            open_tasks: state.held(),
             since_progress: Some(now.saturating_duration_since(state.progress)),
+            since_activity: state.seen.1.map(|at| now.saturating_duration_since(at)),
             since_sign: Some(now.saturating_duration_since(state.sign)),
             busy_for: busy
                 .map(|until| until.saturating_duration_since(now))
@@ -216,6 +240,15 @@ impl OpenTasks {
 }
 
 impl State {
+    fn held(&self) -> Vec<HeldTask> {
+        let open = self.open.iter();
+        open.map(|(id, open)| HeldTask {
+            id: *id,
+            attempt: open.attempt,
+        })
+        .collect()
+    }
+
     fn note_progress(&mut self) {
         self.sign = Instant::now();
         self.progress = self.sign;
@@ -233,7 +266,7 @@ mod tests {
     #[tokio::test]
     async fn a_task_is_settled_once_and_only_under_its_lease() {
         let tasks = OpenTasks::new();
-        tasks.open(TASK, LEASE).unwrap();
+        tasks.open(TASK, LEASE, 1).unwrap();
         assert_eq!(tasks.settle(TASK, OTHER), None);
         assert_eq!(tasks.settle(TASK, LEASE), Some(false));
         assert_eq!(tasks.settle(TASK, LEASE), None);
@@ -243,10 +276,10 @@ mod tests {
     #[tokio::test]
     async fn the_end_of_the_life_cancels_what_is_open_and_closes_the_door() {
         let tasks = OpenTasks::new();
-        let cancelled = tasks.open(TASK, LEASE).unwrap();
+        let cancelled = tasks.open(TASK, LEASE, 1).unwrap();
         tasks.close();
         assert!(*cancelled.borrow());
-        assert_eq!(tasks.open(TASK, LEASE).err(), Some(Over));
+        assert_eq!(tasks.open(TASK, LEASE, 1).err(), Some(Over));
         assert_eq!(tasks.settle(TASK, LEASE), None);
     }
 
@@ -265,7 +298,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_busy_zone_ends_with_the_next_progress_or_when_it_is_over() {
         let tasks = OpenTasks::new();
-        tasks.open(TASK, LEASE).unwrap();
+        tasks.open(TASK, LEASE, 1).unwrap();
         tasks.busy(TASK, Duration::from_secs(10));
         tokio::time::advance(Duration::from_secs(4)).await;
         assert_eq!(tasks.evidence().busy_for, Some(Duration::from_secs(6)));

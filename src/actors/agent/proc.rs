@@ -22,7 +22,7 @@ pub(crate) struct Stat {
     pub(crate) group: u32,
     /// Its session.
     pub(crate) session: u32,
-    /// Processor time, clock ticks.
+    /// Processor time, that of its ended children included; clock ticks.
     pub(crate) cpu_ticks: u64,
     /// When it was forked, clock ticks since boot.
     pub(crate) start_ticks: u64,
@@ -31,12 +31,16 @@ pub(crate) struct Stat {
 }
 
 /// What a process tree uses.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub(crate) struct Usage {
-    /// Processor time of its living members, seconds.
-    pub(crate) cpu_seconds: f64,
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct TreeUsage {
+    /// Processor time of its living members and of those they have reaped, clock ticks.
+    pub(crate) cpu_ticks: u64,
     /// Resident memory, bytes.
     pub(crate) memory_bytes: u64,
+    /// The most that each living member ever had resident, summed; bytes.
+    pub(crate) peak_memory_bytes: u64,
+    /// Read and written, from and to whatever it be, bytes; `None` where the kernel does not say.
+    pub(crate) io_bytes: Option<u64>,
 }
 
 /// The process `pid`, if there is one.
@@ -58,7 +62,7 @@ fn parse(pid: u32, line: &str) -> Option<Stat> {
         parent: small(4)?,
         group: small(5)?,
         session: small(6)?,
-        cpu_ticks: number(14)? + number(15)?,
+        cpu_ticks: (14..=17).map(number).sum::<Option<u64>>()?,
         start_ticks: number(22)?,
         resident_pages: number(24)?,
     })
@@ -94,12 +98,12 @@ pub fn boot_id() -> String {
         .unwrap_or_default()
 }
 
-/// What `pid` and all that descends from it use; `None` if it is gone.
-pub(crate) fn tree_usage(pid: u32) -> Option<Usage> {
-    stat(pid)?;
+/// What `pid` and all that descends from it use; `None` if it is gone, or dead and not yet reaped.
+pub(crate) fn tree_usage(pid: u32) -> Option<TreeUsage> {
+    stat(pid).filter(|stat| !stat.zombie)?;
     let mut tree = vec![pid];
     let mut seen = 0;
-    let mut usage = Usage::default();
+    let mut usage = TreeUsage::default();
     while let Some(pid) = tree.pop() {
         seen += 1;
         if seen > MAX_TREE {
@@ -113,18 +117,49 @@ pub(crate) fn tree_usage(pid: u32) -> Option<Usage> {
     Some(usage)
 }
 
-impl Usage {
+impl TreeUsage {
     fn add(&mut self, stat: &Stat) {
-        let second = rustix::param::clock_ticks_per_second().max(1);
         let page = u64::try_from(rustix::param::page_size()).unwrap_or(4096);
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "ticks of one process stay far below 2^52"
-        )]
-        let seconds = stat.cpu_ticks as f64 / second as f64;
-        self.cpu_seconds += seconds;
-        self.memory_bytes += stat.resident_pages * page;
+        let resident = stat.resident_pages * page;
+        self.cpu_ticks += stat.cpu_ticks;
+        self.memory_bytes += resident;
+        self.peak_memory_bytes += peak_memory(stat.pid).unwrap_or(resident).max(resident);
+        if let Some(bytes) = io_bytes(stat.pid) {
+            *self.io_bytes.get_or_insert(0) += bytes;
+        }
     }
+
+    /// Processor time, milliseconds.
+    pub(crate) fn cpu_ms(&self) -> u64 {
+        self.cpu_ticks * 1_000 / rustix::param::clock_ticks_per_second().max(1)
+    }
+
+    /// Processor time, seconds.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "milliseconds of processes stay far below 2^52"
+    )]
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        self.cpu_ms() as f64 / 1_000.0
+    }
+}
+
+/// The most memory that a process ever had resident, bytes.
+fn peak_memory(pid: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    Some(figure(&status, "VmHWM:")? * 1024)
+}
+
+/// What a process has read and written, bytes; not told of other users' processes.
+fn io_bytes(pid: u32) -> Option<u64> {
+    let io = fs::read_to_string(format!("/proc/{pid}/io")).ok()?;
+    Some(figure(&io, "rchar:")? + figure(&io, "wchar:")?)
+}
+
+/// The figure behind a name in a file of names and figures.
+fn figure(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_ascii_whitespace().next()?.parse().ok()
 }
 
 /// The children of every thread of a process; costs two reads, where a scan of `/proc` costs all.
@@ -161,7 +196,8 @@ mod tests {
     #[test]
     fn this_process_is_found_with_its_memory() {
         let usage = tree_usage(std::process::id()).unwrap();
-        assert!(usage.memory_bytes > 0);
+        assert!(usage.memory_bytes > 0 && usage.peak_memory_bytes >= usage.memory_bytes);
+        assert!(usage.io_bytes.unwrap() > 0);
         assert!(all().iter().any(|stat| stat.pid == std::process::id()));
         assert_eq!(tree_usage(u32::MAX), None);
     }

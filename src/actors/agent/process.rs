@@ -16,6 +16,7 @@
 //! the arbiter.
 
 mod exit;
+mod frame_tail;
 mod jobs;
 mod leash;
 mod log;
@@ -24,7 +25,9 @@ mod mail;
 mod oom;
 mod pipes;
 mod session;
+mod tail;
 mod talk;
+mod vitals;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +40,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::proc;
 use super::registry::AgentEnvironment;
-use crate::actors::life::{ChildFactory, Evidence, Hosted, Life};
+use crate::actors::life::{ChildFactory, Evidence, Hosted, Life, LifeNote, TailOf};
 use crate::actors::runner::{AgentContext, HostedChild};
 use crate::domain::agent::{AgentSpec, InstanceId, ProcessProtocol, ProcessSpec, StopPolicy};
 use crate::domain::exit::ExitReason;
@@ -47,6 +50,7 @@ use log::AgentLog;
 use log_file::LogFile;
 pub(crate) use oom::OomKills;
 use session::Session;
+use tail::Spoken;
 use talk::Talk;
 
 /// What all lives of an agent have in common.
@@ -109,6 +113,7 @@ pub(crate) struct ProcessAgent {
     slot: Arc<Slot>,
     leash: Arc<Leash>,
     talk: Option<Arc<Talk>>,
+    life: Option<Life>,
 }
 
 impl ProcessAgent {
@@ -138,6 +143,7 @@ impl ProcessAgent {
             slot: slots.of(&life.instance, &plan),
             leash: Arc::default(),
             talk: None,
+            life: None,
         })
     }
 }
@@ -153,6 +159,13 @@ impl Actor for ProcessAgent {
             ctx.life().clone(),
         );
         self.talk = talk;
+        let said = Spoken {
+            log: self.slot.log.clone(),
+            talk: self.talk.clone(),
+            life: ctx.life().generation,
+        };
+        self.life = Some(ctx.life().clone());
+        ctx.life().note(LifeNote::Tail(TailOf(Arc::new(said))));
         let (tell, ended) = oneshot::channel();
         let runtime = self.plan.environment.launcher.runtime();
         runtime.spawn(async move {
@@ -177,6 +190,11 @@ fn end(
 
 impl Drop for ProcessAgent {
     fn drop(&mut self) {
+        if let Some(life) = &self.life {
+            let log = self.slot.log.lines_of(life.generation);
+            let words = self.evidence();
+            life.note(LifeNote::LastWords(Evidence { log, ..words }));
+        }
         self.leash.kill();
         if let Some(talk) = &self.talk {
             talk.close();
@@ -219,7 +237,7 @@ impl Hosted for ProcessAgent {
     fn evidence(&self) -> Evidence {
         match &self.talk {
             Some(talk) => talk.evidence(),
-            None => session::silent_evidence(&self.leash, &self.slot.log),
+            None => session::silent_evidence(&self.leash),
         }
     }
 }

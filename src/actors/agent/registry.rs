@@ -138,7 +138,7 @@ where
         };
         let agent = factory(seed).map_err(|failure| TaskError::from(failure).message)?;
         let surroundings = Surroundings {
-            instance: life.instance.clone(),
+            life: life.clone(),
             tasks: Arc::new(OpenTasks::new()),
             work: environment.work.clone(),
             runtime: environment.launcher.runtime().clone(),

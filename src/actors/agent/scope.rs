@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::open_tasks::OpenTasks;
+use crate::actors::life::Life;
 use crate::actors::work::{AgentMessage, AgentSubmission, TaskFrame, WorkSink};
 use crate::domain::agent::InstanceId;
 use crate::domain::ids::{LeaseId, TaskId, WorkflowId};
@@ -37,7 +38,7 @@ struct Inner {
 /// What a scope is made from, beside the task.
 #[derive(Debug, Clone)]
 pub(crate) struct Surroundings {
-    pub(crate) instance: InstanceId,
+    pub(crate) life: Life,
     pub(crate) tasks: Arc<OpenTasks>,
     pub(crate) work: Arc<dyn WorkSink>,
     pub(crate) runtime: Handle,
@@ -50,7 +51,7 @@ impl Scope {
         cancelled: watch::Receiver<bool>,
     ) -> Self {
         let inner = Inner {
-            instance: surroundings.instance,
+            instance: surroundings.life.instance,
             id: task.id,
             workflow_id: task.workflow_id,
             name: task.name.clone(),

@@ -11,7 +11,7 @@ use super::revive::Revival;
 use super::status::{AgentStatus, TreeNode};
 use super::tree::Slot;
 use super::{Supervisor, SupervisorError};
-use crate::actors::life::Evidence;
+use crate::actors::life::{Evidence, TailOf};
 use crate::actors::runner::AgentContext;
 use crate::domain::agent::{AgentTarget, Desired};
 use crate::domain::name::Name;
@@ -74,6 +74,23 @@ pub(super) struct GetTree;
 #[derive(Message)]
 #[rtype(result = "Result<oneshot::Receiver<Evidence>, SupervisorError>")]
 pub(super) struct AskForSign(pub(super) AgentTarget);
+
+/// What a replica has said, the first that has a log unless one is named; kept, not asked for.
+#[derive(Message)]
+#[rtype(result = "Result<Option<TailOf>, SupervisorError>")]
+pub(super) struct GetTail(pub(super) AgentTarget);
+
+impl Handler<GetTail> for Supervisor {
+    type Result = Result<Option<TailOf>, SupervisorError>;
+
+    fn handle(&mut self, GetTail(target): GetTail, _: &mut AgentContext<Self>) -> Self::Result {
+        let slots = self.targeted(&target)?;
+        let mut tails = slots
+            .iter()
+            .filter_map(|slot| self.tree.replica(*slot)?.tail.clone());
+        Ok(tails.next())
+    }
+}
 
 impl Handler<StartAgent> for Supervisor {
     type Result = Change;
@@ -246,9 +263,8 @@ impl Supervisor {
         let agent = self.agent_index(name)?;
         self.reconcile_agent(agent);
         self.arm(ctx);
-        Ok(Changed {
-            status: self.status(agent),
-            kept: self.keep_overrides(agent),
-        })
+        let kept = self.keep_overrides(agent);
+        let status = self.status(agent);
+        Ok(Changed { status, kept })
     }
 }

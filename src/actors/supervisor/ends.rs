@@ -12,9 +12,9 @@ use super::timers::Due;
 use super::tree::{Group, Slot};
 use crate::clock;
 use crate::domain::agent::{AgentState, Verdict};
+use crate::domain::crash::{Crash, LastUsage, Seen};
 use crate::domain::exit::ExitReason;
 use crate::domain::ids::CrashId;
-use crate::domain::record::Crash;
 use crate::domain::restart::{Death, GiveUp, RestartType, Rules, Sequel};
 
 /// A life that has just ended.
@@ -130,20 +130,34 @@ impl Supervisor {
 
     fn black_box(&self, slot: Slot, end: &End) -> Crash {
         let shown = end.was.evidence.as_deref();
+        let replica = self.tree.replica(slot);
+        let tail = replica.and_then(|replica| replica.tail.as_ref());
         let instance = self.tree.instance(slot);
+        let at = clock::now();
         Crash {
             id: CrashId::from_bytes(clock::new_id()),
             agent: instance.agent,
             index: instance.index,
             generation: end.generation,
             reason: end.reason.clone(),
+            message: end.reason.to_string(),
             signature: end.reason.signature(),
-            at: clock::now(),
+            // Who keeps the box knows the boxes before.
+            new_signature: false,
+            seen: Seen::once(at),
+            config_hash: None,
+            config_since: None,
+            config_changed: false,
+            at,
             uptime_ms: millis(end.age),
-            tasks: shown
-                .map(|shown| shown.open_tasks.clone())
-                .unwrap_or_default(),
-            log: shown.map(|shown| shown.log.clone()).unwrap_or_default(),
+            tasks: shown.map_or_else(Vec::new, |shown| shown.open_tasks.clone()),
+            usage: shown.map_or_else(LastUsage::default, |shown| LastUsage {
+                peak_memory_bytes: shown.peak_memory_bytes,
+                cpu_seconds: shown.cpu_seconds,
+                io_bytes: shown.io_bytes,
+            }),
+            log: tail.map_or_else(Vec::new, |tail| tail.0.log()),
+            frames: tail.map_or_else(Vec::new, |tail| tail.0.frames()),
         }
     }
 

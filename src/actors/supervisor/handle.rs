@@ -7,8 +7,8 @@ use actix::{Handler, Message};
 use tokio::sync::{oneshot, watch};
 
 use super::commands::{
-    AskForSign, GetAgent, GetAgents, GetTree, PauseAgent, RestartAgent, ReviveAgent, ScaleAgent,
-    StartAgent, StopAgent,
+    AskForSign, GetAgent, GetAgents, GetTail, GetTree, PauseAgent, RestartAgent, ReviveAgent,
+    ScaleAgent, StartAgent, StopAgent,
 };
 use super::overrides::Changed;
 use super::reports::EndLife;
@@ -198,12 +198,17 @@ impl SupervisorHandle {
         self.change(ScaleAgent { agent, replicas }).await
     }
 
-    /// The last log lines of a replica (the first that lives unless one is named), oldest first.
+    /// The last log lines of a replica (the first that has any unless one is named), oldest first;
+    /// also when it hangs, or has ended. Empty for what has no log of its own: an actor, a service.
     ///
     /// # Errors
-    /// If there is none, it has no life, or nobody answers.
+    /// If there is none, or the supervisor does not answer.
     pub async fn logs(&self, target: &AgentTarget, tail: usize) -> Result<Vec<String>> {
-        let mut log = self.sign(target.clone()).await?.log;
+        let asked = self.address.ask(GetTail(target.clone()), ANSWER_DEADLINE);
+        let Some(said) = asked.await?? else {
+            return Ok(Vec::new());
+        };
+        let mut log = said.0.recent();
         Ok(log.split_off(log.len().saturating_sub(tail)))
     }
 

@@ -15,10 +15,11 @@ use crate::actors::probes::Prober;
 use crate::actors::work::WorkSink;
 use crate::clock;
 use crate::domain::agent::InstanceId;
+use crate::domain::crash::Crash;
 use crate::domain::event::NewEvent;
 use crate::domain::exit::ExitReason;
 use crate::domain::name::Name;
-use crate::domain::record::{Crash, Overrides, RestartBudget};
+use crate::domain::record::{Overrides, RestartBudget};
 use crate::persistence::StoreError;
 
 /// Takes facts; the journal does. Never blocks.

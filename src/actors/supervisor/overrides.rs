@@ -25,8 +25,29 @@ pub(super) struct Changed {
 }
 
 impl Agent {
-    /// What an operator set of it.
+    /// What an operator set of it, and when.
     pub(super) fn overrides(&self) -> Overrides {
+        let fresh = self.overridden();
+        let known = Overrides {
+            set_at: None,
+            ..self.set.clone()
+        };
+        Overrides {
+            set_at: self.set.set_at.filter(|_| fresh == known),
+            ..fresh
+        }
+    }
+
+    /// Notes when an operator changed what he set.
+    fn note_set(&mut self) {
+        let mut set = self.overrides();
+        if set.set_at.is_none() && set != Overrides::default() {
+            set.set_at = Some(crate::clock::now());
+        }
+        self.set = set;
+    }
+
+    fn overridden(&self) -> Overrides {
         let declared = self.spec.replicas as usize;
         let replicas = u32::try_from(self.wanted).unwrap_or(u32::MAX);
         let stopped = (0..).zip(&self.replicas);
@@ -37,6 +58,7 @@ impl Agent {
                 .filter(|(_, replica)| replica.hold == Hold::Operator)
                 .map(|(index, _)| index)
                 .collect(),
+            set_at: None,
         }
     }
 }
@@ -44,10 +66,11 @@ impl Agent {
 impl Supervisor {
     /// Keeps what an operator set of an agent, also if it was kept before: that may have failed.
     pub(super) fn keep_overrides(
-        &self,
+        &mut self,
         agent: usize,
     ) -> Option<BoxFuture<'static, Result<(), StoreError>>> {
-        let agent = &self.tree.agents[agent];
+        let agent = &mut self.tree.agents[agent];
+        agent.note_set();
         let records = self.outside.records.as_ref()?;
         Some(records.keep_overrides(agent.spec.name.clone(), agent.overrides()))
     }

@@ -109,10 +109,6 @@ impl super::replica::Running {
     pub(super) fn signs(&self) -> Signs {
         self.evidence
             .as_deref()
-            .map_or_else(Signs::default, |shown| Signs {
-                open_tasks: shown.open_tasks.len(),
-                since_progress: shown.since_progress,
-                busy_for: shown.busy_for,
-            })
+            .map_or_else(Signs::default, |shown| shown.signs())
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::probed::Probed;
-use crate::actors::life::{Evidence, LifeControl, Ready};
+use crate::actors::life::{Evidence, LifeControl, Ready, TailOf};
 use crate::actors::pool::Place;
 use crate::actors::runner::Grant;
 use crate::domain::agent::{AgentState, Verdict};
@@ -55,6 +55,28 @@ pub(super) struct Ending {
     pub(super) then: Then,
 }
 
+/// What a life showed, and when.
+#[derive(Debug)]
+pub(super) struct Shown {
+    evidence: Evidence,
+    pub(super) at: Instant,
+}
+
+impl Shown {
+    pub(super) fn now(evidence: Evidence) -> Box<Self> {
+        let at = Instant::now();
+        Box::new(Self { evidence, at })
+    }
+}
+
+impl std::ops::Deref for Shown {
+    type Target = Evidence;
+
+    fn deref(&self) -> &Evidence {
+        &self.evidence
+    }
+}
+
 /// A runner and the life it runs now.
 #[derive(Debug)]
 pub(super) struct Running {
@@ -72,7 +94,7 @@ pub(super) struct Running {
     /// Why the supervisor ends this life by force; its end is then reported with this reason.
     pub(super) cause: Option<Box<ExitReason>>,
     pub(super) pid: Option<u32>,
-    pub(super) evidence: Option<Box<Evidence>>,
+    pub(super) evidence: Option<Box<Shown>>,
     pub(super) verdict: Verdict,
     pub(super) missed: MissedSigns,
     /// How long its last answer to a probe took.
@@ -133,6 +155,8 @@ pub(super) struct Replica {
     /// Whether what waits in its mailbox stays for its next runner.
     pub(super) keep_mail: bool,
     pub(super) last: Option<Box<LastEnd>>,
+    /// Where the log of its present life, or of the last one, can be read.
+    pub(super) tail: Option<TailOf>,
     /// Whether its next life is a restart.
     pub(super) follows_crash: bool,
     /// Whether a timer for its start is set.
@@ -157,6 +181,7 @@ impl Replica {
             due: None,
             keep_mail: true,
             last: None,
+            tail: None,
             follows_crash: false,
             start_watched: false,
             stable_watched: false,

@@ -14,7 +14,7 @@ use super::replica::{Hold, Replica};
 use crate::actors::life::ChildFactory;
 use crate::domain::agent::{AgentProgram, AgentSpec, Desired, InstanceId};
 use crate::domain::name::{Name, nearest};
-use crate::domain::record::AgentRecord;
+use crate::domain::record::{AgentRecord, Overrides};
 use crate::domain::restart::{GroupSpec, Ledger, RestartRule};
 
 /// A replica's place in the tree.
@@ -74,6 +74,8 @@ pub(super) struct Agent {
     pub(super) rules: Arc<GroupSpec>,
     pub(super) group: Option<usize>,
     pub(super) desired: Desired,
+    /// What an operator set, as it was last kept.
+    pub(super) set: Overrides,
     /// Replicas wanted; more may still be on their way out.
     pub(super) wanted: usize,
     pub(super) replicas: Vec<Replica>,
@@ -348,6 +350,7 @@ impl Agent {
             desired: set.desired.unwrap_or(Desired::Running),
             wanted,
             replicas: replicas(wanted, generation, &set.stopped_replicas),
+            set,
             alive: 0,
             ready: 0,
             lost_since: None,

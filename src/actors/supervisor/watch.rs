@@ -7,16 +7,17 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::outside::Kept;
+use super::replica::Shown;
 use super::timers::Due;
 use super::tree::Slot;
 use super::{Escalation, Supervisor};
-use crate::actors::life::{Evidence, LifeNote, Ready};
+use crate::actors::life::{Evidence, LifeNote, Ready, TailOf};
 use crate::actors::pool::{Abandoned, Blocked};
 use crate::actors::runner::AgentContext;
 use crate::actors::work::ReadyAgent;
 use crate::domain::agent::{AgentState, Desired, OnStall, Verdict};
 use crate::domain::exit::ExitReason;
-use crate::domain::liveness::{Signs, verdict};
+use crate::domain::liveness::verdict;
 
 /// The answer to a probe, or that none came in time.
 #[derive(Message)]
@@ -131,7 +132,14 @@ impl Supervisor {
             LifeNote::Error => life.errors += 1,
             LifeNote::Unreachable { message } => self.service_was_away(slot, message),
             LifeNote::Rests { span } => self.service_rests(slot, span),
-            LifeNote::LastWords(words) => life.evidence = Some(Box::new(words)),
+            LifeNote::Tail(tail) => self.has_tail(slot, tail),
+            LifeNote::LastWords(words) => life.evidence = Some(Shown::now(words)),
+        }
+    }
+
+    fn has_tail(&mut self, slot: Slot, tail: TailOf) {
+        if let Some(replica) = self.tree.replica_mut(slot) {
+            replica.tail = Some(tail);
         }
     }
 
@@ -307,16 +315,12 @@ impl Supervisor {
     /// Draws the verdict from the evidence and says so where it changes.
     fn weigh(&mut self, slot: Slot, evidence: Evidence) {
         let spec = self.tree.agents[slot.agent].spec.clone();
-        let signs = Signs {
-            open_tasks: evidence.open_tasks.len(),
-            since_progress: evidence.since_progress,
-            busy_for: evidence.busy_for,
-        };
+        let signs = evidence.signs();
         let silent = evidence.since_progress.unwrap_or_default();
         let Some(life) = self.life_mut(slot) else {
             return;
         };
-        life.evidence = Some(Box::new(evidence));
+        life.evidence = Some(Shown::now(evidence));
         let now = verdict(signs, spec.stall_timeout);
         let before = std::mem::replace(&mut life.verdict, now);
         if before != now {

@@ -14,7 +14,7 @@ use crate::actors::supervisor::{self, Child, Outside, Plan, SupervisorHandle};
 use crate::app::StartError;
 use crate::app::control::Control;
 use crate::app::news::News;
-use crate::app::records::Records;
+use crate::app::records::{Records, Settings};
 use crate::clock;
 use crate::config::Config;
 use crate::domain::agent::AgentSpec;
@@ -46,16 +46,20 @@ pub(super) async fn start(
         log_dir: config.data_dir().join("logs"),
     };
     let mut children = Vec::new();
+    let mut settings = Settings::new();
     for spec in config.agents().values() {
         let factory = child_factory(spec, &environment)?;
         let record = ground.store.register_agent(record_of(spec)).await?;
+        let hash = config.settings_of(&spec.name).hash.clone();
+        let known = ground.store.settings_in_force(&spec.name, hash).await?;
+        settings.insert(spec.name.clone(), known);
         children.push(Child {
             spec: spec.clone(),
             factory,
             record: Some(record),
         });
     }
-    let records = Records::start(ground.store.clone());
+    let records = Records::start(ground.store.clone(), settings);
     let settled = Arc::<Notify>::default();
     let tree = supervisor::start(Plan {
         groups: config.groups().values().cloned().collect(),

@@ -5,11 +5,11 @@ use std::time::Duration;
 use super::{at, name};
 use crate::clock;
 use crate::domain::agent::{Desired, InstanceId};
+use crate::domain::crash::{Crash, Frame, FrameDirection, HeldTask, LastUsage, Seen};
 use crate::domain::exit::ExitReason;
 use crate::domain::ids::{CrashId, SessionId, TaskId};
-use crate::domain::record::{
-    AgentRecord, Crash, Overrides, RestartBudget, SlowLoop, SpawnedProcess,
-};
+use crate::domain::query::PageRequest;
+use crate::domain::record::{AgentRecord, Overrides, RestartBudget, SlowLoop, SpawnedProcess};
 use crate::persistence::{Store, StoreError};
 
 pub(crate) async fn a_session_ends_the_one_before_and_is_renewed_until_it_ends(store: Store) {
@@ -65,6 +65,7 @@ pub(crate) async fn what_an_operator_set_lasts_and_replicas_until_they_change_in
         desired: Some(Desired::Stopped),
         replicas: Some(3),
         stopped_replicas: vec![0, 2],
+        set_at: Some(at(5)),
     };
     store.set_overrides(&echo, set.clone()).await.unwrap();
     let kept = store.register_agent(agent("echo", "aa")).await.unwrap();
@@ -134,11 +135,31 @@ fn crash(agent: &str, n: i64) -> Crash {
             message: "oh".into(),
             place: "a.rs:1:2".into(),
         },
+        message: "panic at a.rs:1:2: oh".into(),
         signature: Some("panic:a.rs:1:2".into()),
+        new_signature: false,
+        seen: Seen::once(at(n)),
         at: at(n),
         uptime_ms: 12,
-        tasks: vec![TaskId::from_bytes([7; 16])],
+        config_hash: Some("aa".into()),
+        config_since: Some(at(0)),
+        config_changed: false,
+        tasks: vec![HeldTask {
+            id: TaskId::from_bytes([7; 16]),
+            attempt: 2,
+        }],
+        usage: LastUsage {
+            peak_memory_bytes: Some(4096),
+            cpu_seconds: Some(0.5),
+            io_bytes: None,
+        },
         log: vec!["one".into(), "two".into()],
+        frames: vec![Frame {
+            direction: FrameDirection::ToAgent,
+            before_ms: 3,
+            bytes: 2,
+            text: "{}".into(),
+        }],
     }
 }
 
@@ -148,11 +169,80 @@ pub(crate) async fn crashes_come_newest_first_and_fifty_of_each_agent_are_kept(s
         store.log_crash(crash).await.unwrap();
     }
     store.log_crash(crash("other", 0)).await.unwrap();
-    let stored = store.crashes(&name("echo"), 500).await.unwrap();
-    assert_eq!(stored.len(), 50);
-    assert_eq!(stored.first(), crashes.last());
-    assert_eq!(store.crashes(&name("echo"), 2).await.unwrap().len(), 2);
-    assert_eq!(store.crashes(&name("other"), 9).await.unwrap().len(), 1);
+    let page = |limit, cursor: Option<String>| PageRequest { limit, cursor };
+    let stored = store.crashes(&name("echo"), page(500, None)).await.unwrap();
+    assert_eq!(stored.items.len(), 50);
+    let seen = Seen {
+        count: 55,
+        since: at(0),
+        last_at: at(54),
+    };
+    let last = crashes.last().cloned().map(|it| Crash { seen, ..it });
+    assert_eq!(stored.items.first(), last.as_ref());
+    let first = store.crashes(&name("echo"), page(2, None)).await.unwrap();
+    assert!(first.items.len() == 2 && first.has_more);
+    let next = store
+        .crashes(&name("echo"), page(2, first.next_cursor))
+        .await;
+    assert_eq!(next.unwrap().items[0].at, at(52));
+    let other = store.crashes(&name("other"), page(9, None)).await.unwrap();
+    assert_eq!(other.items.len(), 1);
+    assert!(other.items[0].new_signature);
+    let id = other.items[0].id;
+    assert_eq!(
+        store.crash(&name("other"), id).await.unwrap(),
+        other.items[0]
+    );
+    assert!(store.crash(&name("echo"), id).await.is_err());
+}
+
+pub(crate) async fn a_crash_says_whether_its_fault_is_new_and_its_settings_have_changed(
+    store: Store,
+) {
+    let with = |n, signature: Option<&str>, hash: &str| Crash {
+        signature: signature.map(str::to_owned),
+        config_hash: Some(hash.to_owned()),
+        ..crash("echo", n)
+    };
+    for crash in [
+        with(1, Some("a"), "x"),
+        with(2, Some("a"), "x"),
+        with(3, Some("b"), "y"),
+        with(4, None, "y"),
+    ] {
+        store.log_crash(crash).await.unwrap();
+    }
+    let stored = store.crashes(&name("echo"), PageRequest::default()).await;
+    let told: Vec<_> = stored
+        .unwrap()
+        .items
+        .iter()
+        .map(|it| (it.new_signature, it.config_changed, it.seen.count))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (true, false, 1),
+            (true, true, 1),
+            (false, false, 2),
+            (true, false, 2)
+        ]
+    );
+}
+
+pub(crate) async fn settings_stay_in_force_until_they_are_others(store: Store) {
+    let echo = name("echo");
+    store.register_agent(agent("echo", "aa")).await.unwrap();
+    let note = async |hash: &str| {
+        store
+            .settings_in_force(&echo, hash.to_owned())
+            .await
+            .unwrap()
+    };
+    let first = note("a").await;
+    assert_eq!(note("a").await, first);
+    let other = note("b").await;
+    assert!(other.hash == "b" && other.since >= first.since);
 }
 
 pub(crate) async fn a_restart_budget_replaces_its_predecessor(store: Store) {

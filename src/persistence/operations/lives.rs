@@ -7,9 +7,13 @@ use std::time::Duration;
 use super::sqlite::{agents, crashes, processes, sessions};
 use super::{Result, SessionStart, Store};
 use crate::domain::agent::InstanceId;
-use crate::domain::ids::SessionId;
+use crate::domain::crash::Crash;
+use crate::domain::ids::{CrashId, SessionId};
 use crate::domain::name::Name;
-use crate::domain::record::{AgentRecord, Crash, Overrides, RestartBudget, SpawnedProcess};
+use crate::domain::query::{Page, PageRequest};
+use crate::domain::record::{
+    AgentRecord, Overrides, RestartBudget, SettingsInForce, SpawnedProcess,
+};
 
 impl Store {
     /// Begins a daemon's life. On SQLite it ends every earlier session and rescues what it held,
@@ -85,8 +89,19 @@ impl Store {
     }
 
     /// An agent's crashes, newest first.
-    pub async fn crashes(&self, agent: &Name, limit: u32) -> Result<Vec<Crash>> {
-        crashes::crashes(self.sqlite(), agent, limit).await
+    pub async fn crashes(&self, agent: &Name, page: PageRequest) -> Result<Page<Crash>> {
+        crashes::crashes(self.sqlite(), agent, page).await
+    }
+
+    /// One crash of an agent.
+    pub async fn crash(&self, agent: &Name, id: CrashId) -> Result<Crash> {
+        crashes::crash_of(self.sqlite(), agent, id).await
+    }
+
+    /// Notes the digest of the settings that a registered agent has from now on, and says since when
+    /// it has had them.
+    pub async fn settings_in_force(&self, agent: &Name, hash: String) -> Result<SettingsInForce> {
+        crashes::settings_in_force(self.sqlite(), agent, hash).await
     }
 
     /// Inserts or replaces, by owner.

@@ -118,6 +118,13 @@ const RULES: &[Rule] = &[
     ),
     rule("crashes", 30, oldest!("crashes")),
     rule(
+        "crash_signatures",
+        30,
+        "DELETE FROM crash_signatures WHERE (agent, signature) IN
+            (SELECT agent, signature FROM crash_signatures WHERE last_at < ?1
+             ORDER BY last_at LIMIT ?2)",
+    ),
+    rule(
         "recovery_runs",
         30,
         "DELETE FROM recovery_runs WHERE started_at < ?1 AND key IN

@@ -221,14 +221,15 @@ async fn only_what_is_named_is_in_its_environment_and_a_secret_is_read_at_each_s
             secrets: [("KEY".into(), secret.path().to_owned())].into(),
         },
         ..kept_alive(
-            "env -u PWD -u SHLVL -u _ -u OLDPWD -u HOME -u LANG -u TZ -u TMPDIR -u PATH -u AGENT_SYSTEM_LIFE /usr/bin/env; exec sleep 1000",
+            "test \"$KEY\" = hush && echo RIGHT; env -u PWD -u SHLVL -u _ -u OLDPWD -u HOME -u LANG -u TZ -u TMPDIR -u PATH -u AGENT_SYSTEM_LIFE /usr/bin/env; exec sleep 1000",
         )
     });
     let mut log = rig.logged("MODE").await;
     log.sort();
     assert_eq!(
         log,
-        ["CARGO_PKG_NAME=agent-system", "KEY=hush", "MODE=prod"]
+        ["CARGO_PKG_NAME=agent-system", "KEY=…", "MODE=prod", "RIGHT"],
+        "and what is secret is shown to the child alone"
     );
 }
 

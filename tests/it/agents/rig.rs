@@ -295,15 +295,6 @@ impl Rig {
         asked.await.unwrap().ok()
     }
 
-    /// Waits until the log holds a line with `text`.
-    pub(super) async fn logged(&self, text: &str) -> Vec<String> {
-        eventually(&format!("a log line with {text}"), async || {
-            let log = self.probe().await?.log;
-            log.iter().any(|line| line.contains(text)).then_some(log)
-        })
-        .await
-    }
-
     /// The living processes that this agent started.
     pub(super) fn processes(&self) -> Vec<u32> {
         marked(&self.owner)

@@ -1,4 +1,6 @@
 //! What the end of a process means.
+//!
+//! Not here: whether the kernel's out-of-memory killer was at work, see `oom`.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;

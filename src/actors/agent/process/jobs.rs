@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use super::exit::{Circumstances, reason};
 use super::leash::Leash;
 use super::log::{AgentLog, Level, MAX_LOG_LINE};
+use super::tail::Spoken;
 use super::{Plan, Slot};
 use crate::actors::agent::exec::FAILURE_MARK;
 use crate::actors::agent::family::signal_group;
@@ -22,11 +23,12 @@ use crate::actors::agent::frames::MAX_LINE;
 use crate::actors::agent::launcher::{Input, LaunchError, Launched};
 use crate::actors::agent::lines::Lines;
 use crate::actors::agent::open_tasks::OpenTasks;
-use crate::actors::life::{Evidence, Hosted, Life, LifeNote, Ready};
+use crate::actors::life::{Evidence, Hosted, Life, LifeNote, Ready, TailOf};
 use crate::actors::runner::AgentContext;
 use crate::actors::work::{AgentOutcome, PortClosed, TaskFrame, TaskPort};
 use crate::domain::exit::ExitReason;
 use crate::domain::ids::TaskId;
+use crate::domain::redaction::Redactor;
 use crate::domain::task::TaskError;
 
 /// How long the pipes of an ended process are read.
@@ -74,7 +76,14 @@ impl Actor for JobAgent {
             ctx.exit_with(ExitReason::StartFailed { message });
             return;
         }
-        ctx.life().ready(Ready {
+        let life = ctx.life();
+        self.desk.log.begin(life.generation, Redactor::default());
+        life.note(LifeNote::Tail(TailOf(Arc::new(Spoken {
+            log: self.desk.log.clone(),
+            talk: None,
+            life: life.generation,
+        }))));
+        life.ready(Ready {
             port: Some(Arc::new(JobPort {
                 desk: self.desk.clone(),
                 life: ctx.life().clone(),
@@ -117,24 +126,28 @@ impl Hosted for JobAgent {
 
     fn evidence(&self) -> Evidence {
         self.desk.tasks.sign();
-        let usage = self.desk.usage();
-        Evidence {
-            cpu_seconds: Some(usage.cpu_seconds),
-            memory_bytes: Some(usage.memory_bytes),
-            log: self.desk.log.lines(),
-            ..self.desk.tasks.evidence()
-        }
+        self.desk.evidence()
     }
 }
 
 impl Desk {
-    fn usage(&self) -> crate::actors::agent::proc::Usage {
+    /// What it holds, and what the processes of its tasks use together.
+    fn evidence(&self) -> Evidence {
         let leashes = self.leashes.lock();
-        let pids = leashes.iter().filter_map(|leash| leash.upgrade()?.pid());
-        let mut sum = crate::actors::agent::proc::Usage::default();
-        for usage in pids.filter_map(crate::actors::agent::proc::tree_usage) {
-            sum.cpu_seconds += usage.cpu_seconds;
-            sum.memory_bytes += usage.memory_bytes;
+        let mut sum = Evidence {
+            cpu_seconds: Some(0.0),
+            memory_bytes: Some(0),
+            ..self.tasks.evidence()
+        };
+        for leash in leashes.iter().filter_map(std::sync::Weak::upgrade) {
+            let mut one = Evidence::default();
+            leash.show(&mut one);
+            sum.cpu_seconds = Some(add(sum.cpu_seconds, one.cpu_seconds));
+            sum.memory_bytes = Some(add(sum.memory_bytes, one.memory_bytes));
+            sum.since_activity = [sum.since_activity, one.since_activity]
+                .into_iter()
+                .flatten()
+                .min();
         }
         sum
     }
@@ -146,6 +159,10 @@ impl Desk {
         leashes.push(Arc::downgrade(&leash));
         leash
     }
+}
+
+fn add<T: std::ops::Add<Output = T> + Default>(a: Option<T>, b: Option<T>) -> T {
+    a.unwrap_or_default() + b.unwrap_or_default()
 }
 
 /// Whether the command can be found, so that a wrong one is seen when the agent starts and not
@@ -181,7 +198,7 @@ struct JobPort {
 
 impl TaskPort for JobPort {
     fn assign(&self, task: TaskFrame) -> Result<(), PortClosed> {
-        let opened = self.desk.tasks.open(task.id, task.lease_id);
+        let opened = self.desk.tasks.open(task.id, task.lease_id, task.attempt);
         let cancelled = opened.map_err(|_over| PortClosed)?;
         let alive = self.desk.alive.lock().clone();
         let job = Job {
@@ -239,6 +256,8 @@ impl Job {
         let launched = launcher.launch(&plan.process, Input::Piped).await;
         let mut launched = launched.map_err(|error| start_failed(&error))?;
         self.desk.tasks.delivered(self.task.id);
+        let secrets = launched.secrets.clone();
+        self.desk.log.begin(self.life.generation, secrets);
         if !self.leash.attach(launched.pid) {
             return Err(failed("killed", "its agent has ended".to_owned(), true));
         }

@@ -4,12 +4,16 @@
 use parking_lot::Mutex;
 use rustix::process::Signal;
 
+use super::vitals::Vitals;
 use crate::actors::agent::family::signal_group;
+use crate::actors::life::Evidence;
 
 /// Shared by the actor, which gives orders, and the session, which has the process.
 #[derive(Debug, Default)]
 pub(super) struct Leash {
     state: Mutex<State>,
+    /// What its processes were last seen to use.
+    pub(super) vitals: Vitals,
 }
 
 #[derive(Debug, Default)]
@@ -37,6 +41,14 @@ impl Leash {
     /// Its process, while it has one.
     pub(super) fn pid(&self) -> Option<u32> {
         self.state.lock().pid
+    }
+
+    /// Looks at its processes, and adds what was seen to what a life shows.
+    pub(super) fn show(&self, shown: &mut Evidence) {
+        if let Some(pid) = self.pid() {
+            self.vitals.look(pid);
+        }
+        self.vitals.add_to(shown);
     }
 
     /// An end that follows is as ordered.

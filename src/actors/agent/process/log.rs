@@ -2,6 +2,7 @@
 //!
 //! The ring outlives a life, so that what a life said last can be read when the next one runs.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use tokio::time::Instant;
 
 use super::log_file::LogFile;
 use crate::domain::agent::InstanceId;
+use crate::domain::redaction::Redactor;
 
 /// Lines kept in memory.
 pub(super) const RING_LINES: usize = 200;
@@ -40,11 +42,20 @@ impl Level {
     }
 }
 
+/// The last lines, each with the life that said it.
+#[derive(Debug, Default)]
+struct Ring {
+    life: u64,
+    lines: VecDeque<(u64, String)>,
+    /// What is taken out of every line.
+    secrets: Redactor,
+}
+
 /// The log of one replica.
 #[derive(Debug)]
 pub(super) struct AgentLog {
     instance: InstanceId,
-    ring: Mutex<VecDeque<String>>,
+    ring: Mutex<Ring>,
     file: Option<LogFile>,
     many: bool,
     window: Mutex<(Instant, u32)>,
@@ -62,10 +73,17 @@ impl AgentLog {
         }
     }
 
+    /// From here on a life speaks that knows these secrets.
+    pub(super) fn begin(&self, life: u64, secrets: Redactor) {
+        let mut ring = self.ring.lock();
+        ring.life = life;
+        ring.secrets = secrets;
+    }
+
     /// Takes a line in.
     pub(super) fn line(&self, level: Level, text: &str) {
-        let text = cut(text);
-        self.keep(text);
+        let text = self.keep(text);
+        let text = text.as_ref();
         match &self.file {
             Some(file) if self.many => file.line(format!("{} {text}", self.instance)),
             Some(file) => file.line(text.to_owned()),
@@ -76,15 +94,31 @@ impl AgentLog {
 
     /// The last lines, oldest first.
     pub(super) fn lines(&self) -> Vec<String> {
-        self.ring.lock().iter().cloned().collect()
+        let ring = self.ring.lock();
+        ring.lines.iter().map(|(_, line)| line.clone()).collect()
     }
 
-    fn keep(&self, text: &str) {
+    /// The last lines of one life, oldest first.
+    pub(super) fn lines_of(&self, life: u64) -> Vec<String> {
+        let ring = self.ring.lock();
+        let own = ring.lines.iter().filter(|(of, _)| *of == life);
+        own.map(|(_, line)| line.clone()).collect()
+    }
+
+    /// Keeps a line, and gives it back as it was kept: cut, and without secrets.
+    fn keep<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut ring = self.ring.lock();
-        if ring.len() == RING_LINES {
-            ring.pop_front();
+        // Taken out first: what is cut in two would not be known again.
+        let text = match ring.secrets.known(text) {
+            Cow::Borrowed(text) => Cow::Borrowed(cut(text)),
+            Cow::Owned(text) => Cow::Owned(cut(&text).to_owned()),
+        };
+        if ring.lines.len() == RING_LINES {
+            ring.lines.pop_front();
         }
-        ring.push_back(text.to_owned());
+        let life = ring.life;
+        ring.lines.push_back((life, text.to_string()));
+        text
     }
 
     /// Whether the daemon's log takes one more line of this agent.
@@ -136,5 +170,23 @@ mod tests {
         assert_eq!(lines.len(), RING_LINES);
         assert_eq!(lines[0], "6");
         assert_eq!(lines[RING_LINES - 1].len(), MAX_LOG_LINE);
+    }
+
+    #[tokio::test]
+    async fn the_lines_of_a_life_are_told_from_those_before_and_hold_no_secret() {
+        let instance = InstanceId {
+            agent: "echo".parse().unwrap(),
+            index: 0,
+        };
+        let log = AgentLog::new(instance, None, false);
+        log.begin(1, Redactor::of(["hunter2".to_owned()]));
+        log.line(
+            Level::Info,
+            &format!("{}hunter2", "x".repeat(MAX_LOG_LINE - 3)),
+        );
+        log.begin(2, Redactor::default());
+        log.line(Level::Info, "two");
+        assert_eq!(log.lines_of(2), ["two"]);
+        assert!(!log.lines()[0].contains("hun"), "{}", log.lines()[0]);
     }
 }

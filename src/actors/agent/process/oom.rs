@@ -3,16 +3,54 @@
 //!
 //! Version 1 of control groups, version 2, and machines without either are understood. An agent
 //! that moves itself into a group of its own dies of a plain SIGKILL as far as can be seen here.
+//!
+//! Rely on: each kill explains one death, and none that comes [`FRESH`] or more after the kill was
+//! seen: a grandchild that was killed long ago does not explain a `kill -9` of today.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+/// How long after it was seen first a kill explains a death.
+const FRESH: Duration = Duration::from_secs(5);
 
 /// The out-of-memory kills near this process; each explains one death.
 #[derive(Debug)]
 pub(crate) struct OomKills {
     file: Option<PathBuf>,
-    explained: AtomicU64,
+    told: Mutex<Told>,
+}
+
+/// Kills that were seen, and how many of them explain a death.
+#[derive(Debug, Clone, Copy)]
+struct Told {
+    seen: u64,
+    explained: u64,
+    /// When `seen` last grew.
+    grew: Instant,
+}
+
+impl Told {
+    /// Takes in what the kernel counts now.
+    fn see(&mut self, count: u64, now: Instant) {
+        if now.saturating_duration_since(self.grew) >= FRESH {
+            self.explained = self.seen;
+        }
+        if count > self.seen {
+            self.seen = count;
+            self.grew = now;
+        }
+    }
+
+    /// Whether a kill explains one more death.
+    fn take_one(&mut self) -> bool {
+        let explains = self.explained < self.seen;
+        self.explained += u64::from(explains);
+        explains
+    }
 }
 
 impl OomKills {
@@ -22,17 +60,34 @@ impl OomKills {
     }
 
     fn counted_in(file: Option<PathBuf>) -> Self {
-        let explained = AtomicU64::new(file.as_deref().and_then(kills).unwrap_or(0));
-        Self { file, explained }
+        let count = file.as_deref().and_then(kills).unwrap_or(0);
+        let told = Told {
+            seen: count,
+            explained: count,
+            grew: Instant::now(),
+        };
+        Self {
+            file,
+            told: Mutex::new(told),
+        }
     }
 
-    /// Whether there was a kill that explains no other death.
+    /// Whether there was a kill just now that explains no other death.
     pub(super) fn take_one(&self) -> bool {
-        let now = self.file.as_deref().and_then(kills).unwrap_or(0);
-        let next = |explained| (explained < now).then_some(explained + 1);
-        self.explained
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, next)
-            .is_ok()
+        let mut told = self.told.lock();
+        self.look(&mut told);
+        told.take_one()
+    }
+
+    /// Looks, so that what happened up to now explains only what ends soon.
+    pub(super) fn look_on(&self) {
+        self.look(&mut self.told.lock());
+    }
+
+    fn look(&self, told: &mut Told) {
+        if let Some(count) = self.file.as_deref().and_then(kills) {
+            told.see(count, Instant::now());
+        }
     }
 }
 
@@ -70,16 +125,24 @@ fn kills(file: &Path) -> Option<u64> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_kill_for_lack_of_memory_explains_one_death() {
+    #[tokio::test(start_paused = true)]
+    async fn a_kill_for_lack_of_memory_explains_one_death_and_only_one_that_follows_soon() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let say = |text: &str| fs::write(file.path(), text).unwrap();
-        say("oom 3\noom_kill 1\noom_group_kill 0\n");
+        let count = |count: u64| {
+            let text = format!("oom 3\noom_kill {count}\noom_group_kill 0\n");
+            fs::write(file.path(), text).unwrap();
+        };
+        count(1);
         let kills = OomKills::counted_in(Some(file.path().to_owned()));
-        assert!(!kills.take_one());
-        say("oom 4\noom_kill 2\noom_group_kill 0\n");
+        assert!(!kills.take_one(), "what was before counts for nothing");
+        count(3);
+        assert!(kills.take_one() && kills.take_one() && !kills.take_one());
+        count(4);
+        kills.look_on();
+        tokio::time::advance(FRESH).await;
+        assert!(!kills.take_one(), "that kill was another's");
+        count(5);
         assert!(kills.take_one());
-        assert!(!kills.take_one());
     }
 
     #[test]

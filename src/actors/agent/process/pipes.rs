@@ -14,6 +14,7 @@ use super::talk::{Outgoing, Talk};
 use crate::actors::agent::exec::FAILURE_MARK;
 use crate::actors::agent::frames::MAX_LINE;
 use crate::actors::agent::lines::Lines;
+use crate::domain::crash::FrameDirection;
 use crate::domain::exit::ExitReason;
 
 /// How long pipes are read after their process has ended; a grandchild may hold them open.
@@ -122,6 +123,7 @@ async fn write_frames(
             drop(broken.try_send(reason));
             return;
         }
+        talk.frames.say(FrameDirection::ToAgent, &line);
         if let Some(task) = task {
             talk.tasks.delivered(task);
         }

@@ -10,7 +10,6 @@ use tokio::time::timeout;
 
 use super::exit::{Circumstances, reason};
 use super::leash::Leash;
-use super::log::AgentLog;
 use super::pipes::Pipes;
 use super::talk::{Outgoing, Talk};
 use super::{Plan, Slot};
@@ -20,6 +19,7 @@ use crate::actors::agent::proc;
 use crate::actors::life::{Evidence, Life, LifeNote, Ready};
 use crate::domain::agent::ProcessProtocol;
 use crate::domain::exit::ExitReason;
+use crate::domain::redaction::Redactor;
 
 /// How long a new life waits for the process of the one before; a killed one is gone in
 /// milliseconds, unless the kernel holds it.
@@ -28,6 +28,14 @@ const PREDECESSOR_GONE_WITHIN: Duration = Duration::from_secs(5);
 const END_FOLLOWS_WITHIN: Duration = Duration::from_secs(1);
 /// How long `exec-agent` may take to become the program.
 const EXEC_WITHIN: Duration = Duration::from_secs(2);
+/// When a new process is looked at first: many that die do so soon.
+const FIRST_LOOKS: [Duration; 3] = [
+    Duration::from_millis(200),
+    Duration::from_millis(800),
+    Duration::from_secs(4),
+];
+/// And then.
+const LOOK_EVERY: Duration = Duration::from_secs(15);
 
 /// One process.
 pub(super) struct Session {
@@ -42,15 +50,11 @@ pub(super) struct Session {
 }
 
 /// Evidence of a child that nobody talks to: it lives.
-pub(super) fn silent_evidence(leash: &Leash, log: &AgentLog) -> Evidence {
-    let usage = leash.pid().and_then(proc::tree_usage);
-    Evidence {
-        since_sign: usage.map(|_| Duration::ZERO),
-        cpu_seconds: usage.map(|usage| usage.cpu_seconds),
-        memory_bytes: usage.map(|usage| usage.memory_bytes),
-        log: log.lines(),
-        ..Evidence::default()
-    }
+pub(super) fn silent_evidence(leash: &Leash) -> Evidence {
+    let mut shown = Evidence::default();
+    leash.show(&mut shown);
+    shown.since_sign = (leash.pid().is_some() && !shown.gone).then_some(Duration::ZERO);
+    shown
 }
 
 impl Session {
@@ -101,6 +105,7 @@ impl Session {
         if !self.leash.attach(launched.pid) {
             return ExitReason::Shutdown;
         }
+        self.hide(&launched.secrets);
         self.life.note(LifeNote::Spawned {
             pid: launched.pid,
             start_ticks: launched.start_ticks,
@@ -110,6 +115,14 @@ impl Session {
         self.greet(launched.pid).await;
         let ended = self.until_end(&mut launched, &mut pipes).await;
         self.leave(launched, pipes, ended).await
+    }
+
+    /// What the child was given as a secret is shown to nobody who reads what it says.
+    fn hide(&self, secrets: &Redactor) {
+        self.slot.log.begin(self.life.generation, secrets.clone());
+        if let Some(talk) = &self.talk {
+            talk.frames.hide(secrets.clone());
+        }
     }
 
     async fn wait_for_predecessor(&mut self) {
@@ -145,11 +158,24 @@ impl Session {
         config
     }
 
+    /// Looks at the processes now and then, so that a death finds what they used.
+    async fn keep_looking(&self) {
+        let mut pauses = FIRST_LOOKS.into_iter();
+        loop {
+            tokio::time::sleep(pauses.next().unwrap_or(LOOK_EVERY)).await;
+            if let Some(pid) = self.leash.pid() {
+                self.leash.vitals.look(pid);
+            }
+            self.plan.environment.launcher.oom_kills().look_on();
+        }
+    }
+
     /// Waits for the end of the process, and brings it about if the conversation is broken.
     async fn until_end(&self, launched: &mut Launched, pipes: &mut Pipes) -> Ended {
         let broken = tokio::select! {
             status = launched.child.wait() => return Ended::of(status),
             broken = pipes.broken() => broken,
+            () = self.keep_looking() => return Ended::of(launched.child.wait().await),
         };
         // The end of its pipes is mostly the first sign of its own end.
         if let Ok(status) = timeout(END_FOLLOWS_WITHIN, launched.child.wait()).await {
@@ -180,7 +206,6 @@ impl Session {
         if let Some(talk) = &self.talk {
             talk.give_back_undelivered();
         }
-        self.say_last_words();
         reason
     }
 
@@ -199,14 +224,6 @@ impl Session {
                 reason(status, known)
             }
         }
-    }
-
-    fn say_last_words(&self) {
-        let words = match &self.talk {
-            Some(talk) => talk.evidence(),
-            None => silent_evidence(&self.leash, &self.slot.log),
-        };
-        self.life.note(LifeNote::LastWords(words));
     }
 }
 

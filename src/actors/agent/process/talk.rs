@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use self::port::TalkPort;
+use super::frame_tail::FrameTail;
 use super::leash::Leash;
 use super::log::{AgentLog, Level};
 use super::mail::Mail;
@@ -21,9 +22,9 @@ use crate::actors::agent::frames::{
 };
 use crate::actors::agent::lines::Line;
 use crate::actors::agent::open_tasks::OpenTasks;
-use crate::actors::agent::proc;
 use crate::actors::life::{Evidence, Life, LifeNote, Ready};
 use crate::actors::work::{AgentMessage, AgentOutcome, AgentSubmission, Receipt, WorkSink};
+use crate::domain::crash::FrameDirection;
 use crate::domain::ids::{LeaseId, TaskId};
 use crate::domain::task::TaskError;
 
@@ -64,6 +65,7 @@ pub(super) struct Talk {
     log: Arc<AgentLog>,
     leash: Arc<Leash>,
     pub(super) tasks: OpenTasks,
+    pub(super) frames: FrameTail,
     state: Mutex<State>,
 }
 
@@ -92,6 +94,7 @@ impl Talk {
             log,
             leash,
             tasks: OpenTasks::new(),
+            frames: FrameTail::default(),
             state: Mutex::new(State {
                 outbox: Some(outbox),
                 ready: false,
@@ -161,13 +164,9 @@ impl Talk {
 
     /// What it holds, and what its process tree uses.
     pub(super) fn evidence(&self) -> Evidence {
-        let usage = self.leash.pid().and_then(proc::tree_usage);
-        Evidence {
-            cpu_seconds: usage.map(|usage| usage.cpu_seconds),
-            memory_bytes: usage.map(|usage| usage.memory_bytes),
-            log: self.log.lines(),
-            ..self.tasks.evidence()
-        }
+        let mut shown = self.tasks.evidence();
+        self.leash.show(&mut shown);
+        shown
     }
 
     /// Asks for a sign. A child that computes cannot answer a ping, so only one without a task, or
@@ -217,8 +216,14 @@ impl Talk {
         }
         match hear(&line.bytes) {
             Heard::Text => self.log.line(Level::Info, &line.text()),
-            Heard::Broken { why, task } => self.broken(&why, task),
-            Heard::Frame(frame) => self.frame(frame),
+            Heard::Broken { why, task } => {
+                self.frames.say(FrameDirection::FromAgent, &line.bytes);
+                self.broken(&why, task);
+            }
+            Heard::Frame(frame) => {
+                self.frames.say(FrameDirection::FromAgent, &line.bytes);
+                self.frame(frame);
+            }
         }
         // Anything that the child says after a ping shows that it lives.
         self.answer_probes();

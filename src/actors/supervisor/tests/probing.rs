@@ -3,6 +3,7 @@
 use super::script::{SECOND, Script, World, paused};
 use crate::actors::life::{Evidence, LifeNote};
 use crate::domain::agent::{AgentSpec, AgentState, DependsOn};
+use crate::domain::crash::HeldTask;
 use crate::domain::exit::ExitReason;
 use crate::domain::ids::TaskId;
 use crate::domain::probe::{ProbeHow, ProbeSpec, Probes};
@@ -136,7 +137,10 @@ fn a_life_whose_liveness_fails_in_a_row_is_restarted_unless_it_is_busy() {
                 .begin()
                 .await;
             *world.actor("echo").evidence.lock() = Evidence {
-                open_tasks: vec![TaskId::from_bytes([7; 16])],
+                open_tasks: vec![HeldTask {
+                    id: TaskId::from_bytes([7; 16]),
+                    attempt: 1,
+                }],
                 busy_for: busy,
                 ..Evidence::default()
             };

@@ -4,6 +4,7 @@ use super::script::{Manners, SECOND, Script, World, paused};
 use crate::actors::life::Evidence;
 use crate::actors::supervisor::{Revival, SupervisorError};
 use crate::domain::agent::AgentState;
+use crate::domain::crash::HeldTask;
 use crate::domain::ids::TaskId;
 use crate::domain::restart::Strategy;
 
@@ -126,7 +127,10 @@ fn a_stuck_life_is_ended_at_once_and_its_sound_sibling_works_on() {
         let script = Script::default().agent("echo");
         let world = script.with(|spec| spec.replicas = 2).begin().await;
         *world.actor("echo#1").evidence.lock() = Evidence {
-            open_tasks: vec![TaskId::from_bytes([7; 16])],
+            open_tasks: vec![HeldTask {
+                id: TaskId::from_bytes([7; 16]),
+                attempt: 1,
+            }],
             since_progress: Some(SECOND * 120),
             ..Evidence::default()
         };

@@ -1,16 +1,63 @@
 //! Signs of life and verdicts.
 
 use super::script::{Manners, SECOND, Script, paused};
-use crate::actors::life::Evidence;
+use crate::actors::life::{Evidence, LifeNote, Tail, TailOf};
 use crate::domain::agent::{AgentState, OnStall, Verdict};
+use crate::domain::crash::{Frame, HeldTask};
 use crate::domain::exit::ExitReason;
 use crate::domain::ids::TaskId;
 
+/// Has said five lines.
+#[derive(Debug)]
+struct Said;
+
+impl Tail for Said {
+    fn recent(&self) -> Vec<String> {
+        (0..5).map(|line| line.to_string()).collect()
+    }
+    fn log(&self) -> Vec<String> {
+        self.recent()
+    }
+    fn frames(&self) -> Vec<Frame> {
+        Vec::new()
+    }
+}
+
+#[test]
+fn a_task_held_in_silence_is_work_while_its_process_computes_and_ends_as_dead_when_that_is_gone() {
+    paused(async {
+        let world = Script::default().agent("echo").begin().await;
+        let verdict = async |shown: Evidence| {
+            *world.actor("echo").evidence.lock() = shown;
+            world.pass(SECOND * 10).await;
+            world.status("echo").await.instances[0].verdict
+        };
+        let active = Evidence {
+            since_activity: Some(SECOND * 5),
+            ..at_work(500)
+        };
+        assert_eq!(verdict(active.clone()).await, Verdict::Working);
+        let waiting = Evidence {
+            busy_for: Some(SECOND * 60),
+            ..at_work(500)
+        };
+        assert_eq!(verdict(waiting).await, Verdict::Waiting);
+        assert_eq!(verdict(at_work(500)).await, Verdict::Stalled);
+        let gone = Evidence {
+            gone: true,
+            ..active
+        };
+        assert_eq!(verdict(gone).await, Verdict::Dead);
+    });
+}
+
 fn at_work(silent: u32) -> Evidence {
     Evidence {
-        open_tasks: vec![TaskId::from_bytes([7; 16])],
+        open_tasks: vec![HeldTask {
+            id: TaskId::from_bytes([7; 16]),
+            attempt: 1,
+        }],
         since_progress: Some(SECOND * silent),
-        log: (0..5).map(|line| line.to_string()).collect(),
         ..Evidence::default()
     }
 }
@@ -75,8 +122,14 @@ fn a_stall_is_a_verdict_and_an_event_and_a_restart_only_where_asked_for() {
 fn logs_are_the_last_lines_that_were_asked_for() {
     paused(async {
         let world = Script::default().agent("echo").begin().await;
-        *world.actor("echo").evidence.lock() = at_work(1);
         let target = super::script::World::target("echo");
-        assert_eq!(world.handle.logs(&target, 2).await.unwrap(), ["3", "4"]);
+        let logs = async |tail| world.handle.logs(&target, tail).await.unwrap();
+        assert!(logs(2).await.is_empty());
+        let said = TailOf(std::sync::Arc::new(Said));
+        world.actor("echo").note(LifeNote::Tail(said));
+        assert_eq!(logs(2).await, ["3", "4"]);
+        // What it said is there also when it has ended.
+        world.handle.stop(target.clone()).await.unwrap();
+        assert_eq!(logs(1).await, ["4"]);
     });
 }

@@ -8,6 +8,7 @@ INSERT INTO restart_budgets (owner, deaths, quarantined_until, quarantines, upda
     VALUES ('echo#0', '[1,2]', 3, 4, 5);
 INSERT INTO crashes (id, agent, replica, generation, reason, at, uptime_ms, tasks, log, signature)
     VALUES (zeroblob(16), 'echo', 0, 1, '{}', 2, 3, '[]', x'005b5d', 's');
+INSERT INTO crash_signatures VALUES ('echo', 's', 1, 2, 2);
 INSERT INTO workflows (id, name, state, definition, definition_hash, input, steps_left, created_at)
     VALUES (zeroblob(16), 'w', 'running', x'007b7d', 'h', x'007b7d', 1, 2);
 INSERT INTO workflow_steps (workflow_key, name, position, definition, state, waiting_on)

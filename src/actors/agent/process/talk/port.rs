@@ -16,7 +16,9 @@ impl TaskPort for TalkPort {
     fn assign(&self, task: TaskFrame) -> Result<(), PortClosed> {
         let Self(talk) = self;
         let (id, lease) = (task.id, task.lease_id);
-        talk.tasks.open(id, lease).map_err(|_over| PortClosed)?;
+        talk.tasks
+            .open(id, lease, task.attempt)
+            .map_err(|_over| PortClosed)?;
         // It may turn to the task before it reads a ping.
         talk.answer_probes();
         if talk.send(ToAgent::task(&task).line(), Some(id)) {

@@ -1,0 +1,11 @@
+DROP TABLE crash_signatures;
+ALTER TABLE agents DROP COLUMN overridden_at;
+ALTER TABLE agents DROP COLUMN settings_since;
+ALTER TABLE agents DROP COLUMN settings_hash;
+ALTER TABLE crashes DROP COLUMN config_changed;
+ALTER TABLE crashes DROP COLUMN config_since;
+ALTER TABLE crashes DROP COLUMN config_hash;
+ALTER TABLE crashes DROP COLUMN new_signature;
+ALTER TABLE crashes DROP COLUMN frames;
+ALTER TABLE crashes DROP COLUMN usage;
+UPDATE crashes SET tasks = '[]' WHERE tasks LIKE '[{%';
