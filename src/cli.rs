@@ -16,6 +16,7 @@ mod dead_letters;
 
 mod events;
 pub mod exit;
+mod explain;
 mod health;
 mod messages;
 mod out;

@@ -235,6 +235,12 @@ impl Config {
         self.settings.get(agent).cloned().unwrap_or_default()
     }
 
+    /// The same of every agent.
+    #[must_use]
+    pub const fn all_settings(&self) -> &BTreeMap<Name, AgentSettings> {
+        &self.settings
+    }
+
     /// How the daemon's stop divides its time.
     #[must_use]
     pub fn stop_budget(&self) -> StopBudget {

@@ -12,6 +12,7 @@ pub mod backoff;
 pub mod crash;
 pub mod event;
 pub mod exit;
+pub mod explain;
 pub mod health;
 pub mod ids;
 pub mod liveness;

@@ -16,6 +16,7 @@
 mod budgets;
 mod commands;
 mod ends;
+mod explained;
 mod giving_up;
 mod groups;
 mod handle;

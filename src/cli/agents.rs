@@ -138,10 +138,7 @@ pub(super) async fn run(context: &mut Context, command: Command) -> Result<(), F
             logs(context, &answer)
         }
         Command::Crashes(asked) => super::crashes::run(context, asked).await,
-        Command::Explain(Name { name }) => {
-            let answer = client.part("agents", &name, "explain", Vec::new()).await?;
-            out.object(&answer, "name", explained)
-        }
+        Command::Explain(Name { name }) => super::explain::run(context, &name).await,
     }
 }
 
@@ -260,13 +257,4 @@ fn branch(node: &Value, depth: usize) -> String {
         }
     }
     lines
-}
-
-fn explained(explanation: &Value) -> String {
-    let reasons = explanation["because"].as_array().into_iter().flatten();
-    let lines: Vec<String> = reasons
-        .map(|reason| format!("  {}", text(reason)))
-        .collect();
-    let (name, state) = (field(explanation, "name"), field(explanation, "state"));
-    format!("{name} is {state}, because\n{}", lines.join("\n"))
 }

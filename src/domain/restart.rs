@@ -27,6 +27,18 @@ pub enum RestartType {
     Temporary,
 }
 
+impl RestartType {
+    /// The word in a configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Permanent => "permanent",
+            Self::Transient => "transient",
+            Self::Temporary => "temporary",
+        }
+    }
+}
+
 /// Which ends are followed by a new life, exit codes included.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RestartRule {

@@ -3,11 +3,13 @@
 //! Commands answer 200 with the agent as it then is; asking for what is already so is no error.
 //! `:start`, `:stop` and `:restart` also take one replica: `echo%231` for `echo#1`.
 
+mod explain;
 pub(super) mod view;
 
 use serde::Deserialize;
 use serde_json::json;
 
+pub(super) use self::explain::explain;
 use super::call::{Call, wrong_parameter};
 use super::handles::AgentCommand;
 use super::problem::Problem;
@@ -17,7 +19,7 @@ use super::tasks::Nothing;
 use crate::domain::agent::AgentTarget;
 use crate::domain::health::HealthCheck;
 use crate::domain::ids::CrashId;
-use crate::domain::query::{Page, PageRequest};
+use crate::domain::query::Page;
 
 /// `GET /api/v1/agents`
 pub(super) async fn list(call: Call) -> Outcome {
@@ -140,51 +142,6 @@ fn check_of(call: &Call, agent: &str) -> Option<HealthCheck> {
         .iter()
         .find(|check| check.name == wanted)
         .cloned()
-}
-
-/// `GET /api/v1/agents/{name}/explain`
-pub(super) async fn explain(mut call: Call) -> Outcome {
-    call.query.only(&[])?;
-    let name = call.name("agent")?;
-    let agent = call.handles.agents.agent(&name).await?;
-    let last = PageRequest {
-        limit: 1,
-        cursor: None,
-    };
-    let crashes = call.handles.records.crashes(&name, last).await?.items;
-    reply::json(&json!({
-        "name": agent.name,
-        "desired": agent.desired,
-        "state": agent.state,
-        "because": because(&agent),
-        "restarts": agent.restarts,
-        "last_crash": crashes.first(),
-        "check": check_of(&call, name.as_str()),
-    }))
-}
-
-/// In words: why an agent is in the state it is in.
-fn because(agent: &view::AgentView) -> Vec<String> {
-    let state = agent.state.as_str();
-    let mut reasons = vec![format!(
-        "wanted {}, is {state}",
-        json!(agent.desired).as_str().unwrap_or("")
-    )];
-    let ready = agent.replicas;
-    reasons.push(format!(
-        "{} of {} replicas are ready",
-        ready.ready, ready.desired
-    ));
-    if let Some(reason) = &agent.restarts.last_reason {
-        reasons.push(format!("its last life ended with: {reason}"));
-    }
-    if let Some(at) = agent.restarts.next_at {
-        reasons.push(format!("the next restart is due at {at}"));
-    }
-    if agent.restarts.breaker != "closed" {
-        reasons.push(format!("its breaker is {}", agent.restarts.breaker));
-    }
-    reasons
 }
 
 /// `:scale`

@@ -4,6 +4,7 @@
 //! the rooms behind them. Every answer has its deadline on the other side; what cannot be
 //! answered comes back as the [`Problem`] that the caller gets.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,8 +17,10 @@ use super::problem::Problem;
 use super::serve::Closing;
 use crate::actors::persistence::PersistenceHandle;
 use crate::actors::persistence::artifacts::Artifacts;
+use crate::config::AgentSettings;
 use crate::domain::agent::AgentTarget;
 use crate::domain::event::Event;
+use crate::domain::explain::{Standing, WorkStanding};
 use crate::domain::health::{HealthCheck, HealthReport};
 use crate::domain::ids::{TaskId, WorkflowId};
 use crate::domain::message::{Message, NewMessage};
@@ -59,6 +62,8 @@ pub trait Agents: Send + Sync {
     fn tree(&self) -> Answer<'_, serde_json::Value>;
     /// Tells an agent, or a replica, what is wanted; answers with the agent as it then is.
     fn command(&self, target: AgentTarget, command: AgentCommand) -> Answer<'_, AgentView>;
+    /// How an agent stands and what its work does, for an explanation; 404 with the nearest name.
+    fn standing<'a>(&'a self, name: &'a Name) -> Answer<'a, (Standing, WorkStanding)>;
     /// The last log lines of an agent or a replica, oldest first.
     fn logs(&self, target: AgentTarget) -> Answer<'_, Vec<String>>;
 }
@@ -248,6 +253,8 @@ pub struct Handles {
     pub about: VersionInfo,
     /// The effective configuration, secrets redacted.
     pub config: serde_json::Value,
+    /// The settings of each agent, with where they came from, secrets redacted.
+    pub settings: Arc<BTreeMap<Name, AgentSettings>>,
 }
 
 impl Handles {

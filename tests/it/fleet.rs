@@ -157,3 +157,197 @@ fn a_crash_that_began_with_a_change_of_the_settings_says_so() {
     assert_ne!(first["config_hash"], before["config_hash"]);
     assert!(first["config_since"].as_str() > before["config_since"].as_str());
 }
+
+/// Waits until the explanation of an agent has this code; gives it.
+fn explained(daemon: &Daemon, agent: &str, code: &str) -> Value {
+    let mut last = Value::Null;
+    let path = format!("/api/v1/agents/{agent}/explain");
+    eventually(&format!("{agent}: {code}, is {last}"), || {
+        last = serde_json::from_str(&daemon.get(&path).1).ok()?;
+        (last["code"] == code).then(|| last.clone())
+    })
+}
+
+fn sentence(told: &Value) -> &str {
+    told["answer"].as_str().unwrap()
+}
+
+const TROUBLED: &str = r#"
+    [queues.slow]
+    concurrency = 1
+
+    [agents.sound]
+    kind = "process"
+    command = ["agent-system", "sample-agent", "echo"]
+
+    [agents.dying]
+    kind = "process"
+    protocol = "none"
+    command = ["sh", "-c", "echo 'ERROR: out of luck' >&2; exit 1"]
+    restart = { min_backoff = "60s", max_backoff = "60s", jitter = "none" }
+
+    [agents.looping]
+    kind = "process"
+    protocol = "none"
+    command = ["sh", "-c", "exit 1"]
+    restart = { min_backoff = "1ms", max_backoff = "1ms" }
+
+    [agents.fatal]
+    kind = "process"
+    protocol = "none"
+    command = ["sh", "-c", "exit 78"]
+    fatal_exit_codes = [78]
+
+    [agents.missing]
+    kind = "process"
+    protocol = "none"
+    command = ["/no/such/program"]
+    restart = { min_backoff = "60s", max_backoff = "60s", jitter = "none" }
+
+    [agents.patient]
+    kind = "process"
+    command = ["agent-system", "sample-agent", "echo"]
+    depends_on = { dying = "healthy" }
+
+    [agents.deaf]
+    kind = "process"
+    command = ["agent-system", "sample-agent", "echo"]
+    probes.readiness = { exec = ["sh", "-c", "exit 9"], period = "1s", failure_threshold = 1 }
+
+    [agents.mute]
+    kind = "process"
+    command = ["sleep", "1000"]
+
+    [agents.lost]
+    kind = "process"
+    command = ["sh", "-c", "echo '{\"type\":\"ready\"}'; exec sleep 1000"]
+    stall_timeout = "1s"
+    probes.liveness = { protocol = true, period = "1s" }
+
+    [agents.once]
+    kind = "process"
+    protocol = "none"
+    command = ["true"]
+    restart = { type = "transient" }
+"#;
+
+#[test]
+fn every_trouble_of_a_real_agent_is_explained_with_its_way_out() {
+    let daemon = Daemon::configured(TROUBLED);
+    let told = explained(&daemon, "sound", "running");
+    assert!(sentence(&told).contains("idle, which is healthy"), "{told}");
+    daemon.ok(&["tasks", "submit", "--agent", "lost", "--payload", "1"]);
+
+    let told = explained(&daemon, "dying", "backoff");
+    assert!(sentence(&told).contains("exit code 1"), "{told}");
+    assert_eq!(
+        told["last_crash"]["signature"],
+        "exit_code:1: ERROR: out of luck"
+    );
+    assert!(told["replicas"][0]["next_at"].is_string(), "{told}");
+    let told = explained(&daemon, "looping", "quarantined");
+    assert!(sentence(&told).contains("5 are allowed"), "{told}");
+    assert_eq!(told["budget"]["quarantines"], 1);
+    let told = explained(&daemon, "fatal", "fatal_exit_code");
+    assert!(sentence(&told).contains("exit code 78"), "{told}");
+    let told = explained(&daemon, "missing", "cannot_start");
+    assert!(sentence(&told).contains("/no/such/program"), "{told}");
+    let told = explained(&daemon, "patient", "waits_for_dependency");
+    assert!(
+        sentence(&told).contains("waits for dying to be healthy"),
+        "{told}"
+    );
+    let told = explained(&daemon, "deaf", "probe_fails");
+    assert!(
+        sentence(&told).contains("readiness probe by exec failed"),
+        "{told}"
+    );
+    explained(&daemon, "mute", "not_ready_yet");
+    explained(&daemon, "once", "ended");
+    let told = explained(&daemon, "lost", "stalled");
+    assert!(sentence(&told).contains("holds 1 task"), "{told}");
+
+    // Its way out is a command that works as printed.
+    let told = explained(&daemon, "looping", "quarantined");
+    assert!(
+        told["way_out"]
+            .as_str()
+            .unwrap()
+            .contains("agents start looping")
+    );
+    daemon.ok(&["agents", "start", "looping"]);
+}
+
+#[test]
+fn what_operator_and_queue_do_to_an_agent_is_explained_with_who_and_when() {
+    let daemon = Daemon::configured(
+        r#"
+        [queues.slow]
+        [agents.echo]
+        kind = "process"
+        queue = "slow"
+        command = ["sh", "-c", "echo '{\"type\":\"ready\"}'; exec sleep 1000"]
+        env = { set = { DB_PASSWORD = "hunter2" } }
+        "#,
+    );
+    daemon.ok(&["agents", "scale", "echo", "2"]);
+    let told = explained(&daemon, "echo", "running");
+    let settings = told["settings"].as_array().unwrap();
+    let find = |key: &str| {
+        settings
+            .iter()
+            .find(|setting| setting["key"] == key)
+            .unwrap()
+    };
+    let replicas = find("agents.echo.replicas");
+    assert_eq!(replicas["value"], 2);
+    assert!(
+        replicas["source"]
+            .as_str()
+            .unwrap()
+            .starts_with("operator at "),
+        "{replicas}"
+    );
+    assert_eq!(replicas["declared"]["value"], 1);
+    let queue = find("agents.echo.queue");
+    assert!(
+        queue["source"].as_str().unwrap().ends_with("test.toml:5"),
+        "{queue}"
+    );
+    assert_eq!(find("agents.echo.stall_timeout")["source"], "built in");
+    assert!(
+        find("supervisor.intensity.max")["source"]
+            .as_str()
+            .unwrap()
+            .contains("default.toml:")
+    );
+    assert!(!told.to_string().contains("hunter2"), "{told}");
+
+    for _ in 0..3 {
+        daemon.ok(&["tasks", "submit", "--agent", "echo", "--payload", "1"]);
+    }
+    let told = explained(&daemon, "echo", "all_busy");
+    assert!(sentence(&told).contains("1 wait"), "{told}");
+    daemon.ok(&["queues", "pause", "slow"]);
+    explained(&daemon, "echo", "queue_paused");
+    daemon.ok(&["agents", "pause", "echo"]);
+    explained(&daemon, "echo", "paused_by_operator");
+    daemon.ok(&["agents", "stop", "echo"]);
+    let told = explained(&daemon, "echo", "stopped_by_operator");
+    assert_eq!(told["desired_by"]["by"], "operator");
+    assert!(told["desired_by"]["at"].is_string());
+    let text = String::from_utf8(daemon.ok(&["agents", "explain", "echo"])).unwrap();
+    let first = text.lines().next().unwrap();
+    assert!(
+        first.starts_with("echo is stopped: an operator stopped it at 20"),
+        "{text}"
+    );
+    assert!(
+        text.contains("what to do: agent-system agents start echo"),
+        "{text}"
+    );
+    assert!(
+        text.contains("agents.echo.replicas = 2  # operator at"),
+        "{text}"
+    );
+}

@@ -316,10 +316,11 @@ impl Supervisor {
     }
 
     /// No life follows, and one is missed.
-    pub(super) fn failed(&mut self, slot: Slot, why: &str) {
+    pub(super) fn failed(&mut self, slot: Slot, why: &'static str) {
         let replica = &mut self.tree.agents[slot.agent].replicas[slot.index];
         replica.hold = Hold::Failed;
         replica.state = AgentState::Failed;
+        replica.why = Some(why);
         replica.due = None;
         self.close(slot);
         tracing::error!(agent = %self.tree.instance(slot), why, "agent failed");
@@ -345,7 +346,10 @@ impl Supervisor {
     }
 
     /// Says so.
-    pub(super) fn quarantined(&mut self, slot: Slot, why: &str, rest: Duration) {
+    pub(super) fn quarantined(&mut self, slot: Slot, why: &'static str, rest: Duration) {
+        if let Some(replica) = self.tree.replica_mut(slot) {
+            replica.why = Some(why);
+        }
         let instance = self.tree.instance(slot);
         tracing::warn!(agent = %instance, why, rest_ms = millis(rest), "agent quarantined");
         self.outside.fact(

@@ -10,6 +10,7 @@ use super::commands::{
     AskForSign, GetAgent, GetAgents, GetTail, GetTree, PauseAgent, RestartAgent, ReviveAgent,
     ScaleAgent, StartAgent, StopAgent,
 };
+use super::explained::GetStanding;
 use super::overrides::Changed;
 use super::reports::EndLife;
 use super::revive::Revival;
@@ -19,6 +20,7 @@ use super::{Escalated, KILL_GRACE, Supervisor};
 use crate::actors::life::{Evidence, LifeControl};
 use crate::actors::runner::{Address, AskError};
 use crate::domain::agent::{AgentTarget, InstanceId};
+use crate::domain::explain::Standing;
 use crate::domain::name::Name;
 use crate::persistence::StoreError;
 
@@ -111,6 +113,15 @@ impl SupervisorHandle {
         self.address
             .ask(GetAgent(name.clone()), ANSWER_DEADLINE)
             .await?
+    }
+
+    /// How an agent stands, for an explanation.
+    ///
+    /// # Errors
+    /// If there is none, or the supervisor does not answer.
+    pub async fn standing(&self, name: &Name) -> Result<Standing> {
+        let asked = GetStanding(name.clone());
+        self.address.ask(asked, ANSWER_DEADLINE).await?
     }
 
     /// The tree of groups and agents.

@@ -157,6 +157,8 @@ pub(super) struct Replica {
     pub(super) last: Option<Box<LastEnd>>,
     /// Where the log of its present life, or of the last one, can be read.
     pub(super) tail: Option<TailOf>,
+    /// Why it gave up last.
+    pub(super) why: Option<&'static str>,
     /// Whether its next life is a restart.
     pub(super) follows_crash: bool,
     /// Whether a timer for its start is set.
@@ -182,6 +184,7 @@ impl Replica {
             keep_mail: true,
             last: None,
             tail: None,
+            why: None,
             follows_crash: false,
             start_watched: false,
             stable_watched: false,

@@ -115,6 +115,7 @@ impl Answering<'_> {
                 started_at: self.ground.session.started_at,
                 ports,
             },
+            settings: Arc::new(self.config.all_settings().clone()),
             config: self.shown,
         }
     }

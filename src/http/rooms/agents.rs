@@ -7,8 +7,10 @@ use crate::actors::dispatcher::{AgentLoad, DispatcherHandle};
 use crate::actors::health::HealthHandle;
 use crate::actors::supervisor::{AgentStatus, InstanceStatus, SupervisorError, SupervisorHandle};
 use crate::domain::agent::{AgentTarget, Verdict};
+use crate::domain::explain::{Paused, Standing, WorkStanding};
 use crate::domain::health::HealthStatus;
 use crate::domain::name::Name;
+use crate::domain::query::QueueState;
 use crate::http::agents::view::{
     AgentHealth, AgentView, InstanceView, QueueView, Replicas, Restarts, Usage,
 };
@@ -49,6 +51,35 @@ impl Fleet {
             view(status, load, health)
         };
         all.into_iter().map(view).collect()
+    }
+
+    /// What its work does; without its queue while the database is away.
+    async fn work_of(&self, of: &Standing) -> WorkStanding {
+        let loads = match self.dispatcher.loads().await {
+            Ok(loads) => loads,
+            Err(_) => self.dispatcher.loads_without_depth(),
+        };
+        let load = loads.iter().find(|load| load.agent == of.name);
+        let queue = self.dispatcher.queue_state(&of.queue).await.ok();
+        let running = |state: &QueueState| state.stats.tasks.get("running").copied();
+        WorkStanding {
+            queue: of.queue.to_string(),
+            paused: queue
+                .as_ref()
+                .and_then(|state| state.pause.as_ref())
+                .map(|pause| Paused {
+                    at: pause.paused_at,
+                    until: pause.until,
+                    reason: pause.reason.clone(),
+                }),
+            limit: queue.as_ref().and_then(|state| {
+                let most = state.spec.limits.concurrency?;
+                Some((running(state).unwrap_or(0), u64::from(most)))
+            }),
+            depth: load.map_or(0, |load| load.depth),
+            running: load.map_or(0, |load| load.running),
+            capacity: load.map_or(0, |load| load.capacity),
+        }
     }
 
     fn health_of(&self, status: &AgentStatus) -> AgentHealth {
@@ -182,6 +213,15 @@ impl Agents for Fleet {
                 AgentCommand::Scale(replicas) => supervisor.scale(&target.agent, replicas).await?,
             };
             Ok(self.view(status).await)
+        }
+        .boxed()
+    }
+
+    fn standing<'a>(&'a self, name: &'a Name) -> Answer<'a, (Standing, WorkStanding)> {
+        async move {
+            let standing = self.supervisor.standing(name).await?;
+            let work = self.work_of(&standing).await;
+            Ok((standing, work))
         }
         .boxed()
     }

@@ -1,6 +1,7 @@
 //! A served house: a database in a scratch directory, one agent, one check, one action.
 
 mod schedules;
+mod standing;
 mod work;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use tokio::sync::{broadcast, watch};
 use crate::actors::healer::HealerError;
 use crate::domain::agent::{AgentKind, AgentState, AgentTarget, Desired, Verdict};
 use crate::domain::event::Event;
+use crate::domain::explain::{Standing, WorkStanding};
 use crate::domain::health::{HealthCheck, HealthReport, HealthStatus};
 use crate::domain::ids::{RecoveryRunId, SessionId};
 use crate::domain::name::{Name, nearest};
@@ -120,6 +122,10 @@ impl Agents for Rooms {
         }
         let agent = agent.clone();
         done(known("agent", target.agent.as_str(), "echo").map(|_| agent))
+    }
+    fn standing<'a>(&'a self, name: &'a Name) -> Answer<'a, (Standing, WorkStanding)> {
+        let agent = self.agent.lock().clone();
+        done(known("agent", name.as_str(), "echo").map(|_| standing::standing(agent)))
     }
     fn logs(&self, target: AgentTarget) -> Answer<'_, Vec<String>> {
         let lines = vec!["one".to_owned(), "two".to_owned()];
@@ -277,6 +283,7 @@ fn handles(
                 metrics: 8000,
             },
         },
+        settings: Arc::default(),
         config: json!({"security": {"jwt": {"secret": "…"}}}),
     }
 }
