@@ -57,10 +57,10 @@ pub use sections::{
     AuthMode, CacheBackend, CacheConfig, CachePolicy, DatabaseConfig, LogFile, LogFormat, LogLevel,
     LoggingConfig, MonitoringConfig, SecurityConfig, ServerConfig, StopBudget, SupervisorConfig,
 };
-pub use settings::{AgentSettings, Setting};
 pub use source::Source;
 
 use crate::domain::agent::AgentSpec;
+use crate::domain::explain::AgentSettings;
 use crate::domain::name::Name;
 use crate::domain::queue::QueueSpec;
 use crate::domain::recovery::RecoverySpec;

@@ -151,6 +151,8 @@ pub struct Evidence {
     pub since_sign: Option<Duration>,
     /// What is left of the zone it declared with `busy`.
     pub busy_for: Option<Duration>,
+    /// Whether a zone that it declared has run out without a word.
+    pub busy_over: bool,
     /// Errors it has counted in this life.
     pub errors: u64,
     /// Processor time of its process tree, seconds.

@@ -30,6 +30,10 @@ pub const DEFAULT_ARBITERS: usize = 2;
 /// the process is better restarted.
 pub const ABANDONED_PER_ARBITER: usize = 2;
 
+/// Threads that one replica's handlers may hold for ever before it is quarantined rather than
+/// started once more.
+pub const HELD_PER_REPLICA: usize = 2;
+
 /// Where a life runs.
 #[derive(Debug, Clone)]
 pub enum Place {
@@ -114,7 +118,8 @@ pub struct Pool {
     arbiters: Mutex<Vec<Arc<PoolArbiter>>>,
     turn: AtomicUsize,
     ids: AtomicU64,
-    zombies: Mutex<Vec<Arbiter>>,
+    /// Written off, with the thread they still hold.
+    zombies: Mutex<Vec<(u64, Arbiter)>>,
     bound: usize,
     make: fn(u64) -> Arc<PoolArbiter>,
 }
@@ -167,14 +172,22 @@ impl Pool {
         let mut zombies = self.zombies.lock();
         if let Some(thread) = thread {
             thread.stop();
-            zombies.push(thread);
+            zombies.push((id, thread));
         }
-        zombies.retain(|zombie| zombie.handle().alive());
+        zombies.retain(|(_, zombie)| zombie.handle().alive());
         if zombies.len() > self.bound {
             Abandoned::TooMany
         } else {
             Abandoned::Replaced
         }
+    }
+
+    /// Whether an arbiter that was written off still holds its thread.
+    #[must_use]
+    pub fn holds_thread(&self, id: u64) -> bool {
+        let zombies = self.zombies.lock();
+        let mut all = zombies.iter();
+        all.any(|(zombie, thread)| *zombie == id && thread.handle().alive())
     }
 
     /// Arbiters written off since the start.

@@ -32,6 +32,7 @@ mod resting;
 mod revive;
 mod shutdown;
 mod status;
+mod threads;
 mod timers;
 mod tree;
 mod watch;
@@ -142,12 +143,17 @@ pub struct Supervisor {
 }
 
 /// Where agents run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Places(Option<Arc<Pool>>);
 
 impl Places {
     fn pick(&self) -> Place {
         self.0.as_ref().map_or(Place::Here, |pool| pool.pick())
+    }
+
+    fn holds_thread(&self, arbiter: u64) -> bool {
+        let pool = self.0.as_ref();
+        pool.is_some_and(|pool| pool.holds_thread(arbiter))
     }
 
     fn abandon(&self, arbiter: u64) -> Abandoned {

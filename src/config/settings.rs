@@ -6,34 +6,14 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::build;
 use super::keys::ROOT;
 use super::redact;
 use super::tree::{Content, Table, at, join};
+use crate::domain::explain::{AgentSettings, Setting};
 use crate::domain::name::Name;
-
-/// The settings of one agent.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct AgentSettings {
-    /// Each of them, by key; those of its group under `groups.NAME`.
-    pub settings: Vec<Setting>,
-    /// SHA-256 of the agent's own values, in hex.
-    pub hash: String,
-}
-
-/// One setting that holds.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Setting {
-    /// Its dotted key.
-    pub key: String,
-    /// Its value.
-    pub value: serde_json::Value,
-    /// Where it came from: `built in`, `FILE:LINE`, `variable NAME`, `command line (KEY)`.
-    pub source: String,
-}
 
 /// The settings of every agent in a tree.
 pub(super) fn of(tree: &Table) -> BTreeMap<Name, AgentSettings> {

@@ -122,6 +122,29 @@ pub enum Verdict {
     Dead,
 }
 
+impl Verdict {
+    /// Every verdict, for tables and metrics.
+    pub const ALL: [Self; 5] = [
+        Self::Idle,
+        Self::Working,
+        Self::Waiting,
+        Self::Stalled,
+        Self::Dead,
+    ];
+
+    /// The word used in JSON, metrics and tables.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Working => "working",
+            Self::Waiting => "waiting",
+            Self::Stalled => "stalled",
+            Self::Dead => "dead",
+        }
+    }
+}
+
 /// One replica of an agent: `NAME#INDEX`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct InstanceId {

@@ -62,6 +62,9 @@ metrics_table! {
     AGENTS = Gauge "agent_system_agents" ["state", "kind"] "Replicas of agents by state and kind.";
     AGENT_UP = Gauge "agent_system_agent_up" ["agent"] "Whether at least one replica can work.";
     AGENT_RESTARTS = Counter "agent_system_agent_restarts_total" ["agent", "reason"] "Restarts by the reason of the end before.";
+    AGENT_CRASHES = Counter "agent_system_agent_crashes_total" ["agent", "reason"] "Abnormal ends by their reason.";
+    AGENT_VERDICTS = Gauge "agent_system_agent_verdicts" ["verdict"] "Replicas by what the evidence says they do.";
+    ARBITERS_ABANDONED = Counter "agent_system_arbiters_abandoned_total" [] "Threads written off because a handler blocked them.";
     AGENT_UPTIME = Gauge "agent_system_agent_uptime_seconds" ["agent"] "Age of the agent's oldest life in seconds.";
     AGENT_QUEUE_DEPTH = Gauge "agent_system_agent_queue_depth" ["agent"] "Tasks waiting for the agent.";
     AGENT_ERRORS = Counter "agent_system_agent_errors_total" ["agent"] "Errors of the agent that did not end it.";
@@ -207,6 +210,8 @@ fn describe() {
             Kind::FractionCounter => {}
         }
     }
+    // What is to be alarmed about is there from the start, at nothing.
+    ::metrics::counter!(ARBITERS_ABANDONED).increment(0);
     ::metrics::gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
 }
 

@@ -240,14 +240,15 @@ fn every_trouble_of_a_real_agent_is_explained_with_its_way_out() {
 
     let told = explained(&daemon, "dying", "backoff");
     assert!(sentence(&told).contains("exit code 1"), "{told}");
-    assert_eq!(
-        told["last_crash"]["signature"],
-        "exit_code:1: ERROR: out of luck"
-    );
+    eventually("the fault of the last crash", || {
+        let told = explained(&daemon, "dying", "backoff");
+        let signature = &told["last_crash"]["signature"];
+        (signature == "exit_code:1: ERROR: out of luck").then_some(())
+    });
     assert!(told["replicas"][0]["next_at"].is_string(), "{told}");
     let told = explained(&daemon, "looping", "quarantined");
     assert!(sentence(&told).contains("5 are allowed"), "{told}");
-    assert_eq!(told["budget"]["quarantines"], 1);
+    assert!(told["budget"]["quarantines"].as_u64() > Some(0), "{told}");
     let told = explained(&daemon, "fatal", "fatal_exit_code");
     assert!(sentence(&told).contains("exit code 78"), "{told}");
     let told = explained(&daemon, "missing", "cannot_start");

@@ -182,6 +182,8 @@ fn the_metrics_page_has_the_families_of_agents_tasks_health_database_and_process
     for family in [
         "agent_system_agents{",
         "agent_system_agent_up{",
+        "agent_system_agent_verdicts{",
+        "agent_system_arbiters_abandoned_total 0",
         "agent_system_tasks_submitted_total",
         "agent_system_tasks_finished_total{",
         "agent_system_health_status{",

@@ -223,13 +223,14 @@ impl OpenTasks {
         if polls != state.seen.0 {
             state.seen = (polls, Some(now));
         }
-        let busy = state.open.values().filter_map(|open| open.busy_until);
+        let busy = || state.open.values().filter_map(|open| open.busy_until);
         Evidence {
             open_tasks: state.held(),
             since_progress: Some(now.saturating_duration_since(state.progress)),
             since_activity: state.seen.1.map(|at| now.saturating_duration_since(at)),
             since_sign: Some(now.saturating_duration_since(state.sign)),
-            busy_for: busy
+            busy_over: busy().any(|until| until <= now),
+            busy_for: busy()
                 .map(|until| until.saturating_duration_since(now))
                 .max()
                 .filter(|left| !left.is_zero()),
@@ -307,7 +308,7 @@ mod tests {
         tasks.busy(TASK, Duration::from_secs(1));
         tokio::time::advance(Duration::from_secs(2)).await;
         let evidence = tasks.evidence();
-        assert_eq!(evidence.busy_for, None);
+        assert_eq!((evidence.busy_for, evidence.busy_over), (None, true));
         assert_eq!(evidence.since_progress, Some(Duration::from_secs(2)));
     }
 }

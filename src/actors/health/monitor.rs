@@ -116,8 +116,9 @@ impl HealthMonitor {
         }));
     }
 
-    /// Looks at the agents when one of them has settled, so that nobody reads what was true only
-    /// while it started until the next round.
+    /// Looks at the agents when one of them has settled, so that nobody reads until the next round
+    /// what was true only before. What is worse than before is left to the round: it looks at what
+    /// lasts, and a healer acts on it.
     fn wait_for_news(&self, ctx: &mut AgentContext<Self>) {
         let settled = self.deps.settled.clone();
         let news = async move {
@@ -164,7 +165,10 @@ impl HealthMonitor {
             sampler::responses(inputs);
             self.keep_figures(inputs, ctx);
         }
-        let judged = self.judge(wanted, seen);
+        let mut judged = self.judge(wanted, seen);
+        if *wanted == Wanted::Agents {
+            judged.retain(|new| !self.rounds.worsens(&new.name, new.status));
+        }
         for check in &judged {
             record::health_check(&check.name, check.status, check.took);
         }

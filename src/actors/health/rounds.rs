@@ -81,6 +81,12 @@ impl Rounds {
             .collect()
     }
 
+    /// Whether a check would be worse off with this level than it was.
+    pub(super) fn worsens(&self, check: &str, level: HealthStatus) -> bool {
+        let before = self.checks.get(check);
+        before.is_some_and(|before| level.severity() > before.status.severity())
+    }
+
     /// Counts a round's figures for the trends. Agents that are gone are forgotten.
     pub(super) fn count(&mut self, inputs: &[AgentHealthInput]) {
         let before = std::mem::take(&mut self.trends);

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 use super::checks::Sources;
 use super::host::HostSample;
 use super::seams::{AgentsView, HealthStore};
-use crate::domain::agent::{AgentKind, AgentState};
+use crate::domain::agent::{AgentKind, AgentState, Verdict};
 use crate::domain::health::agent::AgentHealthInput;
 use crate::domain::query::QueueStats;
 use crate::domain::record::{AgentMetrics, SystemMetrics};
@@ -105,6 +105,11 @@ pub(super) fn agents(inputs: &[AgentHealthInput]) {
                 memory_bytes: input.memory_bytes,
             },
         );
+    }
+    let instances = || inputs.iter().flat_map(|input| &input.instances);
+    for verdict in Verdict::ALL {
+        let count = instances().filter(|one| one.verdict == verdict).count();
+        record::verdicts(verdict.as_str(), count);
     }
     // States that nobody is in any more must fall to zero.
     for kind in [AgentKind::Actor, AgentKind::Process, AgentKind::Http].map(kind_word) {

@@ -222,7 +222,12 @@ impl Supervisor {
 
     /// A life ended that was not told to.
     fn after_death(&mut self, slot: Slot, end: &End) {
-        let sequel = self.judge(slot, end);
+        let sequel = match self.judge(slot, end) {
+            Sequel::Again { .. } if self.holds_too_many_threads(slot) => {
+                Sequel::GivesUp(GiveUp::Threads)
+            }
+            judged => judged,
+        };
         match (sequel, end.in_place) {
             (Sequel::Again { .. }, true) => self.restarted(slot),
             (Sequel::Again { after }, false) => self.restart(slot, after),

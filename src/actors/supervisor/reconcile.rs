@@ -11,7 +11,7 @@ use super::tree::Slot;
 use crate::actors::life::{Life, Start};
 use crate::actors::runner::Grant;
 use crate::domain::agent::{AgentState, Desired};
-use crate::domain::restart::{Rules, Strategy};
+use crate::domain::restart::{GiveUp, Rules, Strategy};
 
 impl Supervisor {
     /// Whether a replica should have a life, now or when its rest is over.
@@ -201,9 +201,15 @@ impl Supervisor {
         }
         replica.due = None;
         if replica.state == AgentState::Quarantined {
-            replica.ledger.begin_trial();
+            if self.holds_too_many_threads(slot) {
+                self.quarantine(slot, GiveUp::Threads);
+                return self.keep_budget(slot);
+            }
+            self.tree.agents[slot.agent].replicas[slot.index]
+                .ledger
+                .begin_trial();
         }
-        replica.state = AgentState::Pending;
+        self.tree.agents[slot.agent].replicas[slot.index].state = AgentState::Pending;
         self.start_again(slot);
         self.keep_budget(slot);
     }

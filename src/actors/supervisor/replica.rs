@@ -157,6 +157,8 @@ pub(super) struct Replica {
     pub(super) last: Option<Box<LastEnd>>,
     /// Where the log of its present life, or of the last one, can be read.
     pub(super) tail: Option<TailOf>,
+    /// Arbiters that its handlers blocked and that may still hold their threads.
+    pub(super) blocked: Vec<u64>,
     /// Why it gave up last.
     pub(super) why: Option<&'static str>,
     /// Whether its next life is a restart.
@@ -184,6 +186,7 @@ impl Replica {
             keep_mail: true,
             last: None,
             tail: None,
+            blocked: Vec::new(),
             why: None,
             follows_crash: false,
             start_watched: false,

@@ -1,4 +1,6 @@
-//! Watching the living: ready, signs of life, verdicts, blocked arbiters.
+//! Watching the living: ready, signs of life, verdicts.
+//!
+//! Not here: handlers that block their thread, see `threads`.
 
 use std::time::Duration;
 
@@ -6,13 +8,12 @@ use actix::prelude::*;
 use serde_json::json;
 use tokio::time::Instant;
 
+use super::Supervisor;
 use super::outside::Kept;
 use super::replica::Shown;
 use super::timers::Due;
 use super::tree::Slot;
-use super::{Escalation, Supervisor};
 use crate::actors::life::{Evidence, LifeNote, Ready, TailOf};
-use crate::actors::pool::{Abandoned, Blocked};
 use crate::actors::runner::AgentContext;
 use crate::actors::work::ReadyAgent;
 use crate::domain::agent::{AgentState, Desired, OnStall, Verdict};
@@ -317,6 +318,7 @@ impl Supervisor {
         let spec = self.tree.agents[slot.agent].spec.clone();
         let signs = evidence.signs();
         let silent = evidence.since_progress.unwrap_or_default();
+        let broke_its_word = evidence.busy_over;
         let Some(life) = self.life_mut(slot) else {
             return;
         };
@@ -325,6 +327,10 @@ impl Supervisor {
         let before = std::mem::replace(&mut life.verdict, now);
         if before != now {
             self.verdict_changed(slot, before, now, silent);
+        }
+        // The zone's length was its own word: past it, and silent as long as a stall, it is stuck.
+        if now == Verdict::Stalled && broke_its_word {
+            self.condemn(slot, ExitReason::stuck(silent));
         }
     }
 
@@ -347,51 +353,5 @@ impl Supervisor {
                 self.condemn(slot, ExitReason::stuck(silent));
             }
         }
-    }
-
-    /// An arbiter makes no step: it is written off, and its children start elsewhere.
-    pub(super) fn on_blocked(&mut self, blocked: Blocked) {
-        let verdict = self.places.abandon(blocked.arbiter);
-        if verdict == Abandoned::Unknown {
-            return;
-        }
-        tracing::error!(
-            arbiter = blocked.arbiter,
-            span_ms = super::ends::millis(blocked.span),
-            "arbiter blocked by a handler and replaced"
-        );
-        for slot in self.tree.all_slots() {
-            self.lost_arbiter(slot, blocked);
-        }
-        if verdict == Abandoned::TooMany {
-            self.end_daemon(
-                Escalation::ARBITERS,
-                "too many threads are blocked by handlers",
-            );
-        }
-    }
-
-    fn lost_arbiter(&mut self, slot: Slot, blocked: Blocked) {
-        let Some(replica) = self.tree.replica_mut(slot) else {
-            return;
-        };
-        let Some(life) = &replica.life else {
-            return;
-        };
-        if life.place.arbiter() != Some(blocked.arbiter) {
-            return;
-        }
-        life.grant.revoke();
-        life.control.kill();
-        let guilty = blocked.runner == Some(life.grant.runner());
-        // Its last restart in place may not have been reported yet; that report is stale now.
-        replica.generation = life.grant.generation();
-        let generation = replica.generation;
-        let reason = if guilty {
-            ExitReason::stuck(blocked.span)
-        } else {
-            ExitReason::ArbiterGone
-        };
-        self.on_exited(slot, generation, reason);
     }
 }

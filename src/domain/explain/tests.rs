@@ -1,7 +1,7 @@
 //! Claims about answers: every cause has its own, and names its way out.
 
 use super::*;
-use crate::domain::agent::{AgentKind, DependsOn};
+use crate::domain::agent::{AgentKind, AgentState, DependsOn};
 use crate::domain::name::Name;
 use crate::domain::record::Overrides;
 

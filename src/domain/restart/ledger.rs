@@ -148,6 +148,8 @@ pub enum GiveUp {
     SlowLoop,
     /// It died on its trial out of quarantine.
     Trial,
+    /// Its handlers block threads and never give them back.
+    Threads,
 }
 
 impl GiveUp {
@@ -158,6 +160,7 @@ impl GiveUp {
             Self::Intensity => "more deaths than its intensity allows",
             Self::SlowLoop => "the same death over and over",
             Self::Trial => "it died on its trial out of quarantine",
+            Self::Threads => "its handlers hold as many threads as they may",
         }
     }
 }

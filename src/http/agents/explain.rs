@@ -4,8 +4,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::check_of;
-use crate::config::Setting;
-use crate::domain::explain::{self, FaultSeen, Standing};
+use crate::domain::explain::{self, FaultSeen, Setting, Standing};
 use crate::domain::name::Name;
 use crate::domain::query::PageRequest;
 use crate::domain::timestamp::Timestamp;

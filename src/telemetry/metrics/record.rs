@@ -60,16 +60,36 @@ pub fn facts(facts: &[Event]) {
             Some((_, count)) => *count += 1,
             None => counts.push((kind, 1)),
         }
-        if kind == "agent.restarted" {
+        if kind == "agent.restarted" || kind == "agent.crashed" {
             let data = fact.data.value();
             let reason = data["reason"].as_str().unwrap_or("unknown");
             let agent = fact.subject.split('#').next().unwrap_or_default();
-            agent_restarted(agent, reason);
+            if kind == "agent.restarted" {
+                agent_restarted(agent, reason);
+            } else {
+                agent_crashed(agent, reason);
+            }
         }
     }
     for (kind, count) in counts {
         counter!(EVENTS, "type" => kind).increment(count);
     }
+}
+
+/// A life of an agent ended abnormally; `reason` is the label of the end.
+pub fn agent_crashed(agent: &str, reason: &str) {
+    let reason = reason.to_owned();
+    counter!(AGENT_CRASHES, "agent" => agent_label(agent), "reason" => reason).increment(1);
+}
+
+/// Sets how many replicas do one thing, by the evidence.
+pub fn verdicts(verdict: &'static str, count: usize) {
+    gauge!(AGENT_VERDICTS, "verdict" => verdict).set(small(count));
+}
+
+/// A thread was written off because a handler blocked it.
+pub fn arbiter_abandoned() {
+    counter!(ARBITERS_ABANDONED).increment(1);
 }
 
 /// An agent was restarted; `reason` is the label of the end before, one of a few words.

@@ -1,12 +1,17 @@
 //! The hold on a life's process that outlasts the order of events: a process may be told to end
 //! before it exists, and must not be signalled after it was reaped.
 
+use std::time::Duration;
+
 use parking_lot::Mutex;
 use rustix::process::Signal;
 
 use super::vitals::Vitals;
 use crate::actors::agent::family::signal_group;
 use crate::actors::life::Evidence;
+
+/// Looks closer together than this share what they see.
+const SEEN_JUST_NOW: Duration = Duration::from_secs(1);
 
 /// Shared by the actor, which gives orders, and the session, which has the process.
 #[derive(Debug, Default)]
@@ -46,7 +51,7 @@ impl Leash {
     /// Looks at its processes, and adds what was seen to what a life shows.
     pub(super) fn show(&self, shown: &mut Evidence) {
         if let Some(pid) = self.pid() {
-            self.vitals.look(pid);
+            self.vitals.look(pid, SEEN_JUST_NOW);
         }
         self.vitals.add_to(shown);
     }

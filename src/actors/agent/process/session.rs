@@ -162,9 +162,11 @@ impl Session {
     async fn keep_looking(&self) {
         let mut pauses = FIRST_LOOKS.into_iter();
         loop {
-            tokio::time::sleep(pauses.next().unwrap_or(LOOK_EVERY)).await;
+            let pause = pauses.next().unwrap_or(LOOK_EVERY);
+            tokio::time::sleep(pause).await;
             if let Some(pid) = self.leash.pid() {
-                self.leash.vitals.look(pid);
+                // The last probe mostly did, and then nothing is read.
+                self.leash.vitals.look(pid, pause - pause / 4);
             }
             self.plan.environment.launcher.oom_kills().look_on();
         }

@@ -3,6 +3,8 @@
 //! Rely on: what was seen last is kept after the processes are gone, so that the black box of a
 //! death can tell the most memory they used; between two looks nothing is read.
 
+use std::time::Duration;
+
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -24,8 +26,12 @@ struct Seen {
 }
 
 impl Vitals {
-    /// Looks at a process and all that descends from it.
-    pub(super) fn look(&self, leader: u32) {
+    /// Looks at a process and all that descends from it, unless somebody did within this span.
+    pub(super) fn look(&self, leader: u32, within: Duration) {
+        let last = self.0.lock().last.map(|(at, _)| at);
+        if last.is_some_and(|at| at.elapsed() < within) {
+            return;
+        }
         let usage = proc::tree_usage(leader);
         self.saw(usage, Instant::now());
     }
@@ -68,8 +74,6 @@ fn reading(usage: &TreeUsage) -> Reading {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn used(cpu_ticks: u64, peak: u64) -> Option<TreeUsage> {

@@ -69,6 +69,13 @@ fn an_agent_that_settles_is_looked_at_again_at_once_and_a_storm_of_them_once_a_s
         settled.notify_one();
         report_that(&handle, |report| of(report) == "1 ready, idle").await;
         assert!(began.elapsed() < Duration::from_secs(1));
+        // What is worse than it was is left to the round.
+        world.put("echo", AgentState::Backoff);
+        settled.notify_one();
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let report = handle.report().expect("a report");
+        assert_eq!(level(&report, "agent.echo"), Some(HealthStatus::Healthy));
+        world.put("echo", AgentState::Ready);
         let before = world.get(|world| world.looks);
         for _ in 0..1_000 {
             settled.notify_one();

@@ -11,6 +11,7 @@ use crate::actors::life::Hosted;
 use crate::actors::pool::Pool;
 use crate::actors::runner::{AgentContext, AskError, HostedChild};
 use crate::actors::supervisor::{Child, Plan, SupervisorHandle, start};
+use crate::domain::agent::AgentState;
 
 const LONG: Duration = Duration::from_secs(10);
 
@@ -94,15 +95,54 @@ fn a_panicked_actor_is_back_with_fresh_state_at_the_same_address() {
     });
 }
 
-#[test]
-fn a_blocked_arbiter_is_replaced_and_everybody_on_it_serves_again() {
-    let system = actix::System::with_tokio_rt(|| {
+fn system() -> actix::SystemRunner {
+    actix::System::with_tokio_rt(|| {
         tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .unwrap()
+    })
+}
+
+#[test]
+fn an_agent_whose_handlers_hold_two_threads_is_quarantined_and_its_neighbour_serves_on() {
+    system().block_on(async {
+        let names = ["a", "b"];
+        let hosts: BTreeMap<_, _> = names
+            .iter()
+            .map(|name| ((*name).to_owned(), counters()))
+            .collect();
+        let pool = Pool::start(1);
+        let handle = supervise(&names, &hosts, Some(pool.clone()));
+        let barrier = Arc::new(std::sync::Barrier::new(3));
+        let neighbour = hosts["b"].address(0);
+        for life in 1..=2 {
+            let block = Count::Block(barrier.clone());
+            hosts["a"].address(0).tell(block).unwrap();
+            neighbour.tell(Count::Up).unwrap();
+            let served = neighbour.ask(Count::Up, LONG).await.unwrap();
+            assert_eq!(served, (life + 1, 2));
+        }
+        let status = handle.agent(&"a".parse().unwrap()).await.unwrap();
+        assert_eq!(status.state, AgentState::Quarantined, "{status:?}");
+        let standing = handle.standing(&"a".parse().unwrap()).await.unwrap();
+        let why = standing.replicas[0].why.unwrap();
+        assert_eq!(why, "its handlers hold as many threads as they may");
+        let neighbour = handle.agent(&"b".parse().unwrap()).await.unwrap();
+        assert_eq!(
+            (neighbour.restarts.total, neighbour.restarts.window),
+            (2, 0)
+        );
+        assert_eq!(pool.abandoned(), 2);
+        barrier.wait();
+        pool.stop();
     });
+}
+
+#[test]
+fn a_blocked_arbiter_is_replaced_and_everybody_on_it_serves_again() {
+    let system = system();
     system.block_on(async {
         let names = ["a", "b", "c", "d"];
         let hosts: BTreeMap<_, _> = names

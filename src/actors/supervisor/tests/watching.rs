@@ -24,6 +24,29 @@ impl Tail for Said {
 }
 
 #[test]
+fn a_busy_zone_protects_and_ends_the_life_when_it_has_run_out_without_a_word() {
+    paused(async {
+        let world = Script::default().agent("echo").begin().await;
+        let busy = |for_seconds: u32| Evidence {
+            busy_for: (for_seconds > 0).then(|| SECOND * for_seconds),
+            busy_over: for_seconds == 0,
+            ..at_work(500)
+        };
+        *world.actor("echo").evidence.lock() = busy(60);
+        world.pass(SECOND * 50).await;
+        let status = world.status("echo").await;
+        assert_eq!(status.generation, 1);
+        assert_eq!(status.instances[0].verdict, Verdict::Waiting);
+        *world.actor("echo").evidence.lock() = busy(0);
+        world.pass(SECOND * 11).await;
+        let status = world.status("echo").await;
+        assert_eq!(status.restarts.total, 1);
+        let reason = status.restarts.last_reason.unwrap();
+        assert!(reason.starts_with("stuck for 500000 ms"), "{reason}");
+    });
+}
+
+#[test]
 fn a_task_held_in_silence_is_work_while_its_process_computes_and_ends_as_dead_when_that_is_gone() {
     paused(async {
         let world = Script::default().agent("echo").begin().await;
