@@ -16,8 +16,10 @@ use super::probe::Probes;
 use super::restart::RestartPolicy;
 
 mod program;
+mod verdict;
 
 pub use program::AgentProgram;
+pub use verdict::Verdict;
 
 /// Where an agent's code runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -102,45 +104,6 @@ impl AgentState {
             Self::Failed => "failed",
             Self::Paused => "paused",
             Self::Unreachable => "unreachable",
-        }
-    }
-}
-
-/// What the evidence says a ready life does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// Holds no task.
-    Idle,
-    /// Holds a task and shows progress.
-    Working,
-    /// Holds a task inside a zone it declared with `busy`.
-    Waiting,
-    /// Holds a task and has shown nothing for `stall_timeout`.
-    Stalled,
-    /// No life.
-    Dead,
-}
-
-impl Verdict {
-    /// Every verdict, for tables and metrics.
-    pub const ALL: [Self; 5] = [
-        Self::Idle,
-        Self::Working,
-        Self::Waiting,
-        Self::Stalled,
-        Self::Dead,
-    ];
-
-    /// The word used in JSON, metrics and tables.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Idle => "idle",
-            Self::Working => "working",
-            Self::Waiting => "waiting",
-            Self::Stalled => "stalled",
-            Self::Dead => "dead",
         }
     }
 }

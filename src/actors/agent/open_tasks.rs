@@ -288,12 +288,12 @@ mod tests {
     async fn what_never_came_into_the_agents_hands_is_given_back_at_its_end() {
         let tasks = OpenTasks::new();
         let other = TaskId::from_bytes([4; 16]);
-        tasks.open(TASK, LEASE).unwrap();
-        tasks.open(other, OTHER).unwrap();
+        tasks.open(TASK, LEASE, 1).unwrap();
+        tasks.open(other, OTHER, 2).unwrap();
         tasks.delivered(TASK);
         assert_eq!(tasks.take_undelivered(), [(other, OTHER)]);
-        assert_eq!(tasks.evidence().open_tasks, [TASK]);
-        assert_eq!(tasks.open(other, OTHER).err(), Some(Over));
+        assert_eq!(tasks.evidence().open_tasks[0].id, TASK);
+        assert_eq!(tasks.open(other, OTHER, 2).err(), Some(Over));
     }
 
     #[tokio::test(start_paused = true)]
