@@ -100,10 +100,11 @@ pub fn boot_id() -> String {
 
 /// What `pid` and all that descends from it use; `None` if it is gone, or dead and not yet reaped.
 pub(crate) fn tree_usage(pid: u32) -> Option<TreeUsage> {
-    stat(pid).filter(|stat| !stat.zombie)?;
-    let mut tree = vec![pid];
-    let mut seen = 0;
+    let leader = stat(pid).filter(|stat| !stat.zombie)?;
     let mut usage = TreeUsage::default();
+    usage.add(&leader);
+    let mut tree = children(pid);
+    let mut seen = 1;
     while let Some(pid) = tree.pop() {
         seen += 1;
         if seen > MAX_TREE {

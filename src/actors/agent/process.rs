@@ -192,7 +192,8 @@ impl Drop for ProcessAgent {
     fn drop(&mut self) {
         if let Some(life) = &self.life {
             let log = self.slot.log.lines_of(life.generation);
-            let words = self.evidence();
+            let words = self.leash.last_words();
+            let words = words.unwrap_or_else(|| self.evidence());
             life.note(LifeNote::LastWords(Evidence { log, ..words }));
         }
         self.leash.kill();

@@ -19,6 +19,8 @@ pub(super) struct Leash {
     state: Mutex<State>,
     /// What its processes were last seen to use.
     pub(super) vitals: Vitals,
+    /// What its life held when its process had ended.
+    words: Mutex<Option<Evidence>>,
 }
 
 #[derive(Debug, Default)]
@@ -54,6 +56,16 @@ impl Leash {
             self.vitals.look(pid, SEEN_JUST_NOW);
         }
         self.vitals.add_to(shown);
+    }
+
+    /// Its process has ended: this is what its life held.
+    pub(super) fn ended_with(&self, words: Evidence) {
+        *self.words.lock() = Some(words);
+    }
+
+    /// What its life held when its process had ended, if that was seen.
+    pub(super) fn last_words(&self) -> Option<Evidence> {
+        self.words.lock().take()
     }
 
     /// An end that follows is as ordered.

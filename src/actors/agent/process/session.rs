@@ -30,8 +30,8 @@ const END_FOLLOWS_WITHIN: Duration = Duration::from_secs(1);
 const EXEC_WITHIN: Duration = Duration::from_secs(2);
 /// When a new process is looked at first: many that die do so soon.
 const FIRST_LOOKS: [Duration; 3] = [
-    Duration::from_millis(200),
-    Duration::from_millis(800),
+    Duration::from_millis(50),
+    Duration::from_millis(500),
     Duration::from_secs(4),
 ];
 /// And then.
@@ -206,6 +206,7 @@ impl Session {
         let failure = pipes.finish().await;
         let reason = self.reason(ended, failure.as_deref());
         if let Some(talk) = &self.talk {
+            self.leash.ended_with(talk.evidence());
             talk.give_back_undelivered();
         }
         reason
