@@ -11,6 +11,7 @@
 )]
 #![allow(
     dead_code,
+    unused_imports,
     unreachable_pub,
     missing_docs,
     reason = "reads one file of the library, of which it needs one function"
