@@ -207,7 +207,7 @@ const TROUBLED: &str = r#"
     [agents.patient]
     kind = "process"
     command = ["agent-system", "sample-agent", "echo"]
-    depends_on = { dying = "healthy" }
+    depends_on = { missing = "healthy" }
 
     [agents.deaf]
     kind = "process"
@@ -255,7 +255,7 @@ fn every_trouble_of_a_real_agent_is_explained_with_its_way_out() {
     assert!(sentence(&told).contains("/no/such/program"), "{told}");
     let told = explained(&daemon, "patient", "waits_for_dependency");
     assert!(
-        sentence(&told).contains("waits for dying to be healthy"),
+        sentence(&told).contains("waits for missing to be healthy"),
         "{told}"
     );
     let told = explained(&daemon, "deaf", "probe_fails");
