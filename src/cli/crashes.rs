@@ -40,7 +40,7 @@ const COLUMNS: &[Column] = &[
 ];
 
 pub(super) async fn run(context: &Context, asked: Crashes) -> Result<(), Failure> {
-    let Context { client, out } = context;
+    let Context { client, out, .. } = context;
     if let Some(id) = &asked.id {
         let part = format!("crashes/{id}");
         let answer = client

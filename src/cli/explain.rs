@@ -9,7 +9,7 @@ use super::show::{bytes, field, fields, millis};
 use super::table::one_line;
 
 pub(super) async fn run(context: &Context, name: &str) -> Result<(), Failure> {
-    let Context { client, out } = context;
+    let Context { client, out, .. } = context;
     let answer = client.part("agents", name, "explain", Vec::new()).await?;
     out.object(&answer, "name", explained)
 }
