@@ -111,7 +111,7 @@ pub(crate) async fn settle(
         .await
 }
 
-/// As [`settle`]; what is settled comes back with the answer.
+/// As [`settle()`]; what is settled comes back with the answer.
 pub(crate) fn settle_then(
     db: &Sqlite,
     _session: SessionId,
