@@ -33,7 +33,7 @@
 //! System::new().block_on(async {
 //!     let adder = Child::new("adder", |_life| Adder::default());
 //!     let address = adder.address();
-//!     let sums = Group::new("sums").strategy(Strategy::OneForAll).child(adder);
+//!     let sums = Group::new("sums").strategy(Strategy::OneForOne).child(adder);
 //!     let tree = Supervisor::new().group(sums).start()?;
 //!
 //!     let within = Duration::from_secs(5);
