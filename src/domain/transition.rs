@@ -245,7 +245,9 @@ pub fn event_of(from: &Standing, to: &Standing) -> Option<&'static str> {
     }
     Some(match to.state {
         TaskState::Queued if from.state == TaskState::Running => "task.interrupted",
-        TaskState::Blocked | TaskState::Scheduled => "task.created",
+        // A task is created once. One that is blocked again was retried with its workflow, whose
+        // `workflow.started` says so; back to its instant none goes.
+        TaskState::Blocked | TaskState::Scheduled => return None,
         TaskState::Queued => "task.queued",
         TaskState::Running => "task.started",
         TaskState::Waiting => "task.waiting",

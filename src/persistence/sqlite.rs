@@ -354,4 +354,6 @@ async fn prepare(
 }
 
 #[cfg(test)]
+mod model_tests;
+#[cfg(test)]
 mod tests;

@@ -303,5 +303,14 @@ fn before(now: Timestamp, span: Duration) -> Timestamp {
     Timestamp::from_micros(now.as_micros().saturating_sub(micros))
 }
 
+/// All that is too old now, in one transaction.
+#[cfg(test)]
+pub(super) fn prune_in(tx: &WriteTx<'_>) -> SqlResult<()> {
+    for rule in RULES {
+        while tx.execute(rule.remove, (before(tx.now(), rule.after), 100))? > 0 {}
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests;

@@ -28,15 +28,22 @@ pub(crate) async fn fire(
     session: SessionId,
     specs: std::sync::Arc<[ScheduleSpec]>,
 ) -> Result<Fired> {
-    db.write("fire schedules", move |tx| {
-        let mut pass = Pass::of(session);
-        forget_others(tx, &specs)?;
-        for spec in specs.iter() {
-            pass.look_at(tx, spec)?;
-        }
-        Ok(pass.fired)
-    })
-    .await
+    db.write("fire schedules", move |tx| fire_in(tx, session, &specs))
+        .await
+}
+
+/// Looks at every schedule in one transaction.
+pub(super) fn fire_in(
+    tx: &mut WriteTx<'_>,
+    session: SessionId,
+    specs: &[ScheduleSpec],
+) -> SqlResult<Fired> {
+    let mut pass = Pass::of(session);
+    forget_others(tx, specs)?;
+    for spec in specs {
+        pass.look_at(tx, spec)?;
+    }
+    Ok(pass.fired)
 }
 
 pub(crate) async fn trigger(
@@ -67,23 +74,34 @@ pub(crate) async fn pause(
 ) -> Result<()> {
     let name = name.clone();
     db.write("pause a schedule", move |tx| {
-        // What fell due while it was paused is left out.
-        let rested =
-            "UPDATE schedules SET considered = max(considered, ?2) WHERE name = ?1 AND paused = 1";
-        tx.execute(rested, (&name, tx.now()))?;
-        let changed = tx.execute(
-            "UPDATE schedules SET paused = ?2, paused_until = ?3, reason = ?4 WHERE name = ?1",
-            (&name, paused, until, &reason),
-        )?;
-        match changed {
-            0 => Err(Fault::Store(StoreError::Unavailable {
-                operation: "pause a schedule",
-                message: "the schedule has not begun yet; try again in a moment".to_owned(),
-            })),
-            _ => Ok(()),
-        }
+        pause_in(tx, &name, paused, until, reason.as_deref())
     })
     .await
+}
+
+/// Pauses or resumes a schedule that has begun.
+pub(super) fn pause_in(
+    tx: &WriteTx<'_>,
+    name: &Name,
+    paused: bool,
+    until: Option<Timestamp>,
+    reason: Option<&str>,
+) -> SqlResult<()> {
+    // What fell due while it was paused is left out.
+    let rested =
+        "UPDATE schedules SET considered = max(considered, ?2) WHERE name = ?1 AND paused = 1";
+    tx.execute(rested, (name, tx.now()))?;
+    let changed = tx.execute(
+        "UPDATE schedules SET paused = ?2, paused_until = ?3, reason = ?4 WHERE name = ?1",
+        (name, paused, until, reason),
+    )?;
+    match changed {
+        0 => Err(Fault::Store(StoreError::Unavailable {
+            operation: "pause a schedule",
+            message: "the schedule has not begun yet; try again in a moment".to_owned(),
+        })),
+        _ => Ok(()),
+    }
 }
 
 /// What is done in one transaction.

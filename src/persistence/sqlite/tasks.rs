@@ -247,6 +247,4 @@ mod limits_tests;
 #[cfg(test)]
 mod list_tests;
 #[cfg(test)]
-mod model_tests;
-#[cfg(test)]
 mod tests;

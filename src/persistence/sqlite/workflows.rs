@@ -108,4 +108,6 @@ pub(crate) async fn workflow_counts(db: &Sqlite) -> Result<Vec<(WorkflowState, u
 }
 
 #[cfg(test)]
+pub(super) mod harness;
+#[cfg(test)]
 mod tests;

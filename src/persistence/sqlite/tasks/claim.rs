@@ -294,7 +294,7 @@ fn best_of(
             let room = gate.key_room(tx, source.queue(), Some(key))?;
             let taken = taken.entry(key.clone()).or_default();
             if *taken >= room {
-                gate.held_back = true;
+                gate.hold_back_key(tx, source.queue());
                 continue;
             }
             *taken += 1;

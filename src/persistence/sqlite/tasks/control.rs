@@ -195,7 +195,11 @@ pub(super) fn queue_due(tx: &mut WriteTx<'_>, rules: &Rules) -> SqlResult<DueWor
 /// again at once.
 pub(super) fn rescue(tx: &mut WriteTx<'_>, session: SessionId) -> SqlResult<Rescued> {
     let mut rescued = Rescued::default();
-    for task in TaskRow::not_held_by(tx, session)? {
+    for TaskRow { key, .. } in TaskRow::not_held_by(tx, session)? {
+        // The end of one before it may have cancelled this one.
+        let Some(task) = TaskRow::by_key(tx, key)? else {
+            continue;
+        };
         let to = task.after(Command::Interrupt)?;
         let error = TaskError {
             code: "interrupted".to_owned(),

@@ -129,7 +129,11 @@ pub(super) fn create(
 /// The answer, if the task is there already.
 fn earlier(tx: &WriteTx<'_>, task: &NewTask) -> SqlResult<Option<Submitted>> {
     if let Some(first) = seen_before(tx, "task", task.idempotency.as_ref())? {
-        return first_one(tx, TaskId::from_bytes(first), false).map(Some);
+        match first_one(tx, TaskId::from_bytes(first), false) {
+            // It was purged: nothing of it is left to answer with.
+            Err(Fault::Store(StoreError::NotFound { .. })) => {}
+            found => return found.map(Some),
+        }
     }
     if let Some(first) = task
         .unique

@@ -7,15 +7,16 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::limits::Rules;
-use super::{claim, control, create, list, settle};
+use super::{claim, control, create, list, pauses, settle};
 use crate::clock;
 use crate::domain::agent::InstanceId;
 use crate::domain::event::Event;
 use crate::domain::ids::{LeaseId, SessionId, TaskId};
+use crate::domain::name::Name;
 use crate::domain::query::{
-    ClaimedTask, Claims, DueWork, Settled, Settlement, SlotOffer, Submitted,
+    Cancelled, ClaimedTask, Claims, DueWork, Settled, Settlement, SlotOffer, Submitted,
 };
-use crate::domain::task::{NewTask, Outcome, Target, Task, TaskError};
+use crate::domain::task::{NewTask, Outcome, Progress, Target, Task, TaskAttempt, TaskError};
 use crate::domain::timestamp::Timestamp;
 use crate::persistence::StoreError;
 use crate::persistence::sqlite::{SqlResult, WriteTx, migrations};
@@ -91,6 +92,16 @@ impl Db {
             .unwrap()
     }
 
+    /// Submits what may be refused.
+    pub(in crate::persistence::sqlite) fn try_submit(
+        &mut self,
+        task: &NewTask,
+        offer: Option<&SlotOffer>,
+    ) -> Result<Submitted, StoreError> {
+        let (session, rules) = (self.session, self.rules.clone());
+        self.write(|tx| create::create(tx, session, task, offer, &rules))
+    }
+
     pub(in crate::persistence::sqlite) fn claim(
         &mut self,
         offers: &[SlotOffer],
@@ -144,6 +155,53 @@ impl Db {
             retryable,
         };
         self.settle(claimed.id, claimed.lease_id, Outcome::Failed(error))
+    }
+
+    /// Settles what may be there no more.
+    pub(in crate::persistence::sqlite) fn try_settle(
+        &mut self,
+        settlement: &Settlement,
+    ) -> Result<Settled, StoreError> {
+        self.write(|tx| settle::settle(tx, settlement))
+    }
+
+    pub(in crate::persistence::sqlite) fn progress(
+        &mut self,
+        id: TaskId,
+        lease: LeaseId,
+        progress: &Progress,
+    ) {
+        self.write(|tx| control::progress(tx, id, lease, progress))
+            .unwrap();
+    }
+
+    pub(in crate::persistence::sqlite) fn cancel(
+        &mut self,
+        id: TaskId,
+    ) -> Result<Cancelled, StoreError> {
+        self.write(|tx| control::cancel(tx, id, "no"))
+    }
+
+    pub(in crate::persistence::sqlite) fn retry(&mut self, id: TaskId) -> Result<Task, StoreError> {
+        self.write(|tx| control::retry(tx, id))
+    }
+
+    pub(in crate::persistence::sqlite) fn purge(&mut self, id: TaskId) -> Result<(), StoreError> {
+        self.write(|tx| control::purge(tx, id))
+    }
+
+    pub(in crate::persistence::sqlite) fn pause(&mut self, queue: &Name, until: Option<Timestamp>) {
+        let rules = self.rules.clone();
+        self.write(|tx| pauses::pause(tx, &rules, queue, until, None))
+            .unwrap();
+    }
+
+    pub(in crate::persistence::sqlite) fn resume(&mut self, queue: &Name) {
+        self.write(|tx| pauses::resume(tx, queue)).unwrap();
+    }
+
+    pub(in crate::persistence::sqlite) fn attempts(&self, id: TaskId) -> Vec<TaskAttempt> {
+        list::attempts(&self.conn, id).unwrap()
     }
 
     pub(in crate::persistence::sqlite) fn task(&self, id: TaskId) -> Task {

@@ -167,6 +167,17 @@ impl<'r> Gate<'r> {
         Ok(left)
     }
 
+    /// Something waits behind its key. What this claim hands out of that key counts from now on,
+    /// so its rate gives way when its period is over, if not before.
+    pub(super) fn hold_back_key(&mut self, tx: &WriteTx<'_>, queue: &str) {
+        self.held_back = true;
+        let spec = self.limited.get(queue);
+        if let Some(rate) = spec.and_then(|spec| spec.per_key.rate) {
+            let gives_way = tx.now().after(rate.period + Duration::from_micros(1));
+            self.next = self.next.into_iter().chain([gives_way]).min();
+        }
+    }
+
     /// Takes one place, if queue and key have one.
     pub(super) fn take(
         &mut self,

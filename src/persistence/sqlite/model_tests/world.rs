@@ -1,0 +1,440 @@
+//! Database and model side by side: each thing is done to both, and what the store answers must be
+//! what the model expects.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::clockwork::Clockwork;
+use super::model::{Known, Model, Number, outcome_word};
+use super::{Op, Submission};
+use crate::domain::ids::{LeaseId, TaskId};
+use crate::domain::name::Name;
+use crate::domain::queue::{Limits, QueueSpec, Unique};
+use crate::domain::task::{
+    IdempotencyKey, NewTask, Outcome, Progress, Target, TaskError, TaskState,
+};
+use crate::domain::transition::{Command, WaitsFor, rank};
+use crate::persistence::StoreError;
+use crate::persistence::sqlite::tasks::harness::{Db, task_for};
+use crate::persistence::sqlite::{prune, tasks};
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+pub(super) struct World {
+    pub(super) db: Db,
+    pub(super) model: Model,
+    pub(super) clockwork: Clockwork,
+}
+
+fn seconds(count: impl Into<u64>) -> Duration {
+    Duration::from_secs(count.into())
+}
+
+pub(super) fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+const QUEUES: [&str; 2] = ["default", "bulk"];
+
+fn target(to: usize) -> Target {
+    match to {
+        0 => Target::Agent(name("echo")),
+        1 => Target::Agent(name("sum")),
+        2 => Target::Role(name("worker")),
+        3 => Target::Role(name("echo")),
+        4 => Target::Queue(name("default")),
+        _ => Target::Queue(name("bulk")),
+    }
+}
+
+impl World {
+    pub(super) fn new(limits: [(Limits, Limits); 2]) -> Self {
+        let db = Db::new();
+        let specs: BTreeMap<String, QueueSpec> = QUEUES
+            .into_iter()
+            .zip(limits)
+            .map(|(queue, (limits, per_key))| {
+                let spec = QueueSpec {
+                    limits,
+                    per_key,
+                    ..QueueSpec::plain(name(queue))
+                };
+                (queue.to_owned(), spec)
+            })
+            .collect();
+        db.rules.set(specs.values());
+        let model = Model {
+            now: db.now,
+            tasks: Vec::new(),
+            numbers: BTreeMap::new(),
+            leases: Vec::new(),
+            flows: Vec::new(),
+            specs,
+            pauses: BTreeMap::new(),
+            starts: Vec::new(),
+            idempotency: BTreeMap::new(),
+        };
+        let mut world = Self {
+            db,
+            model,
+            clockwork: Clockwork::new(),
+        };
+        world.fire();
+        world
+    }
+
+    pub(super) fn apply(&mut self, op: &Op) {
+        match *op {
+            Op::Submit(ref what) => self.submit(what),
+            Op::Claim { free } => self.claim(free),
+            Op::Settle { pick, late, how } => self.settle(pick, late, how),
+            Op::Progress {
+                pick,
+                late,
+                percent,
+            } => self.progress(pick, late, percent),
+            Op::Cancel { pick } => self.cancel(pick),
+            Op::Retry { pick } => self.retry(pick),
+            Op::Purge { pick } => self.purge(pick),
+            Op::Wait { seconds } => self.wait(seconds),
+            Op::Pause { bulk, seconds } => self.pause(bulk, seconds),
+            Op::Resume { bulk } => self.resume(bulk),
+            Op::Run { template } => self.run(template),
+            Op::Signal {
+                pick,
+                which,
+                payload,
+            } => self.signal(pick, which, payload),
+            Op::ExpireWaits => self.expire_waits(),
+            Op::CancelFlow { pick } => self.cancel_flow(pick),
+            Op::RetryFlow { pick } => self.retry_flow(pick),
+            Op::Fire => self.fire(),
+            Op::PauseSchedule { which, seconds } => self.pause_schedule(which, true, seconds),
+            Op::ResumeSchedule { which } => self.pause_schedule(which, false, None),
+            Op::Prune => self.prune(),
+            Op::DaemonDies => self.daemon_dies(),
+        }
+    }
+
+    fn submit(&mut self, what: &Submission) {
+        let now = self.model.now;
+        let states = Unique::STATES.to_vec();
+        let payload = json!({"n": self.model.tasks.len()});
+        let run_at = what.delay.map(|delay| now.after(seconds(delay)));
+        let task = NewTask {
+            payload: payload.clone(),
+            priority: what.priority,
+            max_attempts: what.attempts,
+            run_at,
+            waiting_timeout: what.waiting.map(seconds),
+            total_timeout: what.total.map(seconds),
+            concurrency_key: what.key.map(|key| format!("key-{key}")),
+            unique: what.unique.map(|(key, period)| Unique {
+                key: format!("unique-{key}"),
+                period: period.map(seconds),
+                states,
+            }),
+            idempotency: what.idempotency.map(|(key, digest)| IdempotencyKey {
+                key: key.to_string(),
+                digest: [digest; 32],
+            }),
+            ..task_for(target(what.to))
+        };
+        let offer = Self::offers([1, 0, 1]).swap_remove(if what.to % 2 == 0 { 0 } else { 2 });
+        let done = self
+            .db
+            .try_submit(&task, Some(&offer).filter(|_| what.offered));
+        let seen = what.idempotency.and_then(|(key, _)| self.seen(key));
+        if seen.is_some_and(|(digest, _)| what.idempotency.is_some_and(|(_, it)| it != digest)) {
+            assert!(
+                matches!(done, Err(StoreError::IdempotencyMismatch(_))),
+                "{done:?}"
+            );
+            return;
+        }
+        let done = done.unwrap();
+        // Of what was purged nothing is known any more.
+        if let Some((_, first)) = seen.filter(|(_, first)| !self.model.tasks[*first].gone) {
+            assert!(done.existing && !done.unique_conflict && done.claimed.is_none());
+            assert_eq!(Some(done.task.id), self.model.tasks[first].id);
+            return;
+        }
+        if let Some(first) = what.unique.and_then(|(_, period)| self.twin(&task, period)) {
+            assert!(done.existing && done.unique_conflict && done.claimed.is_none());
+            assert_eq!(Some(done.task.id), self.model.tasks[first].id);
+            self.remember(what, first);
+            return;
+        }
+        assert!(!done.existing && !done.unique_conflict);
+        let waits_for = if run_at.is_some() {
+            WaitsFor::RunAt
+        } else {
+            WaitsFor::Slot
+        };
+        let known = Known::new(task.target.clone(), what.attempts, waits_for, now);
+        let number = self.model.add(Known {
+            id: Some(task.id),
+            priority: what.priority,
+            rank: rank(run_at.unwrap_or(now), what.priority),
+            run_at: run_at.unwrap_or(now),
+            payload: Some(payload),
+            key: task.concurrency_key.clone(),
+            unique: task.unique.as_ref().map(|it| it.key.clone()),
+            waiting: task.waiting_timeout,
+            total: task.total_timeout,
+            ..known
+        });
+        self.remember(what, number);
+        let governed = self.model.governed(self.model.tasks[number].queue());
+        let at_once = what.offered
+            && run_at.is_none()
+            && !governed
+            && Self::fits(&self.model.tasks[number], &offer);
+        assert_eq!(done.claimed.is_some(), at_once, "{what:?}");
+        if let Some(claimed) = done.claimed {
+            self.claimed(&claimed);
+        }
+    }
+
+    /// The digest and the task of a key that was used within a day.
+    fn seen(&self, key: u8) -> Option<(u8, Number)> {
+        let oldest = self.model.now.before(HOUR * 24);
+        let seen = self.model.idempotency.get(&key).copied();
+        let young = seen.filter(|(.., at)| *at > oldest);
+        young.map(|(digest, first, _)| (digest, first))
+    }
+
+    fn remember(&mut self, what: &Submission, number: Number) {
+        if let Some((key, digest)) = what.idempotency {
+            let now = self.model.now;
+            self.model.idempotency.insert(key, (digest, number, now));
+        }
+    }
+
+    fn twin(&self, task: &NewTask, period: Option<u8>) -> Option<Number> {
+        let key = task.unique.as_ref().map(|it| it.key.as_str());
+        let young = |it: &Known| {
+            period.is_none_or(|span| it.created_at > self.model.now.before(seconds(span)))
+        };
+        let counts = |it: &Known| Unique::STATES.contains(&it.state());
+        let all = self
+            .model
+            .all(|it| it.unique.as_deref() == key && young(it) && counts(it));
+        all.last().copied()
+    }
+
+    fn lease(&self, pick: usize, late: bool) -> Option<(Number, LeaseId)> {
+        let holding: Vec<_> = self
+            .model
+            .present()
+            .filter_map(|(number, it)| Some((number, it.lease()?)))
+            .collect();
+        let among = if late { &self.model.leases } else { &holding };
+        (!among.is_empty()).then(|| among[pick % among.len()])
+    }
+
+    fn settle(&mut self, pick: usize, late: bool, how: u8) {
+        let Some((number, lease)) = self.lease(pick, late) else {
+            return;
+        };
+        let id = self.model.tasks[number].id.unwrap();
+        let (outcome, command) = outcome(how);
+        let result = match &outcome {
+            Outcome::Succeeded(result) => Some(result.clone()),
+            _ => None,
+        };
+        if self.model.tasks[number].gone {
+            let settlement = crate::domain::query::Settlement {
+                task: id,
+                lease_id: lease,
+                outcome,
+                backoff: Duration::ZERO,
+            };
+            let done = self.db.try_settle(&settlement);
+            assert!(matches!(done, Err(StoreError::NotFound { .. })), "{done:?}");
+            return;
+        }
+        let settled = self.db.settle(id, lease, outcome);
+        if self.model.tasks[number].lease() != Some(lease) {
+            assert_eq!(
+                settled.stale,
+                self.late(number, lease, command),
+                "{command:?}"
+            );
+            assert_eq!(settled.state, self.model.tasks[number].state());
+            return;
+        }
+        assert!(!settled.stale);
+        let retry_at = self.model.now.after(seconds(1u32));
+        let before = self.model.tasks[number].standing;
+        let to = crate::domain::transition::transition(before, command).unwrap();
+        let ready = (to.state == TaskState::Retrying).then_some(retry_at);
+        // What follows from its end may need the result.
+        self.model.tasks[number].result = result;
+        assert!(self.model.step_on(number, command, ready));
+        assert_eq!(settled.state, self.model.tasks[number].state());
+        self.bind_flows();
+    }
+
+    /// A result under a lease that holds no more: whether it is stale, or told once more.
+    fn late(&mut self, number: Number, lease: LeaseId, command: Command) -> bool {
+        let executions = &mut self.model.tasks[number].executions;
+        let Some(execution) = executions.iter_mut().find(|it| it.lease == lease) else {
+            return true;
+        };
+        let word = outcome_word(command);
+        if execution.late.is_some() {
+            return true;
+        }
+        if execution.outcome == Some(word) {
+            return false;
+        }
+        execution.late = Some(word);
+        true
+    }
+
+    fn progress(&mut self, pick: usize, late: bool, percent: u8) {
+        let Some((number, lease)) = self.lease(pick, late) else {
+            return;
+        };
+        let task = &mut self.model.tasks[number];
+        if task.gone {
+            return;
+        }
+        let (id, percent) = (task.id.unwrap(), f64::from(percent));
+        let progress = Progress {
+            percent: Some(percent),
+            message: None,
+            at: self.db.now,
+        };
+        self.db.progress(id, lease, &progress);
+        if task.lease() == Some(lease) {
+            task.percent = Some(percent);
+        }
+    }
+
+    fn cancel(&mut self, pick: usize) {
+        let Some(number) = self.model.nth(pick) else {
+            return;
+        };
+        let id = self.model.tasks[number].id.unwrap();
+        let lease = self.model.tasks[number].lease();
+        let done = self.db.cancel(id);
+        let legal = self.model.step_on(number, Command::Cancel, None);
+        assert_eq!(done.is_ok(), legal, "{done:?}");
+        if let (Ok(done), Some(lease)) = (done, lease) {
+            assert_eq!(done.running, [(id, lease)], "its agent is told");
+        }
+        self.bind_flows();
+    }
+
+    fn retry(&mut self, pick: usize) {
+        let Some(number) = self.model.nth(pick) else {
+            return;
+        };
+        let task = &self.model.tasks[number];
+        let (id, of_flow, ended) = (task.id.unwrap(), task.of.is_some(), task.state().is_final());
+        let done = self.db.retry(id);
+        if ended && of_flow {
+            assert!(matches!(done, Err(StoreError::Conflict(_))), "{done:?}");
+            return;
+        }
+        let now = ended.then_some(self.model.now);
+        assert_eq!(done.is_ok(), self.model.step(number, Command::Retry, now));
+    }
+
+    fn purge(&mut self, pick: usize) {
+        let Some(number) = self.model.nth(pick) else {
+            return;
+        };
+        let task = &mut self.model.tasks[number];
+        let id = task.id.unwrap();
+        let done = self.db.purge(id);
+        let may = task.state() == TaskState::Dead && task.of.is_none();
+        assert_eq!(done.is_ok(), may, "{done:?}");
+        task.gone = may;
+    }
+
+    fn wait(&mut self, span: u32) {
+        self.db.now = self.db.now.after(seconds(span));
+        self.model.now = self.db.now;
+        let running = |it: &Known| it.lease().is_some();
+        let held: Vec<_> = self.model.all(running);
+        let done = self.db.due();
+        self.model.fall_due();
+        self.bind_flows();
+        let ended = held
+            .into_iter()
+            .filter(|number| !running(&self.model.tasks[*number]));
+        let mut stop: Vec<TaskId> = ended.map(|it| self.model.tasks[it].id.unwrap()).collect();
+        let mut told: Vec<TaskId> = done.stop.iter().map(|(id, _)| *id).collect();
+        (stop.sort(), told.sort());
+        assert_eq!(told, stop, "agents are told of what timed out");
+        let next = self.model.next_due().map(|at| at.since(self.model.now));
+        assert_eq!(done.next, next);
+    }
+
+    fn pause(&mut self, bulk: bool, span: Option<u8>) {
+        let queue = QUEUES[usize::from(bulk)];
+        let until = span.map(|span| self.model.now.after(seconds(span)));
+        self.db.pause(&name(queue), until);
+        self.model.pauses.insert(queue.to_owned(), until);
+    }
+
+    fn resume(&mut self, bulk: bool) {
+        let queue = QUEUES[usize::from(bulk)];
+        self.db.resume(&name(queue));
+        self.model.pauses.remove(queue);
+    }
+
+    fn prune(&mut self) {
+        self.db.write(|tx| prune::prune_in(tx)).unwrap();
+        self.model.prune();
+    }
+
+    fn daemon_dies(&mut self) {
+        self.db.begin_session();
+        let session = self.db.session;
+        self.db.write(|tx| tasks::rescue(tx, session)).unwrap();
+        for number in self.model.all(|it| it.lease().is_some()) {
+            assert!(self.model.step_on(number, Command::Interrupt, None));
+        }
+        self.bind_flows();
+    }
+}
+
+/// How an execution ends, and what that is for the transition function. What succeeds returns a
+/// list for the workflows that go over it.
+fn outcome(how: u8) -> (Outcome, Command) {
+    let error = |retryable| TaskError {
+        code: "e".into(),
+        message: "m".into(),
+        retryable,
+    };
+    let died = |alone| {
+        let reason = "r".to_owned();
+        (
+            Outcome::AgentDied { alone, reason },
+            Command::AgentDied { alone },
+        )
+    };
+    match how {
+        0..=4 => {
+            let items: Vec<u8> = (0..how).collect();
+            let result = json!({"items": items, "n": how});
+            (Outcome::Succeeded(result), Command::Succeed)
+        }
+        5 => (Outcome::Failed(error(true)), Command::FailRetryable),
+        6 => (Outcome::Failed(error(false)), Command::FailFinal),
+        7 => (Outcome::TimedOut, Command::AttemptTimeout),
+        8 => {
+            let reason = "r".to_owned();
+            (Outcome::Interrupted { reason }, Command::Interrupt)
+        }
+        9 => died(true),
+        10 => died(false),
+        _ => (Outcome::Cancelled, Command::GiveUp),
+    }
+}
