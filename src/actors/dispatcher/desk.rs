@@ -159,6 +159,19 @@ impl Desk {
         all
     }
 
+    /// Whether somebody takes work, and no free slot would be claimed for now.
+    #[cfg(test)]
+    pub(super) fn asks_nothing(&self) -> bool {
+        if self.workers.is_empty() {
+            return false;
+        }
+        let heard = |target: Target| self.news.get(&target).copied().unwrap_or(0);
+        self.workers.iter().all(|(instance, worker)| {
+            let news = worker.sources(instance).map(heard).sum::<u64>() + self.news_for_all;
+            worker.free() == 0 || worker.dry_at == Some(news)
+        })
+    }
+
     /// Lets held slots go; that no task is left is remembered until there is news.
     pub(super) fn release(&mut self, reserved: &Reserved, dry: bool) {
         let instance = &reserved.offer.instance;

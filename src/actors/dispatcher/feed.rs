@@ -151,6 +151,11 @@ impl CommitFeed {
         std::mem::take(&mut self.news.lock())
     }
 
+    #[cfg(test)]
+    pub(super) fn has_news(&self) -> bool {
+        !self.news.lock().is_empty()
+    }
+
     /// The dispatcher has heard that something may be due.
     pub(super) fn heard_due(&self) {
         self.due.store(false, Ordering::Release);

@@ -380,3 +380,12 @@ fn refused(error: TellError) -> DispatchError {
         TellError::Closed => DispatchError::Draining,
     }
 }
+
+#[cfg(test)]
+impl DispatcherHandle {
+    /// Whether no claim is on its way or due: a submission finds every slot that is free.
+    pub(super) fn is_at_rest(&self) -> bool {
+        let memory = self.0.memory.lock();
+        !memory.claiming && !self.feed().has_news() && memory.desk.asks_nothing()
+    }
+}

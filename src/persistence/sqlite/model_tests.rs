@@ -14,6 +14,7 @@ mod clockwork;
 mod compare;
 mod flows;
 mod model;
+mod settling;
 mod world;
 
 use std::time::Duration;
@@ -180,6 +181,30 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
+/// Workflows and little else, so that they go deep.
+fn flow_op() -> impl Strategy<Value = Op> {
+    let pick = any::<usize>;
+    prop_oneof![
+        6 => (0..flows::TEMPLATES).prop_map(|template| Op::Run { template }),
+        20 => Just(Op::Claim { free: [2, 2, 4] }),
+        30 => (pick(), prop_oneof![6 => 2..5u8, 1 => 5..12u8])
+            .prop_map(|(pick, how)| Op::Settle { pick, late: false, how }),
+        6 => (pick(), 0..2usize, 0..2u8)
+            .prop_map(|(pick, which, payload)| Op::Signal { pick, which, payload }),
+        3 => Just(Op::ExpireWaits),
+        4 => (0..4u32).prop_map(|seconds| Op::Wait { seconds }),
+        1 => pick().prop_map(|pick| Op::Cancel { pick }),
+        1 => pick().prop_map(|pick| Op::CancelFlow { pick }),
+        4 => pick().prop_map(|pick| Op::RetryFlow { pick }),
+        1 => Just(Op::DaemonDies),
+    ]
+}
+
+fn ops() -> impl Strategy<Value = Vec<Op>> {
+    use proptest::collection::vec;
+    prop_oneof![2 => vec(op(), 1..200), 1 => vec(flow_op(), 1..200)]
+}
+
 fn limits() -> impl Strategy<Value = Limits> {
     let rate = (1..4u32, 2..6u64).prop_map(|(max, seconds)| RateLimit {
         max,
@@ -198,7 +223,7 @@ proptest! {
     #[test]
     fn the_store_agrees_with_the_model(
         limits in [(limits(), limits()), (limits(), limits())],
-        ops in proptest::collection::vec(op(), 1..200),
+        ops in ops(),
     ) {
         let mut world = World::new(limits);
         for (number, op) in ops.iter().enumerate() {

@@ -141,6 +141,16 @@ impl World {
         }
     }
 
+    /// Waits until the dispatcher asks the store for nothing more.
+    pub(super) async fn at_rest(&self) {
+        let resting = async {
+            while !self.handle.is_at_rest() {
+                tokio::task::yield_now().await;
+            }
+        };
+        soon("a dispatcher at rest", resting).await;
+    }
+
     pub(super) async fn submit(&self, agent: &str) -> Submitted {
         self.handle.submit(for_agent(agent)).await.unwrap()
     }

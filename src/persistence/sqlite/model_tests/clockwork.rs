@@ -92,9 +92,9 @@ impl World {
             .iter()
             .map(|it| it.spec.clone())
             .collect();
-        let session = self.db.session;
+        let (session, rules) = (self.db.session, self.db.rules.clone());
         self.db
-            .write(|tx| schedules::fire_in(tx, session, &specs))
+            .write(|tx| schedules::fire_in(tx, session, &specs, &rules))
             .unwrap();
         for which in 0..self.clockwork.schedules.len() {
             self.look_at(which);
