@@ -36,6 +36,6 @@ image:
 doc:
     cargo doc --no-deps --document-private-items --open
 
-# Kills the daemon at random moments of its work; every result must be right.
-crash-storm *args:
-    scripts/crash-storm {{args}}
+# Kills the daemon, then its agents, at random moments; all that was acknowledged must be done once.
+kill-storm *args:
+    scripts/kill-storm {{args}}

@@ -132,6 +132,11 @@ impl Daemon {
         std::fs::read_to_string(self.data.path().join("log")).unwrap_or_default()
     }
 
+    /// The database, of which no copy is needed: reading disturbs nobody.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.data_dir().join("agent-system.db")
+    }
+
     /// Starts the next life on the same data directory; returns when it is ready.
     pub(crate) fn start_again(&mut self) {
         self.spawn_again();
@@ -143,6 +148,12 @@ impl Daemon {
 
     /// Starts the next life on the same data directory; returns when it says where it listens.
     pub(crate) fn spawn_again(&mut self) {
+        self.launch();
+        self.learn_addresses(self.pid());
+    }
+
+    /// Starts the next life and waits for nothing.
+    pub(crate) fn launch(&mut self) {
         assert!(self.child.is_none(), "the daemon still runs");
         let log = std::fs::File::options()
             .create(true)
@@ -162,10 +173,7 @@ impl Daemon {
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log);
-        let child = command.spawn().unwrap();
-        let pid = child.id();
-        self.child = Some(child);
-        self.learn_addresses(pid);
+        self.child = Some(command.spawn().unwrap());
     }
 
     fn learn_addresses(&mut self, pid: u32) {

@@ -15,4 +15,5 @@ mod postgres;
 mod queues;
 mod serve;
 mod standing;
+mod storm;
 mod work;
