@@ -60,6 +60,8 @@ pub trait RecoveryEffects: Send + Sync + Debug {
     fn restart_agent(&self, agent: &Name) -> EffectResult;
     /// Opens the database anew.
     fn reconnect_database(&self) -> EffectResult;
+    /// Hands out nothing more of a queue until an operator resumes it; `why` is kept with the pause.
+    fn pause_queue(&self, queue: &Name, why: String) -> EffectResult;
 }
 
 /// What the healer is given.

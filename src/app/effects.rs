@@ -2,6 +2,7 @@
 
 use futures_util::FutureExt as _;
 
+use crate::actors::dispatcher::DispatcherHandle;
 use crate::actors::healer::{EffectFailed, EffectResult, RecoveryEffects};
 use crate::actors::supervisor::{Revival, SupervisorHandle};
 use crate::domain::name::Name;
@@ -12,6 +13,7 @@ use crate::persistence::Store;
 pub(super) struct Effects {
     pub(super) supervisor: SupervisorHandle,
     pub(super) store: Store,
+    pub(super) dispatcher: DispatcherHandle,
 }
 
 impl RecoveryEffects for Effects {
@@ -34,6 +36,17 @@ impl RecoveryEffects for Effects {
                 Ok(span) => Ok(format!(
                     "the database was opened anew and answers, in {span:?}"
                 )),
+                Err(error) => Err(EffectFailed(error.to_string())),
+            }
+        }
+        .boxed()
+    }
+
+    fn pause_queue(&self, queue: &Name, why: String) -> EffectResult {
+        let (dispatcher, queue) = (self.dispatcher.clone(), queue.clone());
+        async move {
+            match dispatcher.pause_queue(&queue, None, Some(why)).await {
+                Ok(_) => Ok(format!("paused queue '{queue}' until it is resumed")),
                 Err(error) => Err(EffectFailed(error.to_string())),
             }
         }

@@ -54,8 +54,7 @@ fn input(status: AgentStatus, loads: &BTreeMap<Name, AgentLoad>) -> AgentHealthI
         critical: status.critical,
         queue_depth: load.map_or(0, |load| load.depth),
         queue_capacity: QUEUE_CAPACITY,
-        // Queues cannot be paused in this version.
-        queue_paused: false,
+        held_back: load.is_some_and(|load| load.held_back),
         running: load.map_or(0, |load| load.running),
         errors_total: errors + load.map_or(0, |load| load.errors),
         restarts_total: status.restarts.total,

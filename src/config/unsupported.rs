@@ -55,12 +55,11 @@ const NOT_IN_THIS_VERSION: &[(&str, Asks, &str)] = &[
         Asks::Is(&[
             "agent.quarantine",
             "group.restart",
-            "queue.pause",
             "exec",
             "webhook",
             "exit",
         ]),
-        "use \"agent.restart\" or \"database.reconnect\"",
+        "use \"agent.restart\", \"database.reconnect\" or \"queue.pause\"",
     ),
 ];
 

@@ -35,6 +35,10 @@ pub struct AgentLoad {
     pub capacity: u64,
     /// Executions that failed, since the daemon's start.
     pub errors: u64,
+    /// A slot is free and the store hands nothing out to it: what waits is held back by a pause or
+    /// a limit.
+    #[serde(skip)]
+    pub held_back: bool,
 }
 
 /// The end of an execution that the desk decided.
@@ -162,14 +166,17 @@ impl Desk {
     /// Whether somebody takes work, and no free slot would be claimed for now.
     #[cfg(test)]
     pub(super) fn asks_nothing(&self) -> bool {
-        if self.workers.is_empty() {
-            return false;
-        }
+        let asks = |(instance, worker): (&InstanceId, &Worker)| {
+            worker.free() > 0 && !self.is_dry(instance, worker)
+        };
+        !self.workers.is_empty() && !self.workers.iter().any(asks)
+    }
+
+    /// Whether the store had nothing to hand out to it, and there has been no news since.
+    fn is_dry(&self, instance: &InstanceId, worker: &Worker) -> bool {
         let heard = |target: Target| self.news.get(&target).copied().unwrap_or(0);
-        self.workers.iter().all(|(instance, worker)| {
-            let news = worker.sources(instance).map(heard).sum::<u64>() + self.news_for_all;
-            worker.free() == 0 || worker.dry_at == Some(news)
-        })
+        let news = worker.sources(instance).map(heard).sum::<u64>() + self.news_for_all;
+        worker.dry_at == Some(news)
     }
 
     /// Lets held slots go; that no task is left is remembered until there is news.
@@ -280,6 +287,7 @@ impl Desk {
             running: 0,
             capacity: 0,
             errors: 0,
+            held_back: false,
         };
         let mut loads: BTreeMap<Name, AgentLoad> =
             known.map(|agent| (agent.clone(), none(agent))).collect();
@@ -287,6 +295,7 @@ impl Desk {
             let agent = instance.agent.clone();
             let load = loads.entry(agent.clone()).or_insert_with(|| none(agent));
             load.running += worker.held.len() as u64;
+            load.held_back |= worker.free() > 0 && self.is_dry(instance, worker);
             load.capacity += if worker.taking {
                 u64::from(worker.concurrency)
             } else {

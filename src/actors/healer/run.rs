@@ -94,6 +94,9 @@ fn effect(
             Ok(effects.restart_agent(&agent))
         }
         RecoveryStep::DatabaseReconnect => Ok(effects.reconnect_database()),
+        RecoveryStep::QueuePause(queue) => {
+            Ok(effects.pause_queue(queue, format!("check '{check}' was critical")))
+        }
         // The configuration refuses these; a program that embeds this crate may still ask.
         other => Err(format!("'{}' is not in this version", other.as_str())),
     }

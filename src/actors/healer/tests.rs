@@ -1,14 +1,15 @@
 //! Claims about recovery runs.
 
+mod doctor;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
 use parking_lot::Mutex;
 use tokio::sync::watch;
-use tokio::time::Instant;
 
-use super::{EffectFailed, EffectResult, HealerDeps, HealerError, HealerHandle, RecoveryEffects};
+use self::doctor::{Cure, Doctor};
+use super::{HealerDeps, HealerError, HealerHandle};
 use crate::actors::health::HealthHandle;
 use crate::actors::health::tests::world::{Answers, World, paused, report_that};
 use crate::actors::life::LifeControl;
@@ -16,69 +17,8 @@ use crate::actors::testing::start;
 use crate::domain::agent::AgentState;
 use crate::domain::health::HealthStatus;
 use crate::domain::ids::RecoveryRunId;
-use crate::domain::name::Name;
 use crate::domain::record::RecoveryRun;
 use crate::domain::recovery::{RecoveryMode, RecoverySpec};
-
-/// What a restart does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cure {
-    Works,
-    WorksTheSecondTime,
-    Fails,
-    ChangesNothing,
-    StartsForEver,
-}
-
-/// Effects that change the world and remember what they were told.
-#[derive(Debug)]
-struct Doctor {
-    world: World,
-    cure: Cure,
-    done: Mutex<Vec<(Instant, String)>>,
-    changed: watch::Sender<usize>,
-}
-
-impl Doctor {
-    fn did(&self, what: String) -> usize {
-        let mut done = self.done.lock();
-        done.push((Instant::now(), what));
-        self.changed.send_replace(done.len());
-        done.len()
-    }
-}
-
-impl RecoveryEffects for Doctor {
-    fn restart_agent(&self, agent: &Name) -> EffectResult {
-        let times = self.did(format!("restart {agent}"));
-        let works = match self.cure {
-            Cure::Works => true,
-            Cure::WorksTheSecondTime => times >= 2,
-            Cure::StartsForEver => {
-                self.world.put(agent.as_ref(), AgentState::Starting);
-                false
-            }
-            Cure::Fails | Cure::ChangesNothing => false,
-        };
-        if works {
-            self.world.put(agent.as_ref(), AgentState::Ready);
-        }
-        let answer = match (works, self.cure) {
-            (false, Cure::ChangesNothing | Cure::StartsForEver) | (true, _) => {
-                Ok(format!("restarted {agent}"))
-            }
-            (false, _) => Err(EffectFailed("the supervisor refused".to_owned())),
-        };
-        async move { answer }.boxed()
-    }
-
-    fn reconnect_database(&self) -> EffectResult {
-        self.did("reconnect".to_owned());
-        self.world
-            .set(|w| (w.ping, w.writes) = (Answers::Well, Answers::Well));
-        async { Ok("reconnected".to_owned()) }.boxed()
-    }
-}
 
 /// A monitor, a healer, and the world that they look at.
 struct Clinic {

@@ -63,6 +63,7 @@ pub(super) fn start(
         effects: Arc::new(Effects {
             supervisor: agents,
             store: ground.store.clone(),
+            dispatcher: dispatcher.handle.clone(),
         }),
         store,
         facts: facts.clone(),

@@ -62,6 +62,13 @@ fn step(key: &str, action: &RecoveryActionSpec, config: &Config, judge: &mut Jud
             let near = hint(name.as_str(), config.groups().keys().map(Name::as_str));
             judge.refuse(&target, format!("group '{name}' does not exist{near}"));
         }
+        RecoveryStep::QueuePause(name) => {
+            let known = queues(config);
+            if !known.contains(&name.as_str()) {
+                let near = hint(name.as_str(), known.into_iter());
+                judge.refuse(&target, format!("queue '{name}' does not exist{near}"));
+            }
+        }
         RecoveryStep::Exec(command) if command.first().is_none_or(String::is_empty) => {
             judge.missing(
                 &format!("{key}.command"),
@@ -84,4 +91,12 @@ fn step(key: &str, action: &RecoveryActionSpec, config: &Config, judge: &mut Jud
             judge.refuse(&foreign, format!("belongs to do = \"{word}\""));
         }
     }
+}
+
+/// The queues that are configured, or that an agent takes from.
+fn queues(config: &Config) -> Vec<&str> {
+    let configured = config.queues().keys().map(Name::as_str);
+    let taken_from = config.agents().values().map(|agent| agent.queue.as_str());
+    let known = configured.chain(taken_from);
+    known.collect()
 }

@@ -117,6 +117,10 @@ const WRONG: &[(&str, &str)] = &[
         "[agents.b]\nkind = 'process'\ncommand = []",
         "agents.b.command: empty",
     ),
+    (
+        "[recovery.actions.hold]\nwhen = 'system'\ndo = 'queue.pause'\ntarget = 'defalt'",
+        "queue 'defalt' does not exist; did you mean 'default'?",
+    ),
     ("[groups.root]", "set it up as [supervisor]"),
     (
         "[groups.g]\nparent = 'g'",

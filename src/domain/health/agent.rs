@@ -68,8 +68,8 @@ pub struct AgentHealthInput {
     pub queue_depth: u64,
     /// The most tasks that may wait.
     pub queue_capacity: u64,
-    /// Whether its queue is held by the operator.
-    pub queue_paused: bool,
+    /// Whether what waits is held back by a pause or a limit: it has been asked for.
+    pub held_back: bool,
     /// Tasks it holds.
     pub running: u64,
     /// Errors since the daemon's start.
@@ -94,7 +94,7 @@ impl AgentHealthInput {
     pub fn starves_its_queue(&self) -> bool {
         self.queue_depth > 0
             && self.running == 0
-            && !self.queue_paused
+            && !self.held_back
             && self.desired == Desired::Running
             && self.ready() > 0
     }

@@ -173,7 +173,7 @@ fn ready(name: &str) -> AgentHealthInput {
         }],
         queue_depth: 0,
         queue_capacity: 100,
-        queue_paused: false,
+        held_back: false,
         running: 0,
         errors_total: 0,
         restarts_total: 0,

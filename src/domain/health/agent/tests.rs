@@ -29,7 +29,7 @@ fn agent(instances: Vec<InstanceHealth>) -> AgentHealthInput {
         instances,
         queue_depth: 0,
         queue_capacity: 10_000,
-        queue_paused: false,
+        held_back: false,
         running: 0,
         errors_total: 0,
         restarts_total: 0,
@@ -147,7 +147,7 @@ fn a_ready_agent_that_takes_nothing_while_tasks_wait_is_deaf() {
             "{rounds}"
         );
     }
-    input.queue_paused = true;
+    input.held_back = true;
     assert!(!input.starves_its_queue());
 }
 
