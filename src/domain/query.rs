@@ -137,6 +137,28 @@ pub struct Claims {
     pub next: Option<Duration>,
 }
 
+/// What keeps a queued task from starting now; only what binds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HeldBack {
+    /// As many of its queue run as may.
+    pub queue_full: Option<Full>,
+    /// As many with its key run as may.
+    pub key_full: Option<Full>,
+    /// As many of its queue have started as may in a window: the next may then.
+    pub queue_opens: Option<Timestamp>,
+    /// The same of its key.
+    pub key_opens: Option<Timestamp>,
+}
+
+/// A limit of running tasks that is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Full {
+    /// How many run.
+    pub running: u64,
+    /// Those that have run longest, ten at most.
+    pub holders: Vec<TaskId>,
+}
+
 /// The end of one execution, as reported to the store.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settlement {

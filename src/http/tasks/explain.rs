@@ -4,7 +4,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::domain::ids::TaskId;
-use crate::domain::query::QueueState;
+use crate::domain::query::{Full, HeldBack, QueueState};
+use crate::domain::queue::RateLimit;
 use crate::domain::task::{Task, TaskState};
 use crate::http::call::Call;
 use crate::http::reply;
@@ -27,7 +28,8 @@ pub(in crate::http) async fn explain(mut call: Call) -> Outcome {
     let mut reasons = plain(&task);
     if task.state == TaskState::Queued {
         let queue = handles.work.queue(task.queue.clone()).await?;
-        reasons.extend(held_by_queue(&task, &queue));
+        let held = handles.records.held_back(&task).await?;
+        reasons.extend(held_by_queue(&task, &queue, &held));
         let agents = serde_json::to_value(handles.agents.agents().await?).unwrap_or_default();
         reasons.extend(takers(&task, agents.as_array().map_or(&[], Vec::as_slice)));
         if reasons.is_empty() {
@@ -92,7 +94,7 @@ fn plain(task: &Task) -> Vec<Reason> {
 }
 
 /// What its queue does to it.
-fn held_by_queue(task: &Task, queue: &QueueState) -> Vec<Reason> {
+fn held_by_queue(task: &Task, queue: &QueueState, held: &HeldBack) -> Vec<Reason> {
     let name = &queue.spec.name;
     let mut reasons = Vec::new();
     let mut add = |code, message| reasons.push(Reason { code, message });
@@ -102,33 +104,44 @@ fn held_by_queue(task: &Task, queue: &QueueState) -> Vec<Reason> {
             .map_or_else(String::new, |until| format!(" until {until}"));
         add("queue_paused", format!("queue '{name}' is paused{until}"));
     }
-    let running = queue.stats.tasks.get("running").copied().unwrap_or(0);
-    if let Some(most) = queue.spec.limits.concurrency
-        && running >= u64::from(most)
-    {
+    if let Some(full) = &held.queue_full {
+        let holders = named(full);
+        let running = full.running;
         add(
             "queue_concurrency",
-            format!("{running} tasks of queue '{name}' run, as many as may"),
+            format!("{running} tasks of queue '{name}' run, as many as may: {holders}"),
         );
     }
-    if let Some(rate) = queue.spec.limits.rate {
+    if let (Some(opens), Some(rate)) = (held.queue_opens, queue.spec.limits.rate) {
+        let RateLimit { max, period } = rate;
         let message = format!(
-            "queue '{name}' starts {} tasks in {:?} at most",
-            rate.max, rate.period
+            "{max} tasks of queue '{name}' have started within {period:?}, as many as may; the next may at {opens}"
         );
         add("queue_rate_limit", message);
     }
-    if let Some(key) = task
-        .concurrency_key
-        .as_ref()
-        .filter(|_| queue.spec.per_key.any())
-    {
-        add(
-            "key_limit",
-            format!("tasks with the key '{key}' have limits of their own"),
+    let key = task.concurrency_key.as_deref().unwrap_or_default();
+    if let Some(full) = &held.key_full {
+        let (running, holders) = (full.running, named(full));
+        let message =
+            format!("{running} tasks with the key '{key}' run, as many as may: {holders}");
+        add("key_concurrency", message);
+    }
+    if let (Some(opens), Some(rate)) = (held.key_opens, queue.spec.per_key.rate) {
+        let RateLimit { max, period } = rate;
+        let message = format!(
+            "{max} tasks with the key '{key}' have started within {period:?}, as many as may; the next may at {opens}"
         );
+        add("key_rate_limit", message);
     }
     reasons
+}
+
+/// The holders of a limit that is reached.
+fn named(full: &Full) -> String {
+    let names: Vec<_> = full.holders.iter().map(ToString::to_string).collect();
+    let more = full.running.saturating_sub(names.len() as u64);
+    let more = (more > 0).then(|| format!(" and {more} more"));
+    names.join(", ") + more.as_deref().unwrap_or_default()
 }
 
 /// Whether anybody is there who takes it.

@@ -7,8 +7,8 @@ use super::{Result, Store};
 use crate::domain::ids::{LeaseId, SessionId, TaskId, WorkflowId};
 use crate::domain::name::Name;
 use crate::domain::query::{
-    Cancelled, Claims, DueWork, Expired, Page, PageRequest, QueueStats, Settled, Settlement,
-    Signalled, SlotOffer, Submitted, TaskFilter, WorkflowFilter,
+    Cancelled, Claims, DueWork, Expired, HeldBack, Page, PageRequest, QueueStats, Settled,
+    Settlement, Signalled, SlotOffer, Submitted, TaskFilter, WorkflowFilter,
 };
 use crate::domain::queue::{QueuePause, QueueSpec};
 use crate::domain::task::{NewTask, Progress, Target, Task, TaskAttempt, TaskState};
@@ -132,6 +132,11 @@ impl Store {
     /// Tasks, newest first.
     pub async fn tasks(&self, filter: TaskFilter, page: PageRequest) -> Result<Page<Task>> {
         tasks::tasks(self.sqlite(), filter, page).await
+    }
+
+    /// What holds a queued task back: the limits that bind now, and who holds their places.
+    pub async fn held_back(&self, task: &Task) -> Result<HeldBack> {
+        tasks::held_back(self.sqlite(), task).await
     }
 
     /// The executions of a task, oldest first.

@@ -12,6 +12,7 @@ mod control;
 mod create;
 mod expiry;
 mod facts;
+mod held_back;
 pub(super) mod limits;
 mod list;
 mod pauses;
@@ -30,8 +31,8 @@ use super::{SqlResult, Sqlite, WriteTx};
 use crate::domain::ids::{LeaseId, SessionId, TaskId};
 use crate::domain::name::Name;
 use crate::domain::query::{
-    Cancelled, Claims, DueWork, Page, PageRequest, QueueStats, Settled, Settlement, SlotOffer,
-    Submitted, TaskFilter,
+    Cancelled, Claims, DueWork, HeldBack, Page, PageRequest, QueueStats, Settled, Settlement,
+    SlotOffer, Submitted, TaskFilter,
 };
 use crate::domain::queue::QueuePause;
 use crate::domain::task::{NewTask, Progress, Target, Task, TaskAttempt, TaskState};
@@ -220,6 +221,16 @@ pub(crate) async fn task_attempts(db: &Sqlite, id: TaskId) -> Result<Vec<TaskAtt
 
 pub(crate) async fn queues(db: &Sqlite) -> Result<Vec<QueueStats>> {
     db.read("count queues", list::queues).await
+}
+
+/// What holds a queued task back.
+pub(crate) async fn held_back(db: &Sqlite, task: &Task) -> Result<HeldBack> {
+    let (rules, now) = (db.rules(), crate::clock::now());
+    let (queue, key) = (task.queue.clone(), task.concurrency_key.clone());
+    db.read("read what holds a task back", move |conn| {
+        held_back::read(conn, &rules, now, (queue.as_str(), key.as_deref()))
+    })
+    .await
 }
 
 pub(crate) async fn queued_by_target(db: &Sqlite) -> Result<Vec<(String, u64)>> {

@@ -12,12 +12,12 @@ use std::time::Duration;
 use parking_lot::RwLock;
 
 use crate::domain::ids::SessionId;
-use crate::domain::queue::{Limits, QueueSpec, RateLimit};
+use crate::domain::queue::{DEFAULT_CAPACITY, Limits, QueueSpec, RateLimit};
 use crate::domain::timestamp::Timestamp;
 use crate::persistence::sqlite::{SqlResult, WriteTx};
 
 /// The key under which the starts of a whole queue are counted.
-const WHOLE_QUEUE: &str = "";
+pub(super) const WHOLE_QUEUE: &str = "";
 /// As good as no limit.
 const UNLIMITED: u64 = u64::MAX;
 
@@ -28,6 +28,7 @@ const FORGOTTEN_AT_ONCE: i64 = 4;
 #[derive(Debug)]
 pub(in crate::persistence::sqlite) struct Rules {
     limited: RwLock<Arc<HashMap<String, QueueSpec>>>,
+    capacities: RwLock<HashMap<String, u64>>,
     /// False only if no queue is paused. Changed on the writer's thread alone, so that a claim
     /// sees what was committed before it.
     pub(in crate::persistence::sqlite) pauses: AtomicBool,
@@ -37,6 +38,7 @@ impl Default for Rules {
     fn default() -> Self {
         Self {
             limited: RwLock::default(),
+            capacities: RwLock::default(),
             pauses: AtomicBool::new(true),
         }
     }
@@ -48,9 +50,26 @@ impl Rules {
         &self,
         specs: impl Iterator<Item = &'a QueueSpec>,
     ) {
-        let limited = specs.filter(|spec| spec.is_limited());
-        let limited = limited.map(|spec| (spec.name.to_string(), spec.clone()));
-        *self.limited.write() = Arc::new(limited.collect());
+        let (mut limited, mut capacities) = (HashMap::new(), HashMap::new());
+        for spec in specs {
+            capacities.insert(spec.name.to_string(), spec.capacity);
+            if spec.is_limited() {
+                limited.insert(spec.name.to_string(), spec.clone());
+            }
+        }
+        *self.limited.write() = Arc::new(limited);
+        *self.capacities.write() = capacities;
+    }
+
+    /// Tasks that may wait for one agent, role or queue that stands in this queue.
+    pub(in crate::persistence::sqlite) fn capacity(&self, queue: &str) -> u64 {
+        let known = self.capacities.read();
+        known.get(queue).copied().unwrap_or(DEFAULT_CAPACITY)
+    }
+
+    /// A queue that has limits.
+    pub(super) fn spec(&self, queue: &str) -> Option<QueueSpec> {
+        self.limited.read().get(queue).cloned()
     }
 
     /// Whether a task of this queue must pass the gate of a claim before it is handed out.

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::harness::{Db, for_agent, slots};
 use super::*;
+use crate::domain::query::HeldBack;
 use crate::domain::queue::{Limits, QueueSpec, RateLimit};
 use crate::domain::task::Outcome;
 
@@ -195,6 +196,47 @@ fn a_task_of_low_priority_is_not_starved_by_a_stream_of_high_ones() {
         db.now = db.now.after(SECOND * 60);
     }
     assert!(minutes > 1, "the high ones went first");
+}
+
+#[test]
+fn what_holds_a_task_back_is_named_only_while_it_binds() {
+    let both = Limits {
+        concurrency: Some(2),
+        rate: Some(RateLimit {
+            max: 3,
+            period: SECOND * 10,
+        }),
+    };
+    let mut db = limited(both, both);
+    let held = |db: &Db, key| {
+        let of = ("default", key);
+        held_back::read(&db.conn, &db.rules, db.now, of).unwrap()
+    };
+    for key in ["a", "b", "a"] {
+        db.submit(&keyed(key));
+        db.now = db.now.after(Duration::from_micros(1));
+    }
+    let first = db.claim(&[slots("echo", 0, 1)]).remove(0);
+    assert_eq!(held(&db, Some("a")), HeldBack::default(), "one more may");
+    let second = db.claim(&[slots("echo", 0, 1)]).remove(0);
+    let full = held(&db, Some("a"));
+    let holders = full.queue_full.as_ref().map(|it| it.holders.clone());
+    assert_eq!(holders, Some(vec![first.id, second.id]));
+    assert_eq!(
+        (&full.key_full, full.queue_opens),
+        (&None, None),
+        "only one of a runs"
+    );
+    let began = db.now;
+    db.now = db.now.after(SECOND);
+    db.succeed(&first, serde_json::json!(1));
+    db.claim(&[slots("echo", 0, 1)]);
+    let full = held(&db, Some("b"));
+    let opens = began.after(SECOND * 10 + Duration::from_micros(1));
+    assert_eq!((full.queue_opens, full.key_opens), (Some(opens), None));
+    assert_eq!(held(&db, None).key_full, None);
+    db.now = opens;
+    assert_eq!(held(&db, Some("a")).queue_opens, None);
 }
 
 proptest! {

@@ -51,3 +51,14 @@ fn counts_tell_queues_and_targets() {
         [("echo".to_owned(), 1), ("worker".to_owned(), 1)]
     );
 }
+
+#[test]
+fn dead_letters_are_found_without_looking_at_what_is_not_dead() {
+    let db = Db::new();
+    let filter = TaskFilter {
+        states: vec![TaskState::Dead],
+        ..TaskFilter::default()
+    };
+    let plan = list::plan_of(&db.conn, &filter);
+    assert!(plan.contains("USING INDEX tasks_dead"), "{plan}");
+}
