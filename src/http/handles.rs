@@ -27,7 +27,7 @@ use crate::domain::name::Name;
 use crate::domain::query::{Page, PageRequest, QueueState, Submitted};
 use crate::domain::record::RecoveryRun;
 use crate::domain::schedule::{ScheduleRun, ScheduleStatus};
-use crate::domain::task::{NewTask, Task};
+use crate::domain::task::{IdempotencyKey, NewTask, Task};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::workflow::{NewWorkflow, Workflow};
 
@@ -131,7 +131,11 @@ pub trait Schedules: Send + Sync {
     /// Resumes one.
     fn resume_schedule<'a>(&'a self, name: &'a str) -> Answer<'a, ScheduleStatus>;
     /// Fires one now.
-    fn trigger_schedule<'a>(&'a self, name: &'a str) -> Answer<'a, ScheduleRun>;
+    fn trigger_schedule<'a>(
+        &'a self,
+        name: &'a str,
+        key: Option<IdempotencyKey>,
+    ) -> Answer<'a, ScheduleRun>;
 }
 
 /// Messages between agents.

@@ -1,11 +1,12 @@
 //! `/api/v1/schedules`: what falls due by itself.
 
 use serde::Deserialize;
+use serde_json::json;
 
 use super::call::Call;
 use super::reply;
 use super::router::Outcome;
-use super::tasks::Nothing;
+use super::tasks::{Nothing, idempotency};
 use crate::domain::timestamp::Timestamp;
 
 /// `GET /api/v1/schedules`
@@ -56,5 +57,8 @@ pub(super) async fn resume(mut call: Call) -> Outcome {
 pub(super) async fn trigger(mut call: Call) -> Outcome {
     let Nothing {} = call.json_or_default().await?;
     let name = call.text();
-    reply::json(&call.handles.schedules.trigger_schedule(&name).await?)
+    // The key belongs to this schedule: for another one it is another request.
+    let key = idempotency(&call, &json!({"trigger": name}))?;
+    let triggered = call.handles.schedules.trigger_schedule(&name, key);
+    reply::json(&triggered.await?)
 }

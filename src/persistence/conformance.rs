@@ -4,11 +4,13 @@ mod lives;
 mod messages;
 mod records;
 mod upkeep;
+mod work;
 
 pub(crate) use lives::*;
 pub(crate) use messages::*;
 pub(crate) use records::*;
 pub(crate) use upkeep::*;
+pub(crate) use work::*;
 
 use crate::domain::name::Name;
 use crate::domain::timestamp::Timestamp;

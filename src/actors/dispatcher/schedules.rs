@@ -13,6 +13,7 @@ use crate::clock;
 use crate::domain::name::{Name, nearest};
 use crate::domain::query::{Fired, Page, PageRequest};
 use crate::domain::schedule::{ScheduleRun, ScheduleSpec, ScheduleStatus};
+use crate::domain::task::IdempotencyKey;
 use crate::domain::timestamp::Timestamp;
 use crate::persistence::StoreError;
 
@@ -156,15 +157,20 @@ impl DispatcherHandle {
         self.schedule(name).await
     }
 
-    /// Fires a schedule now, paused or not, whatever runs.
+    /// Fires a schedule now, paused or not, whatever runs; once for each key of idempotency.
     ///
     /// # Errors
     /// If there is none, the daemon is stopping, or it cannot be stored.
-    pub async fn trigger_schedule(&self, name: &str) -> Result<ScheduleRun> {
+    pub async fn trigger_schedule(
+        &self,
+        name: &str,
+        key: Option<IdempotencyKey>,
+    ) -> Result<ScheduleRun> {
         if self.is_draining() {
             return Err(DispatchError::Draining);
         }
         let spec = self.schedule_spec(name)?;
-        Ok(self.store().trigger_schedule(self.session(), spec).await?)
+        let store = self.store();
+        Ok(store.trigger_schedule(self.session(), spec, key).await?)
     }
 }

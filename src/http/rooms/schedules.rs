@@ -5,6 +5,7 @@ use futures_util::FutureExt;
 use crate::actors::dispatcher::DispatcherHandle;
 use crate::domain::query::{Page, PageRequest};
 use crate::domain::schedule::{ScheduleRun, ScheduleStatus};
+use crate::domain::task::IdempotencyKey;
 use crate::domain::timestamp::Timestamp;
 use crate::http::handles::{Answer, Schedules};
 
@@ -45,7 +46,11 @@ impl Schedules for DispatcherHandle {
         answer!(Self::resume_schedule(self, name))
     }
 
-    fn trigger_schedule<'a>(&'a self, name: &'a str) -> Answer<'a, ScheduleRun> {
-        answer!(Self::trigger_schedule(self, name))
+    fn trigger_schedule<'a>(
+        &'a self,
+        name: &'a str,
+        key: Option<IdempotencyKey>,
+    ) -> Answer<'a, ScheduleRun> {
+        answer!(Self::trigger_schedule(self, name, key))
     }
 }

@@ -10,6 +10,7 @@ use crate::domain::ids::SessionId;
 use crate::domain::name::Name;
 use crate::domain::query::{Fired, Page, PageRequest};
 use crate::domain::schedule::{ScheduleRecord, ScheduleRun, ScheduleSpec};
+use crate::domain::task::IdempotencyKey;
 use crate::domain::timestamp::Timestamp;
 
 impl Store {
@@ -23,13 +24,15 @@ impl Store {
         schedules::fire(self.sqlite(), session, specs).await
     }
 
-    /// Fires a schedule now, whatever its rule, its pause and its overlap say.
+    /// Fires a schedule now, whatever its rule, its pause and its overlap say; with a key that was
+    /// seen within a day, says what that fired.
     pub async fn trigger_schedule(
         &self,
         session: SessionId,
         spec: ScheduleSpec,
+        key: Option<IdempotencyKey>,
     ) -> Result<ScheduleRun> {
-        schedules::trigger(self.sqlite(), session, spec).await
+        schedules::trigger(self.sqlite(), session, spec, key).await
     }
 
     /// Pauses a schedule, until an instant or for good, or resumes it.

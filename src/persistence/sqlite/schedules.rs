@@ -6,10 +6,13 @@
 //! often.
 
 mod start;
+mod trigger;
 
 use serde_json::json;
 
 use self::start::start;
+pub(crate) use self::trigger::trigger;
+use super::tasks::limits::Rules;
 use super::tasks::{cursor_key, page_limit};
 use super::{Fault, SqlResult, Sqlite, WriteTx, all, first};
 use crate::domain::event::NewEvent;
@@ -28,8 +31,11 @@ pub(crate) async fn fire(
     session: SessionId,
     specs: std::sync::Arc<[ScheduleSpec]>,
 ) -> Result<Fired> {
-    db.write("fire schedules", move |tx| fire_in(tx, session, &specs))
-        .await
+    let rules = db.rules();
+    db.write("fire schedules", move |tx| {
+        fire_in(tx, session, &specs, &rules)
+    })
+    .await
 }
 
 /// Looks at every schedule in one transaction.
@@ -37,32 +43,14 @@ pub(super) fn fire_in(
     tx: &mut WriteTx<'_>,
     session: SessionId,
     specs: &[ScheduleSpec],
+    rules: &Rules,
 ) -> SqlResult<Fired> {
-    let mut pass = Pass::of(session);
+    let mut pass = Pass::of(session, rules);
     forget_others(tx, specs)?;
     for spec in specs {
         pass.look_at(tx, spec)?;
     }
     Ok(pass.fired)
-}
-
-pub(crate) async fn trigger(
-    db: &Sqlite,
-    session: SessionId,
-    spec: ScheduleSpec,
-) -> Result<ScheduleRun> {
-    db.write("trigger a schedule", move |tx| {
-        let mut due = tx.now();
-        // Two of one commit, or one at an instant of the rule.
-        while decided(tx, &spec, due)? {
-            due = due.after(std::time::Duration::from_micros(1));
-        }
-        Pass::of(session).begin(tx, &spec, due, "trigger")?;
-        let sql = [RUNS, "AND r.schedule = ?1 AND r.due_at = ?2"].concat();
-        tx.first(&sql, (&spec.name, due), read_run)?
-            .ok_or(Fault::Sql(rusqlite::Error::QueryReturnedNoRows))
-    })
-    .await
 }
 
 pub(crate) async fn pause(
@@ -105,15 +93,17 @@ pub(super) fn pause_in(
 }
 
 /// What is done in one transaction.
-struct Pass {
+struct Pass<'r> {
     session: SessionId,
+    rules: &'r Rules,
     fired: Fired,
 }
 
-impl Pass {
-    fn of(session: SessionId) -> Self {
+impl<'r> Pass<'r> {
+    fn of(session: SessionId, rules: &'r Rules) -> Self {
         Self {
             session,
+            rules,
             fired: Fired::default(),
         }
     }
@@ -169,15 +159,18 @@ impl Pass {
         if decided(tx, spec, due)? {
             return Ok(());
         }
+        if start::finds_no_room(tx, spec, self.rules)? {
+            return self.skip(tx, spec, due, "queue_full");
+        }
         if spec.overlap == Overlap::Allow {
-            return self.begin(tx, spec, due, "due");
+            return self.begin(tx, spec, due, "due").map(drop);
         }
         let waiting = waiting(tx, spec)?;
         match (start::active(tx, &spec.name)?, spec.overlap) {
-            (None, _) if waiting == 0 => self.begin(tx, spec, due, "due"),
+            (None, _) if waiting == 0 => self.begin(tx, spec, due, "due").map(drop),
             (Some(active), Overlap::Replace) => {
                 self.fired.cancel.extend(start::cancel(tx, active)?);
-                self.begin(tx, spec, due, "due")
+                self.begin(tx, spec, due, "due").map(drop)
             }
             (_, Overlap::Queue) if waiting < MAX_WAITING => {
                 insert(tx, spec, due, "waiting", "overlap", None)?;
@@ -210,13 +203,14 @@ impl Pass {
         spec: &ScheduleSpec,
         due: Timestamp,
         reason: &'static str,
-    ) -> SqlResult<()> {
+    ) -> SqlResult<start::Started> {
         let started = start(tx, self.session, spec, due)?;
         insert(tx, spec, due, "fired", reason, Some(started))?;
         self.fired.count += 1;
         let mut data = json!({"due_at": due, "reason": reason});
         data[started.key()] = started.text().into();
-        tell(tx, "schedule.fired", spec, data)
+        tell(tx, "schedule.fired", spec, data)?;
+        Ok(started)
     }
 
     fn skip(

@@ -3,6 +3,7 @@
 use super::{Rooms, done};
 use crate::domain::query::{Page, PageRequest};
 use crate::domain::schedule::{ScheduleRun, ScheduleStatus};
+use crate::domain::task::IdempotencyKey;
 use crate::domain::timestamp::Timestamp;
 use crate::http::{Answer, Problem, Schedules};
 
@@ -35,7 +36,11 @@ impl Schedules for Rooms {
     fn resume_schedule<'a>(&'a self, name: &'a str) -> Answer<'a, ScheduleStatus> {
         done(Err(none(name)))
     }
-    fn trigger_schedule<'a>(&'a self, name: &'a str) -> Answer<'a, ScheduleRun> {
+    fn trigger_schedule<'a>(
+        &'a self,
+        name: &'a str,
+        _: Option<IdempotencyKey>,
+    ) -> Answer<'a, ScheduleRun> {
         done(Err(none(name)))
     }
 }

@@ -6,9 +6,10 @@ use crate::clock;
 use crate::domain::ids::{LeaseId, SessionId, TaskId, WorkflowId};
 use crate::domain::name::Name;
 use crate::domain::schedule::{ScheduleSpec, ScheduledWork};
-use crate::domain::task::NewTask;
+use crate::domain::task::{DEFAULT_QUEUE, NewTask, Target};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::workflow::NewWorkflow;
+use crate::persistence::sqlite::tasks::limits::Rules;
 use crate::persistence::sqlite::{SqlResult, WriteTx, tasks, workflows};
 
 /// The newest firings among which one that still runs is looked for.
@@ -33,6 +34,13 @@ impl Started {
         match self {
             Self::Task(_) => None,
             Self::Workflow(id) => Some(id),
+        }
+    }
+
+    pub(super) fn bytes(&self) -> &[u8; 16] {
+        match self {
+            Self::Task(id) => id.as_bytes(),
+            Self::Workflow(id) => id.as_bytes(),
         }
     }
 
@@ -85,6 +93,40 @@ pub(super) fn start(
             Ok(Started::Workflow(id))
         }
     }
+}
+
+/// Whether as many tasks wait where this one would as may. Workflows are not counted beforehand.
+pub(super) fn finds_no_room(
+    tx: &WriteTx<'_>,
+    spec: &ScheduleSpec,
+    rules: &Rules,
+) -> SqlResult<bool> {
+    let ScheduledWork::Task { target, .. } = &spec.work else {
+        return Ok(false);
+    };
+    let (sql, word, queue) = match target {
+        Target::Agent(agent) => (
+            "SELECT count(*) FROM (SELECT 1 FROM tasks WHERE state = 'queued' \
+             AND agent IS NOT NULL AND agent = ?1 LIMIT ?2)",
+            agent,
+            DEFAULT_QUEUE,
+        ),
+        Target::Role(role) => (
+            "SELECT count(*) FROM (SELECT 1 FROM tasks WHERE state = 'queued' \
+             AND role IS NOT NULL AND role = ?1 LIMIT ?2)",
+            role,
+            DEFAULT_QUEUE,
+        ),
+        Target::Queue(queue) => (
+            "SELECT count(*) FROM (SELECT 1 FROM tasks WHERE state = 'queued' \
+             AND agent IS NULL AND role IS NULL AND queue = ?1 LIMIT ?2)",
+            queue,
+            queue.as_str(),
+        ),
+    };
+    let most = i64::try_from(rules.capacity(queue)).unwrap_or(i64::MAX);
+    let waiting: Option<i64> = tx.first(sql, (word, most), |row| row.get(0))?;
+    Ok(waiting.unwrap_or(0) >= most)
 }
 
 /// What a schedule started last and has not ended.

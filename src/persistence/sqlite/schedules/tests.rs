@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::domain::ids::TaskId;
+use crate::domain::queue::QueueSpec;
 use crate::domain::schedule::{CatchUp, Rule, ScheduledWork};
 use crate::domain::task::Target;
 use crate::persistence::sqlite::tasks::harness::{Db, slots};
@@ -45,8 +46,9 @@ impl Clockwork {
 
     fn look(&mut self) -> Fired {
         let (session, spec) = (self.db.session, self.spec.clone());
+        let rules = self.db.rules.clone();
         let looked = self.db.write(|tx| {
-            let mut pass = Pass::of(session);
+            let mut pass = Pass::of(session, &rules);
             pass.look_at(tx, &spec)?;
             Ok(pass.fired)
         });
@@ -184,4 +186,99 @@ fn another_rule_begins_anew() {
     clockwork.spec.shown = "every 30s".into();
     assert_eq!(clockwork.later(MINUTE * 5).count, 0);
     assert_eq!(clockwork.later(MINUTE / 2).count, 1);
+}
+
+#[test]
+fn what_falls_due_while_its_queue_is_full_is_left_out() {
+    let mut clockwork = Clockwork::new(Overlap::Allow, CatchUp::Last);
+    let full = QueueSpec {
+        capacity: 2,
+        ..QueueSpec::plain("default".parse().unwrap())
+    };
+    clockwork.db.rules.set([full].iter());
+    for _ in 0..3 {
+        clockwork.later(MINUTE);
+    }
+    clockwork.finish_one();
+    clockwork.later(MINUTE);
+    let outcomes = ["fired due", "fired due", "skipped queue_full", "fired due"];
+    assert_eq!(clockwork.outcomes(), outcomes);
+}
+
+#[test]
+fn a_nightly_schedule_fires_once_in_the_night_that_has_its_hour_twice_and_in_that_without_it() {
+    let berlin = |text| Rule::cron(text, "Europe/Berlin").unwrap();
+    for (begins, wanted) in [
+        // 26 October 2025: 02:30 comes at 00:30 and at 01:30 UTC.
+        (
+            "2025-10-25T12:00:00Z",
+            ["2025-10-26T00:30:00.000Z", "2025-10-27T01:30:00.000Z"],
+        ),
+        // 29 March 2026: there is no 02:30; the gap ends at 01:00 UTC.
+        (
+            "2026-03-28T12:00:00Z",
+            ["2026-03-29T01:00:00.000Z", "2026-03-30T00:30:00.000Z"],
+        ),
+    ] {
+        let mut clockwork = Clockwork::new(Overlap::Allow, CatchUp::Last);
+        clockwork.spec.rule = berlin("30 2 * * *");
+        clockwork.spec.shown = "30 2 * * *".into();
+        clockwork.db.now = begins.parse().unwrap();
+        clockwork.look();
+        for _ in 0..48 * 2 {
+            clockwork.later(MINUTE * 30);
+        }
+        let sql = "SELECT due_at FROM schedule_runs ORDER BY due_at";
+        let due: Vec<Timestamp> = all(&clockwork.db.conn, sql, [], |row| row.get(0)).unwrap();
+        let due: Vec<_> = due.iter().map(ToString::to_string).collect();
+        assert_eq!(due, wanted);
+    }
+}
+
+/// Two sessions on one file, as two daemons on one database would be.
+#[test]
+fn an_instant_fires_once_however_many_sessions_look_at_it_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("shared.db");
+    let spec = minutely(Overlap::Allow, CatchUp::All);
+    let begins = Timestamp::from_micros(1_700_000_040_000_000);
+    let look = |conn: &rusqlite::Connection, session, now| {
+        let transaction =
+            rusqlite::Transaction::new_unchecked(conn, rusqlite::TransactionBehavior::Immediate);
+        let transaction = transaction.unwrap();
+        let (rules, mut events) = (Rules::default(), Vec::new());
+        let mut tx = WriteTx::new(&transaction, now, &mut events);
+        let fired = fire_in(&mut tx, session, std::slice::from_ref(&spec), &rules);
+        let count = fired
+            .map_err(|fault| fault.into_error("fire"))
+            .unwrap()
+            .count;
+        transaction.commit().unwrap();
+        count
+    };
+    let open = || {
+        let conn = rusqlite::Connection::open(&path).unwrap();
+        conn.busy_timeout(Duration::from_secs(20)).unwrap();
+        conn
+    };
+    let mut first = open();
+    crate::persistence::sqlite::migrations::up(&mut first, None).unwrap();
+    look(&first, SessionId::from_bytes([0; 16]), begins);
+    let fired: u64 = std::thread::scope(|scope| {
+        let daemon = |number: u8| {
+            let (open, look) = (&open, &look);
+            scope.spawn(move || {
+                let (conn, session) = (open(), SessionId::from_bytes([number; 16]));
+                let minutes = 1..=20_u32;
+                let fired = minutes.map(|it| look(&conn, session, begins.after(MINUTE * it)));
+                fired.sum::<u64>()
+            })
+        };
+        let daemons: Vec<_> = (1..=3).map(daemon).collect();
+        daemons.into_iter().map(|it| it.join().unwrap()).sum()
+    });
+    let rows: i64 = first
+        .query_row("SELECT count(*) FROM tasks", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!((fired, rows), (20, 20));
 }
