@@ -186,6 +186,20 @@ fn a_schedule_is_paused_resumed_and_triggered() {
     );
     let run = daemon.json(&["schedules", "trigger", "yearly"]);
     assert_eq!(run["reason"], "trigger");
+    let trigger = || {
+        let (key, path) = (
+            ("Idempotency-Key", "one"),
+            "/api/v1/schedules/yearly:trigger",
+        );
+        let (status, run) = crate::daemon::http(&daemon.api, "POST", path, &[key], "");
+        assert_eq!(status, 200, "{run}");
+        serde_json::from_str::<Value>(&run).unwrap()["task_id"].clone()
+    };
+    let once = trigger();
+    assert!(
+        once != run["task_id"] && once == trigger(),
+        "a key fires once"
+    );
     daemon.ok(&["tasks", "wait", run["task_id"].as_str().unwrap()]);
     let resumed = daemon.json(&["schedules", "resume", "yearly"]);
     let next = resumed["next_at"].as_str().unwrap();

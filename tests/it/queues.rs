@@ -105,7 +105,84 @@ fn commands_to_many_count_first_and_dead_letters_are_listed_retried_and_purged()
     assert_eq!(letters["items"][0]["reason"], "poison", "{letters}");
     let attempts = daemon.json(&["tasks", "attempts", &id]);
     assert_eq!(attempts["items"].as_array().unwrap().len(), 3, "{attempts}");
+    let letters = ["dead-letters", "retry", "--filter", "agent=breaker"];
+    let dry = daemon.json(&[&letters[..], &["--dry-run"]].concat());
+    assert_eq!((&dry["matched"], &dry["done"]), (&json!(1), &json!(0)));
+    assert_eq!(daemon.json(&letters)["done"], 1);
+    eventually("it is a dead letter again", || {
+        let task = daemon.json(&["tasks", "get", &id]);
+        (task["state"] == "dead" && task["attempt"] == 6).then_some(())
+    });
+    let again = ["tasks", "retry", "--filter", "state=dead"];
+    let dry = daemon.json(&[&again[..], &["--dry-run"]].concat());
+    assert_eq!((&dry["matched"], &dry["done"]), (&json!(1), &json!(0)));
     let purged = daemon.json(&["dead-letters", "purge", "--filter", "agent=breaker"]);
     assert_eq!(purged["done"], 1, "{purged}");
     assert_eq!(daemon.json(&["dead-letters", "list"])["items"], json!([]));
+}
+
+#[test]
+fn a_task_that_waits_behind_its_key_names_who_holds_it_and_no_limit_that_does_not_bind() {
+    let daemon = Daemon::configured(&format!(
+        "[agents.slow]\nkind = 'process'\ncommand = ['{}', 'sample-agent', 'flaky']\n\
+         concurrency = 4\nqueue = 'crawl'\n\
+         [queues.crawl]\nconcurrency = 9\nrate_limit = {{ max = 100, period = '1s' }}\n\
+         per_key = {{ concurrency = 1 }}\n",
+        crate::daemon::binary().display()
+    ));
+    let submit = |sleep: &str| {
+        let payload = format!(r#"{{"queue":"crawl","concurrency_key":"site","payload":{sleep}}}"#);
+        let (status, task) = daemon.post("/api/v1/tasks", &payload);
+        assert!(status < 300, "{task}");
+        let task: serde_json::Value = serde_json::from_str(&task).unwrap();
+        task["id"].as_str().unwrap().to_owned()
+    };
+    let first = submit(r#"{"sleep_ms":60000}"#);
+    eventually("the first one runs", || {
+        (daemon.json(&["tasks", "get", &first])["state"] == "running").then_some(())
+    });
+    let second = submit("null");
+    let why = daemon.json(&["tasks", "explain", &second]);
+    let reasons = why["reasons"].as_array().unwrap();
+    assert_eq!(reasons.len(), 1, "{why}");
+    assert_eq!(reasons[0]["code"], "key_concurrency", "{why}");
+    let message = reasons[0]["message"].as_str().unwrap();
+    assert!(
+        message.contains("'site'") && message.contains(&first),
+        "{message}"
+    );
+    daemon.ok(&["tasks", "cancel", &first]);
+    assert_eq!(
+        daemon.json(&["tasks", "wait", &second])["state"],
+        "succeeded"
+    );
+}
+
+#[test]
+fn a_recovery_action_pauses_a_queue_and_the_agents_behind_it_stay_healthy() {
+    let daemon = Daemon::configured(&format!(
+        "[agents.taker]\nkind = 'process'\ncommand = ['{}', 'sample-agent', 'echo']\n\
+         [recovery.actions.hold]\nwhen = 'agent.taker'\ndo = 'queue.pause'\n",
+        crate::daemon::binary().display()
+    ));
+    let run = daemon.json(&["recovery", "run", "hold"]);
+    assert_eq!(run["outcome"], "succeeded", "{run}");
+    let queue = daemon.json(&["queues", "get", "default"]);
+    assert_eq!(queue["paused"], true, "{queue}");
+    let task = daemon.json(&["tasks", "submit", "--agent", "taker"]);
+    let id = task["id"].as_str().unwrap();
+    let why = daemon.json(&["tasks", "explain", id]);
+    assert_eq!(why["reasons"][0]["code"], "queue_paused", "{why}");
+    for _ in 0..12 {
+        daemon.json(&["health", "check", "agent.taker"]);
+    }
+    let health = daemon.json(&["health"]);
+    let checks = health["checks"].as_array().unwrap();
+    let taker = checks
+        .iter()
+        .find(|it| it["name"] == "agent.taker")
+        .unwrap();
+    assert_eq!(taker["status"], "healthy", "{taker}");
+    daemon.ok(&["queues", "resume", "default"]);
+    assert_eq!(daemon.json(&["tasks", "wait", id])["state"], "succeeded");
 }

@@ -184,3 +184,62 @@ fn a_stopped_agent_stays_stopped_over_a_restart_of_the_daemon() {
         (&json!("stopped"), &json!("stopped"))
     );
 }
+
+#[test]
+fn a_stop_with_three_tasks_running_costs_none_of_them_an_attempt() {
+    let mut daemon = Daemon::configured(&format!(
+        "[agents.flaky]\nkind = 'process'\ncommand = ['{}', 'sample-agent', 'flaky']\nreplicas = 3\n\
+         stop = {{ drain_timeout = '200ms', timeout = '1s' }}\n",
+        crate::daemon::binary().display()
+    ));
+    let ids: Vec<String> = (0..3)
+        .map(|_| {
+            let payload = r#"{"sleep_ms":1500}"#;
+            let task = daemon.json(&["tasks", "submit", "--agent", "flaky", "--payload", payload]);
+            task["id"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    eventually("all three run", || {
+        let running = daemon.json(&["tasks", "list", "--state", "running"]);
+        (running["items"].as_array()?.len() == 3).then_some(())
+    });
+    daemon.signal("TERM");
+    daemon.wait();
+    daemon.start_again();
+    for id in ids {
+        let done = daemon.json(&["tasks", "wait", &id]);
+        assert_eq!(done["state"], "succeeded", "{done}");
+        assert_eq!(
+            (&done["attempt"], &done["interruptions"]),
+            (&json!(2), &json!(1)),
+            "{done}"
+        );
+        assert_eq!(done["crash_attempts"], 0, "{done}");
+    }
+}
+
+#[test]
+fn an_agent_that_hears_no_cancel_is_ended_and_its_task_is_cancelled_of_each_kind_of_process() {
+    let deaf = r#"read hello; echo "{\"type\":\"ready\"}"; while read line; do :; done"#;
+    let daemon = Daemon::configured(&format!(
+        "[agents.deaf]\nkind = 'process'\ncommand = ['sh', '-c', '{deaf}']\n\
+         probes.liveness = {{ protocol = true, failure_threshold = 100 }}\n\
+         [agents.dull]\nkind = 'process'\nprotocol = 'exec'\n\
+         command = ['sh', '-c', 'trap \"\" TERM; while :; do sleep 1; done']\n"
+    ));
+    let ids = ["deaf", "dull"].map(|agent| {
+        let task = daemon.json(&["tasks", "submit", "--agent", agent]);
+        let id = task["id"].as_str().unwrap().to_owned();
+        eventually("it runs", || {
+            (daemon.json(&["tasks", "get", &id])["state"] == "running").then_some(())
+        });
+        daemon.ok(&["tasks", "cancel", &id]);
+        id
+    });
+    for id in ids {
+        let done = daemon.json(&["tasks", "wait", &id]);
+        assert_eq!(done["state"], "cancelled", "{done}");
+    }
+    let task = daemon.json(&["agents", "get", "deaf"]);
+    assert_eq!(task["restarts"]["total"], 1, "{task}");
+}
