@@ -65,7 +65,7 @@ fn step(key: &str, action: &RecoveryActionSpec, config: &Config, judge: &mut Jud
         RecoveryStep::QueuePause(name) => {
             let known = queues(config);
             if !known.contains(&name.as_str()) {
-                let near = hint(name.as_str(), known.into_iter());
+                let near = hint(name.as_str(), known);
                 judge.refuse(&target, format!("queue '{name}' does not exist{near}"));
             }
         }

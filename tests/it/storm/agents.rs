@@ -10,26 +10,65 @@ use serde_json::{Value, json};
 use super::{cycles, rest, seed, verdict};
 use crate::daemon::{Daemon, binary};
 
-/// One execution, as its row tells.
-#[derive(Debug, Clone)]
-struct Execution {
-    task: i64,
+/// A task, as its rows tell.
+#[derive(Debug)]
+struct Row {
+    state: String,
+    reason: Option<String>,
     attempt: u32,
-    outcome: String,
+    /// Deaths that were charged to it, and those that were not.
+    alone: u32,
+    among: u32,
+    outcomes: Vec<String>,
 }
 
-fn executions(database: &Connection) -> Vec<Execution> {
-    let sql = "SELECT task_key, attempt, outcome FROM task_attempts ORDER BY task_key, attempt";
+fn rows(database: &Connection) -> Vec<Row> {
+    let sql = "SELECT state, reason, attempt, crash_attempts, interruptions, \
+               (SELECT group_concat(outcome) FROM task_attempts WHERE task_key = key) FROM tasks";
     let mut statement = database.prepare(sql).unwrap();
     let read = |row: &rusqlite::Row<'_>| {
-        Ok(Execution {
-            task: row.get(0)?,
-            attempt: row.get(1)?,
-            outcome: row.get(2)?,
+        let outcomes: String = row.get(5)?;
+        Ok(Row {
+            state: row.get(0)?,
+            reason: row.get(1)?,
+            attempt: row.get(2)?,
+            alone: row.get(3)?,
+            among: row.get(4)?,
+            outcomes: outcomes.split(',').map(str::to_owned).collect(),
         })
     };
     let rows = statement.query_map([], read).unwrap();
     rows.map(Result::unwrap).collect()
+}
+
+impl Row {
+    fn count(&self, outcome: &str) -> u32 {
+        let count = self.outcomes.iter().filter(|it| *it == outcome).count();
+        u32::try_from(count).unwrap()
+    }
+
+    /// Each death is charged once; says how many there were.
+    fn is_just(&self) -> u32 {
+        // What was handed to one that had just died is an interruption as well.
+        let died = self.count("crashed");
+        let cut = died + self.count("interrupted");
+        assert_eq!(self.outcomes.len(), self.attempt as usize, "{self:?}");
+        assert_eq!(cut, self.alone + self.among, "{self:?}");
+        if self.state == "dead" {
+            let why = (self.alone, self.reason.as_deref());
+            assert_eq!(why, (3, Some("poison")), "{self:?}");
+        } else {
+            assert_eq!(self.state, "succeeded", "{self:?}");
+            assert_eq!(
+                (self.count("succeeded"), self.attempt),
+                (1, 1 + cut),
+                "{self:?}"
+            );
+        }
+        // Who was among several runs alone the next time, so its next deaths are its own.
+        assert!(died <= self.alone + 1, "{self:?}");
+        cut
+    }
 }
 
 fn pids(daemon: &Daemon, agent: &str) -> Vec<u32> {
@@ -51,7 +90,7 @@ fn a_storm_of_killed_agents_charges_deaths_to_whom_they_belong_and_finishes_each
          [groups.all]\nintensity = 'unlimited'\n",
         binary().display()
     ));
-    let mut handed_in = 0_u64;
+    let mut handed_in = 0;
     let mut submit = |payload: Value| {
         handed_in += 1;
         let body = json!({"agent": "flaky", "payload": payload});
@@ -78,44 +117,8 @@ fn a_storm_of_killed_agents_charges_deaths_to_whom_they_belong_and_finishes_each
     verdict::everything_ends(&daemon);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
     let database = Connection::open_with_flags(daemon.database(), flags).unwrap();
-    let all = executions(&database);
-    let sql = "SELECT key, state, attempt, crash_attempts, interruptions, reason FROM tasks";
-    let mut statement = database.prepare(sql).unwrap();
-    let mut rows = statement.query([]).unwrap();
-    let (mut tasks, mut deaths) = (0, 0);
-    while let Some(row) = rows.next().unwrap() {
-        let key: i64 = row.get(0).unwrap();
-        let state: String = row.get(1).unwrap();
-        let (attempt, alone, among): (u32, u32, u32) = (
-            row.get(2).unwrap(),
-            row.get(3).unwrap(),
-            row.get(4).unwrap(),
-        );
-        let of: Vec<_> = all.iter().filter(|it| it.task == key).cloned().collect();
-        // What was handed to one that had just died is an interruption as well.
-        let cut = |it: &&Execution| matches!(it.outcome.as_str(), "crashed" | "interrupted");
-        let crashed = of.iter().filter(cut).count();
-        assert_eq!(of.len(), attempt as usize);
-        assert_eq!(
-            crashed,
-            (alone + among) as usize,
-            "each death is charged once: {of:?}"
-        );
-        if state == "dead" {
-            assert_eq!(
-                (alone, row.get::<_, String>(5).unwrap()),
-                (3, "poison".into()),
-                "{of:?}"
-            );
-        } else {
-            assert_eq!(state, "succeeded", "{of:?}");
-            assert_eq!(attempt, 1 + alone + among, "{of:?}");
-        }
-        // Who was among several runs alone the next time, so its next deaths are its own.
-        let died = of.iter().filter(|it| it.outcome == "crashed").count();
-        assert!(died <= alone as usize + 1, "{of:?}");
-        (tasks, deaths) = (tasks + 1, deaths + crashed);
-    }
-    assert_eq!(tasks, handed_in);
-    println!("{cycles} kills of agents: {tasks} tasks ended once, {deaths} executions died");
+    let rows = rows(&database);
+    assert_eq!(rows.len(), handed_in);
+    let deaths: u32 = rows.iter().map(Row::is_just).sum();
+    println!("{cycles} kills of agents: {handed_in} tasks ended once, {deaths} executions cut");
 }

@@ -193,8 +193,11 @@ impl Caller {
             let address = self.address.lock().unwrap().clone();
             match http(&address, "POST", path, &headers, &body.to_string()) {
                 (200..=202, answer) => return answer,
-                (0 | 429 | 503, _) => super::rest(PAUSE),
-                (status, answer) => panic!("{path} answered {status}: {answer}\n{body}"),
+                (status, answer) => {
+                    let may_pass = matches!(status, 0 | 429 | 503);
+                    assert!(may_pass, "{path} answered {status}: {answer}\n{body}");
+                    super::rest(PAUSE);
+                }
             }
         }
     }

@@ -108,7 +108,8 @@ impl Database {
             })
         };
         let found = self.0.query_row(sql, [id_bytes(id)], read);
-        found.unwrap_or_else(|error| panic!("acknowledged task {id} is not there: {error}"))
+        assert!(found.is_ok(), "acknowledged task {id} is not there");
+        found.unwrap()
     }
 
     /// How the executions of a task ended; each has its own number, from 1.
@@ -205,7 +206,8 @@ fn workflow(database: &Database, id: &str, output: &Value) -> &'static str {
     let sql = "SELECT state, output FROM workflows WHERE id = ?1";
     let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, unseal(row.get(1)?)));
     let found = database.0.query_row(sql, [id_bytes(id)], read);
-    let (state, found) = found.unwrap_or_else(|error| panic!("workflow {id}: {error}"));
+    assert!(found.is_ok(), "acknowledged workflow {id} is not there");
+    let (state, found) = found.unwrap();
     assert_eq!(
         (state.as_str(), found.as_ref()),
         ("completed", Some(output)),

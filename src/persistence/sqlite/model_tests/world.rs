@@ -117,33 +117,11 @@ impl World {
     }
 
     fn submit(&mut self, what: &Submission) {
-        let now = self.model.now;
-        let states = Unique::STATES.to_vec();
-        let payload = json!({"n": self.model.tasks.len()});
-        let run_at = what.delay.map(|delay| now.after(seconds(delay)));
-        let task = NewTask {
-            payload: payload.clone(),
-            priority: what.priority,
-            max_attempts: what.attempts,
-            run_at,
-            waiting_timeout: what.waiting.map(seconds),
-            total_timeout: what.total.map(seconds),
-            concurrency_key: what.key.map(|key| format!("key-{key}")),
-            unique: what.unique.map(|(key, period)| Unique {
-                key: format!("unique-{key}"),
-                period: period.map(seconds),
-                states,
-            }),
-            idempotency: what.idempotency.map(|(key, digest)| IdempotencyKey {
-                key: key.to_string(),
-                digest: [digest; 32],
-            }),
-            ..task_for(target(what.to))
-        };
-        let offer = Self::offers([1, 0, 1]).swap_remove(if what.to % 2 == 0 { 0 } else { 2 });
-        let done = self
-            .db
-            .try_submit(&task, Some(&offer).filter(|_| what.offered));
+        let task = self.new_task(what);
+        let place = if what.to.is_multiple_of(2) { 0 } else { 2 };
+        let offer = Self::offers([1, 0, 1]).swap_remove(place);
+        let offered = Some(&offer).filter(|_| what.offered);
+        let done = self.db.try_submit(&task, offered);
         let seen = what.idempotency.and_then(|(key, _)| self.seen(key));
         if seen.is_some_and(|(digest, _)| what.idempotency.is_some_and(|(_, it)| it != digest)) {
             assert!(
@@ -154,46 +132,78 @@ impl World {
         }
         let done = done.unwrap();
         // Of what was purged nothing is known any more.
-        if let Some((_, first)) = seen.filter(|(_, first)| !self.model.tasks[*first].gone) {
-            assert!(done.existing && !done.unique_conflict && done.claimed.is_none());
+        let seen = seen.filter(|(_, first)| !self.model.tasks[*first].gone);
+        let seen = seen.map(|(_, first)| first);
+        let twin = what
+            .unique
+            .and_then(|(_, period)| self.twin(&task, period))
+            .filter(|_| seen.is_none());
+        assert_eq!(done.existing, seen.or(twin).is_some());
+        assert_eq!(done.unique_conflict, twin.is_some());
+        if let Some(first) = seen.or(twin) {
+            assert_eq!(done.claimed, None);
             assert_eq!(Some(done.task.id), self.model.tasks[first].id);
+            if twin.is_some() {
+                self.remember(what, first);
+            }
             return;
         }
-        if let Some(first) = what.unique.and_then(|(_, period)| self.twin(&task, period)) {
-            assert!(done.existing && done.unique_conflict && done.claimed.is_none());
-            assert_eq!(Some(done.task.id), self.model.tasks[first].id);
-            self.remember(what, first);
-            return;
+        let number = self.add(&task);
+        self.remember(what, number);
+        let known = &self.model.tasks[number];
+        let at_once = task.run_at.is_none()
+            && !self.model.governed(known.queue())
+            && offered.is_some_and(|offer| Self::fits(known, offer));
+        assert_eq!(done.claimed.is_some(), at_once, "{what:?}");
+        if let Some(claimed) = done.claimed {
+            self.claimed(&claimed);
         }
-        assert!(!done.existing && !done.unique_conflict);
-        let waits_for = if run_at.is_some() {
+    }
+
+    fn new_task(&self, what: &Submission) -> NewTask {
+        let now = self.model.now;
+        NewTask {
+            payload: json!({"n": self.model.tasks.len()}),
+            priority: what.priority,
+            max_attempts: what.attempts,
+            run_at: what.delay.map(|delay| now.after(seconds(delay))),
+            waiting_timeout: what.waiting.map(seconds),
+            total_timeout: what.total.map(seconds),
+            concurrency_key: what.key.map(|key| format!("key-{key}")),
+            unique: what.unique.map(|(key, period)| Unique {
+                key: format!("unique-{key}"),
+                period: period.map(seconds),
+                states: Unique::STATES.to_vec(),
+            }),
+            idempotency: what.idempotency.map(|(key, digest)| IdempotencyKey {
+                key: key.to_string(),
+                digest: [digest; 32],
+            }),
+            ..task_for(target(what.to))
+        }
+    }
+
+    fn add(&mut self, task: &NewTask) -> Number {
+        let now = self.model.now;
+        let waits_for = if task.run_at.is_some() {
             WaitsFor::RunAt
         } else {
             WaitsFor::Slot
         };
-        let known = Known::new(task.target.clone(), what.attempts, waits_for, now);
-        let number = self.model.add(Known {
+        let run_at = task.run_at.unwrap_or(now);
+        let known = Known::new(task.target.clone(), task.max_attempts, waits_for, now);
+        self.model.add(Known {
             id: Some(task.id),
-            priority: what.priority,
-            rank: rank(run_at.unwrap_or(now), what.priority),
-            run_at: run_at.unwrap_or(now),
-            payload: Some(payload),
+            priority: task.priority,
+            rank: rank(run_at, task.priority),
+            run_at,
+            payload: Some(task.payload.clone()),
             key: task.concurrency_key.clone(),
             unique: task.unique.as_ref().map(|it| it.key.clone()),
             waiting: task.waiting_timeout,
             total: task.total_timeout,
             ..known
-        });
-        self.remember(what, number);
-        let governed = self.model.governed(self.model.tasks[number].queue());
-        let at_once = what.offered
-            && run_at.is_none()
-            && !governed
-            && Self::fits(&self.model.tasks[number], &offer);
-        assert_eq!(done.claimed.is_some(), at_once, "{what:?}");
-        if let Some(claimed) = done.claimed {
-            self.claimed(&claimed);
-        }
+        })
     }
 
     /// The digest and the task of a key that was used within a day.
@@ -278,7 +288,8 @@ impl World {
             .filter(|number| !running(&self.model.tasks[*number]));
         let mut stop: Vec<TaskId> = ended.map(|it| self.model.tasks[it].id.unwrap()).collect();
         let mut told: Vec<TaskId> = done.stop.iter().map(|(id, _)| *id).collect();
-        (stop.sort(), told.sort());
+        stop.sort();
+        told.sort();
         assert_eq!(told, stop, "agents are told of what timed out");
         let next = self.model.next_due().map(|at| at.since(self.model.now));
         assert_eq!(done.next, next);
