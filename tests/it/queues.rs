@@ -9,6 +9,8 @@ fn configured() -> Daemon {
     Daemon::configured(&format!(
         "[agents.taker]\nkind = 'process'\ncommand = ['{0}', 'sample-agent', 'echo']\nqueue = 'bulk'\n\
          [agents.breaker]\nkind = 'process'\ncommand = ['{0}', 'sample-agent', 'flaky']\n\
+         restart = {{ min_backoff = '10ms', max_backoff = '50ms' }}\n\
+         [supervisor]\nintensity = 'unlimited'\n\
          [queues.bulk]\ncapacity = 3\nrate_limit = {{ max = 1, period = '1s' }}\n",
         echo.display()
     ))
