@@ -113,7 +113,7 @@ fn commands_to_many_count_first_and_dead_letters_are_listed_retried_and_purged()
     assert_eq!(daemon.json(&letters)["done"], 1);
     eventually("it is a dead letter again", || {
         let task = daemon.json(&["tasks", "get", &id]);
-        (task["state"] == "dead" && task["attempt"] == 6).then_some(())
+        (task["state"] == "dead" && task["attempt"] == 4).then_some(())
     });
     let again = ["tasks", "retry", "--filter", "state=dead"];
     let dry = daemon.json(&[&again[..], &["--dry-run"]].concat());
