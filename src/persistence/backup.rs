@@ -131,6 +131,10 @@ impl BackupError {
         let path = path.to_owned();
         match fault.as_error("backup") {
             StoreError::StorageFull { message, .. } => Self::NoRoom { path, message },
+            _ if fault.is_damage() => Self::Damaged {
+                path,
+                message: fault.to_string(),
+            },
             error => Self::Io {
                 path,
                 message: error.to_string(),

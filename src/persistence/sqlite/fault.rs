@@ -88,6 +88,11 @@ impl Fault {
         self.code() == Some(ErrorCode::DiskFull)
     }
 
+    /// Whether the file is damaged.
+    pub(crate) fn is_damage(&self) -> bool {
+        self.code() == Some(ErrorCode::DatabaseCorrupt)
+    }
+
     /// Whether the disk did not do what it was told: what was written since is not to be trusted.
     pub(crate) fn is_io(&self) -> bool {
         self.code() == Some(ErrorCode::SystemIoFailure)
