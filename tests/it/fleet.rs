@@ -279,20 +279,7 @@ fn every_trouble_of_a_real_agent_is_explained_with_its_way_out() {
     daemon.ok(&["agents", "start", "looping"]);
 }
 
-#[test]
-fn what_operator_and_queue_do_to_an_agent_is_explained_with_who_and_when() {
-    let daemon = Daemon::configured(
-        r#"
-        [queues.slow]
-        [agents.echo]
-        kind = "process"
-        queue = "slow"
-        command = ["sh", "-c", "echo '{\"type\":\"ready\"}'; exec sleep 1000"]
-        env = { set = { DB_PASSWORD = "hunter2" } }
-        "#,
-    );
-    daemon.ok(&["agents", "scale", "echo", "2"]);
-    let told = explained(&daemon, "echo", "running");
+fn settings_name_their_sources(told: &Value) {
     let settings = told["settings"].as_array().unwrap();
     let find = |key: &str| {
         settings
@@ -322,6 +309,23 @@ fn what_operator_and_queue_do_to_an_agent_is_explained_with_who_and_when() {
             .unwrap()
             .contains("default.toml:")
     );
+}
+
+#[test]
+fn what_operator_and_queue_do_to_an_agent_is_explained_with_who_and_when() {
+    let daemon = Daemon::configured(
+        r#"
+        [queues.slow]
+        [agents.echo]
+        kind = "process"
+        queue = "slow"
+        command = ["sh", "-c", "echo '{\"type\":\"ready\"}'; exec sleep 1000"]
+        env = { set = { DB_PASSWORD = "hunter2" } }
+        "#,
+    );
+    daemon.ok(&["agents", "scale", "echo", "2"]);
+    let told = explained(&daemon, "echo", "running");
+    settings_name_their_sources(&told);
     assert!(!told.to_string().contains("hunter2"), "{told}");
 
     for _ in 0..3 {

@@ -109,19 +109,22 @@ fn work(change: impl FnOnce(&mut WorkStanding)) -> WorkStanding {
 /// Standing, code of the answer, words in it, words in its way out.
 type Case = (Standing, &'static str, &'static str, &'static str);
 
-#[test]
-fn every_cause_in_the_life_of_an_agent_has_its_answer_and_its_way_out() {
-    let set = Overrides {
-        set_at: Some(AT),
-        ..Overrides::default()
-    };
-    let probe = |by| FailingProbe {
+fn probe(by: &'static str) -> FailingProbe {
+    FailingProbe {
         probe: "readiness".to_owned(),
         by,
         in_a_row: 4,
         message: Some("connection refused".to_owned()),
+    }
+}
+
+/// What an operator or the daemon wants.
+fn wished() -> Vec<Case> {
+    let set = Overrides {
+        set_at: Some(AT),
+        ..Overrides::default()
     };
-    let cases: Vec<Case> = vec![
+    vec![
         (
             of(|it| it.shutting_down = true),
             "daemon_stops",
@@ -152,6 +155,12 @@ fn every_cause_in_the_life_of_an_agent_has_its_answer_and_its_way_out() {
             "an operator scaled it",
             "scale echo 1",
         ),
+    ]
+}
+
+/// Lives that gave up.
+fn given_up() -> Vec<Case> {
+    vec![
         (
             with(AgentState::Failed, |it| {
                 it.why = Some("an exit code that is never retried");
@@ -188,6 +197,12 @@ fn every_cause_in_the_life_of_an_agent_has_its_answer_and_its_way_out() {
             "no such file",
             "agents start echo",
         ),
+    ]
+}
+
+/// Lives that are to come back, or come up.
+fn on_the_way() -> Vec<Case> {
+    vec![
         (
             with(AgentState::Backoff, |it| {
                 it.next_at = Some(AT);
@@ -223,6 +238,12 @@ fn every_cause_in_the_life_of_an_agent_has_its_answer_and_its_way_out() {
             "probe by tcp failed",
             "agents logs echo",
         ),
+    ]
+}
+
+/// Lives that wait for others, or end.
+fn held_back() -> Vec<Case> {
+    vec![
         (
             {
                 let mut it = with(AgentState::Pending, |_| {});
@@ -264,6 +285,12 @@ fn every_cause_in_the_life_of_an_agent_has_its_answer_and_its_way_out() {
             "finishes what it holds",
             "",
         ),
+    ]
+}
+
+/// Lives that have ended, or live and do not work.
+fn ended_or_odd() -> Vec<Case> {
+    vec![
         (
             with(AgentState::Stopped, |it| it.held = Held::Operator),
             "replica_stopped_by_operator",
@@ -305,8 +332,19 @@ fn every_cause_in_the_life_of_an_agent_has_its_answer_and_its_way_out() {
             "holds 1 task and has shown no progress for 130s; its processes have been quiet for 125s",
             "agents restart echo",
         ),
+    ]
+}
+
+#[test]
+fn every_cause_in_the_life_of_an_agent_has_its_answer_and_its_way_out() {
+    let all = [
+        wished(),
+        given_up(),
+        on_the_way(),
+        held_back(),
+        ended_or_odd(),
     ];
-    for (standing, code, answer, way_out) in cases {
+    for (standing, code, answer, way_out) in all.into_iter().flatten() {
         let told = explain(&standing, &no_work(), Some(&fault()));
         assert_eq!(told.code, code, "{told:?}");
         assert!(told.answer.contains(answer), "{code}: {}", told.answer);
