@@ -1,5 +1,8 @@
 //! One batch: many writes, one commit. A write that is refused fails alone.
 //!
+//! What comes while the batch is carried out joins it: a commit costs the disk the same however many
+//! writes it holds, and those who wait for the last one come back while this one is under way.
+//!
 //! The first pass runs without savepoints (they cost more than a small write does). Most refusals
 //! come before the first change and cost nothing; one that comes later rolls the batch back, and a
 //! second pass runs every write inside its own savepoint.
@@ -23,14 +26,15 @@ enum Step {
     Traces,
 }
 
-/// Runs and commits the batch; on success the journal rows it made stand in `events`.
+/// Runs and commits the batch and what `more` adds to it; on success the journal rows it made stand in `events`.
 /// On an error nothing of it is stored.
 pub(super) fn commit(
     conn: &Connection,
-    jobs: &mut [Box<dyn Job>],
+    jobs: &mut Vec<Box<dyn Job>>,
     events: &mut Vec<Event>,
+    more: impl Fn(&mut Vec<Box<dyn Job>>),
 ) -> SqlResult<()> {
-    let outcome = first_pass(conn, jobs, events)
+    let outcome = first_pass(conn, jobs, events, more)
         .and_then(|clean| {
             if clean {
                 Ok(())
@@ -49,16 +53,22 @@ pub(super) fn commit(
 /// Says whether every write left what it should; if not, the transaction is over.
 fn first_pass(
     conn: &Connection,
-    jobs: &mut [Box<dyn Job>],
+    jobs: &mut Vec<Box<dyn Job>>,
     events: &mut Vec<Event>,
+    more: impl Fn(&mut Vec<Box<dyn Job>>),
 ) -> SqlResult<bool> {
     run(conn, "BEGIN IMMEDIATE")?;
-    let now = clock::now();
-    for job in jobs {
+    let (mut now, mut done) = (clock::now(), 0);
+    while let Some(job) = jobs.get_mut(done) {
         if let Step::Traces = step(conn, job.as_mut(), now, events)? {
             events.clear();
             roll_back(conn);
             return Ok(false);
+        }
+        done += 1;
+        if done == jobs.len() {
+            more(jobs);
+            now = now.max(clock::now());
         }
     }
     Ok(true)

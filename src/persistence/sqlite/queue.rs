@@ -111,6 +111,15 @@ impl WriteQueue {
         Taken::Batch
     }
 
+    /// Moves what has come meanwhile into a batch, up to `most` writes in all. Never waits.
+    pub(super) fn take_more(&self, batch: &mut Vec<Box<dyn Job>>, most: usize) {
+        let mut inner = self.inner.lock();
+        if !inner.relieved {
+            let count = inner.jobs.len().min(most.saturating_sub(batch.len()));
+            batch.extend(inner.jobs.drain(..count));
+        }
+    }
+
     /// Writes waiting now.
     pub(super) fn len(&self) -> usize {
         self.inner.lock().jobs.len()

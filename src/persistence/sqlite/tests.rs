@@ -286,6 +286,24 @@ async fn a_write_that_is_not_taken_is_answered_at_once_and_one_that_is_after_its
     assert_eq!(answers.try_recv(), Ok((false, 1)));
 }
 
+#[tokio::test]
+async fn what_comes_while_a_batch_is_carried_out_joins_its_commit() {
+    let dir = tempfile::tempdir().unwrap();
+    let (db, _) = open(&dir).await;
+    let (told, mut answers) = tokio::sync::mpsc::unbounded_channel();
+    let (before, again) = (db.commits(), db.clone());
+    let first = db.write("first", move |tx| {
+        let told = told.clone();
+        let then = move |reply: Result<()>| told.send(reply.is_ok()).unwrap();
+        again.write_then("second", |tx| tx.event(fact("b")), then);
+        tx.event(fact("a"))
+    });
+    first.await.unwrap();
+    assert_eq!(answers.recv().await, Some(true));
+    assert_eq!(subjects(&db).await, ["a", "b"]);
+    assert_eq!(db.commits() - before, 1);
+}
+
 async fn fresh(dir: &tempfile::TempDir) -> Store {
     Store::open(SqliteOptions::new(dir.path().join("store.db")))
         .await

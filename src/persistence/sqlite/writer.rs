@@ -1,6 +1,7 @@
 //! The writer thread: takes what is queued, commits it, publishes, answers, takes again.
 //!
-//! The commit in progress is the batching window; nothing lingers. The thread ends when the store
+//! The commit in progress is the batching window, and what comes while a batch is carried out joins
+//! it; nothing lingers. The thread ends when the store
 //! is closed, when the next one is asked for, when the connection is lost, or by a panic; the queue
 //! outlives it. Who keeps the
 //! store starts the next one.
@@ -163,9 +164,10 @@ fn carry_out(
     events: &mut Vec<Event>,
 ) -> SqlResult<()> {
     let began = Instant::now();
-    let committed = identity
-        .check(&shared.path)
-        .and_then(|()| batch::commit(conn, jobs, events));
+    let committed = identity.check(&shared.path).and_then(|()| {
+        let more = |jobs: &mut Vec<_>| shared.queue.take_more(jobs, MAX_BATCH);
+        batch::commit(conn, jobs, events, more)
+    });
     match committed {
         Ok(()) => {
             shared.committed(std::mem::take(events), began.elapsed(), jobs.len());
