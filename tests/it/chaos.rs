@@ -3,12 +3,13 @@
 //! Not here: every law after every step, see the supervisor's own chaos, whose time is paused.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::{Command, Stdio};
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
 
-use crate::daemon::{Daemon, eventually, is_running, signal, write_file};
+use crate::daemon::{Daemon, eventually, is_running, write_file};
 
 const STEPS: usize = 30;
 
@@ -132,10 +133,10 @@ impl Storm {
         let pids = agent["instances"].as_array().unwrap().iter();
         let pid = pids.filter_map(|it| it["pid"].as_u64()).next();
         if let Some(pid) = pid.map(|pid| u32::try_from(pid).unwrap()) {
-            // It may have ended by itself in between.
-            if is_running(pid) {
-                signal(pid, "KILL");
-            }
+            // It may have ended by itself in between; then there is nothing to kill.
+            let mut kill = Command::new("kill");
+            kill.arg("-KILL").arg(pid.to_string()).stderr(Stdio::null());
+            kill.status().unwrap();
         }
     }
 
