@@ -40,7 +40,7 @@ fn boom() -> ! {
 }
 
 /// Does `work` and waits for so many lives to begin.
-pub async fn until_lives(count: u32, work: impl FnOnce()) -> Duration {
+pub(crate) async fn until_lives(count: u32, work: impl FnOnce()) -> Duration {
     WANTED.store(LIVES.load(SeqCst) + u64::from(count), SeqCst);
     let begun = Instant::now();
     work();
@@ -52,7 +52,7 @@ pub async fn until_lives(count: u32, work: impl FnOnce()) -> Duration {
 }
 
 /// Throws panics one after the other; the spans to the lives that follow, sorted.
-pub async fn restarts(count: usize, throw: impl Fn()) -> Vec<Duration> {
+pub(crate) async fn restarts(count: usize, throw: impl Fn()) -> Vec<Duration> {
     let mut spans = Vec::with_capacity(count);
     for _ in 0..count {
         until_lives(1, &throw).await;
@@ -67,7 +67,7 @@ pub async fn restarts(count: usize, throw: impl Fn()) -> Vec<Duration> {
 }
 
 /// A plain actor that panics when told to.
-pub struct Worker {
+pub(crate) struct Worker {
     _state: [u64; 4],
 }
 
@@ -84,7 +84,7 @@ impl Hosted for Worker {}
 /// Panic.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Boom;
+pub(crate) struct Boom;
 
 impl Handler<Boom> for Worker {
     type Result = ();
@@ -95,7 +95,7 @@ impl Handler<Boom> for Worker {
 }
 
 /// Supervises `children` with so many replicas each, all in one group that never gives up.
-pub fn supervise(
+pub(crate) fn supervise(
     strategy: Strategy,
     children: u32,
     replicas: u32,
@@ -114,12 +114,12 @@ pub fn supervise(
 }
 
 /// One system a measurement, so that none inherits what another left.
-pub fn in_a_system<T>(work: impl Future<Output = T>) -> T {
+pub(crate) fn in_a_system<T>(work: impl Future<Output = T>) -> T {
     System::new().block_on(work)
 }
 
 /// The way to a bare task.
-pub type Line = mpsc::UnboundedSender<()>;
+pub(crate) type Line = mpsc::UnboundedSender<()>;
 
 fn spawn_bare(index: usize, ended: mpsc::UnboundedSender<usize>) -> Line {
     let (line, mut told) = mpsc::unbounded_channel();
@@ -139,7 +139,7 @@ fn spawn_bare(index: usize, ended: mpsc::UnboundedSender<usize>) -> Line {
 }
 
 /// So many bare tasks, and one that spawns each again when it has panicked.
-pub fn bare(count: u32) -> Arc<Mutex<Vec<Line>>> {
+pub(crate) fn bare(count: u32) -> Arc<Mutex<Vec<Line>>> {
     let (ended, mut ends) = mpsc::unbounded_channel();
     let all = (0..count as usize).map(|index| spawn_bare(index, ended.clone()));
     let lines = Arc::new(Mutex::new(all.collect::<Vec<_>>()));
@@ -154,7 +154,7 @@ pub fn bare(count: u32) -> Arc<Mutex<Vec<Line>>> {
 }
 
 /// A current-thread runtime with nothing else in it.
-pub fn on_bare_tokio<T>(work: impl Future<Output = T>) -> T {
+pub(crate) fn on_bare_tokio<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -162,13 +162,13 @@ pub fn on_bare_tokio<T>(work: impl Future<Output = T>) -> T {
 }
 
 /// The value in the middle.
-pub fn median<T: PartialOrd + Copy>(values: impl IntoIterator<Item = T>) -> T {
+pub(crate) fn median<T: PartialOrd + Copy>(values: impl IntoIterator<Item = T>) -> T {
     let mut sorted: Vec<T> = values.into_iter().collect();
     sorted.sort_unstable_by(|one, other| one.partial_cmp(other).unwrap());
     sorted[sorted.len() / 2]
 }
 
 /// How many times as long.
-pub fn ratio(span: Duration, to: Duration) -> f64 {
+pub(crate) fn ratio(span: Duration, to: Duration) -> f64 {
     span.as_secs_f64() / to.as_secs_f64()
 }
