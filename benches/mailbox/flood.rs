@@ -163,7 +163,7 @@ fn resident_kib() -> u64 {
 }
 
 /// Prints what there is.
-pub fn measure() {
+pub(crate) fn measure() {
     let before = resident_kib();
     let round = |_| [false, true].map(|flooded| System::new().block_on(delays(flooded)));
     let rounds: Vec<[[Delay; 2]; 2]> = (0..ROUNDS).map(round).collect();

@@ -126,7 +126,7 @@ fn beside(what: &str, bar: &str, ours: impl AsyncFn() -> f64, bare: impl AsyncFn
 }
 
 /// Prints what there is.
-pub fn measure() {
+pub(crate) fn measure() {
     beside("tell", "", tell, bare_tell);
     let bar = " (at least 0.75)";
     beside(
