@@ -25,6 +25,7 @@ const READS_WITHIN: Duration = Duration::from_secs(10);
 /// The tasks that read and write a child's pipes.
 pub(super) struct Pipes {
     readers: JoinSet<()>,
+    writer: JoinSet<()>,
     failure: Arc<OnceLock<String>>,
     broken: mpsc::Receiver<ExitReason>,
 }
@@ -38,6 +39,7 @@ impl Pipes {
     ) -> Self {
         let (tell, broken) = mpsc::channel(2);
         let mut readers = JoinSet::new();
+        let mut writer = JoinSet::new();
         let failure = Arc::new(OnceLock::new());
         if let Some(stderr) = child.stderr.take() {
             readers.spawn(read_stderr(stderr, log.clone(), failure.clone()));
@@ -46,7 +48,7 @@ impl Pipes {
             (Some((talk, unread)), Some(stdout)) => {
                 readers.spawn(read_frames(stdout, talk.clone(), tell.clone()));
                 if let Some(stdin) = child.stdin.take() {
-                    tokio::spawn(write_frames(stdin, unread, talk, tell));
+                    writer.spawn(write_frames(stdin, unread, talk, tell));
                 }
             }
             (None, Some(stdout)) => {
@@ -56,6 +58,7 @@ impl Pipes {
         }
         Self {
             readers,
+            writer,
             failure,
             broken,
         }
@@ -75,6 +78,8 @@ impl Pipes {
         if timeout(PIPES_EMPTY_WITHIN, empty).await.is_err() {
             self.readers.abort_all();
         }
+        // Waited for, so that all it wrote counts as delivered before anybody asks what was not.
+        self.writer.shutdown().await;
         self.failure.get().cloned()
     }
 }
@@ -123,10 +128,10 @@ async fn write_frames(
             drop(broken.try_send(reason));
             return;
         }
-        talk.frames.say(FrameDirection::ToAgent, &line);
         if let Some(task) = task {
             talk.tasks.delivered(task);
         }
+        talk.frames.say(FrameDirection::ToAgent, &line);
     }
 }
 
