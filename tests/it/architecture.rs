@@ -27,10 +27,6 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("supervision", &["actors"]),
     ("client", &[]),
     ("cli", &["client", "config", "app", "persistence"]),
-    (
-        "testkit",
-        &["actors", "persistence", "http", "client", "config"],
-    ),
 ];
 
 fn root() -> PathBuf {
