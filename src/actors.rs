@@ -18,6 +18,7 @@
 //! those who have work and those who do it.
 
 pub mod agent;
+mod awake;
 pub mod dispatcher;
 pub mod healer;
 pub mod health;

@@ -325,7 +325,7 @@ impl Supervisor {
         while let Some((at, due)) = self.timers.pop(Instant::now()) {
             match due {
                 Due::Rest(slot) => self.rest_is_over(slot, at),
-                Due::StartTimeout(slot) => self.start_is_due(slot),
+                Due::StartTimeout(slot) => self.start_is_due(slot, at),
                 Due::Deadline(slot) => self.deadline_is_due(slot, at),
                 Due::Stable(slot) => self.stable_is_due(slot),
                 Due::Sign(slot) => self.sign_is_due(slot),

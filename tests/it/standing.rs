@@ -1,5 +1,8 @@
 //! Who starts after whom, and how long one may be busy, with a real daemon.
 
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::daemon::{Daemon, eventually, write_file};
@@ -159,4 +162,53 @@ fn a_busy_zone_is_left_alone_up_to_its_cap_and_then_it_is_a_stall() {
         let agent: Value = daemon.json(&["agents", "get", "slow"]);
         (agent["generation"].as_u64() > Some(1)).then_some(())
     });
+}
+
+/// Answers a ping after 200 ms, so that there is always one under way.
+const THOUGHTFUL: &str = r#"
+import json, sys, time
+for line in sys.stdin:
+    frame = json.loads(line)
+    if frame["type"] == "hello":
+        print('{"type":"ready"}', flush=True)
+    elif frame["type"] == "ping":
+        time.sleep(0.2)
+        print(json.dumps({"type": "pong", "n": frame["n"]}), flush=True)
+"#;
+
+/// Lets the wall clock go on.
+fn clock_goes_on(span: Duration) {
+    let begun = Instant::now();
+    eventually("time has passed", || {
+        (begun.elapsed() >= span).then_some(())
+    });
+}
+
+#[test]
+fn a_daemon_that_was_frozen_blames_nobody_for_the_time_it_slept() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = write_file(folder.path(), "thoughtful.py", THOUGHTFUL.as_bytes());
+    let daemon = Daemon::configured(&format!(
+        r#"
+        [agents.calm]
+        kind = "process"
+        command = ["python3", "{}"]
+        replicas = 10
+        probes.liveness = {{ protocol = true, period = "100ms", timeout = "1s", failure_threshold = 1 }}
+        "#,
+        script.display()
+    ));
+    let calm = || daemon.json(&["agents", "get", "calm"]);
+    eventually("all are ready", || {
+        (calm()["replicas"]["ready"] == 10).then_some(())
+    });
+    let daemon_pid = Pid::from_raw(i32::try_from(daemon.pid()).unwrap()).unwrap();
+    kill_process(daemon_pid, Signal::STOP).unwrap();
+    clock_goes_on(Duration::from_secs(3));
+    kill_process(daemon_pid, Signal::CONT).unwrap();
+    // Whoever is blamed is dead within the timeout of its probe.
+    clock_goes_on(Duration::from_millis(1_500));
+    let deaths = daemon.json(&["events", "--types", "agent.crashed"]);
+    assert_eq!(deaths["items"], serde_json::json!([]));
+    assert_eq!(calm()["replicas"]["ready"], 10);
 }

@@ -14,6 +14,9 @@ pub const WATCHDOG_PERIOD: Duration = Duration::from_millis(250);
 /// noticed within 3 s, and up to two looks pass beside this.
 pub const WATCHDOG_LIMIT: Duration = Duration::from_millis(2_500);
 
+/// A watchdog that looks this much later than it meant to was not awake: nor was anybody else.
+const OVERSLEPT: Duration = Duration::from_secs(1);
+
 /// An arbiter that makes no step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Blocked {
@@ -52,6 +55,7 @@ pub fn watch(
 struct Watch {
     limit: Duration,
     seen: HashMap<u64, Mark>,
+    looked: Option<Instant>,
 }
 
 struct Mark {
@@ -65,6 +69,7 @@ impl Watch {
         Self {
             limit,
             seen: HashMap::new(),
+            looked: None,
         }
     }
 
@@ -73,6 +78,7 @@ impl Watch {
         let arbiters = pool.upgrade()?.arbiters();
         self.seen
             .retain(|id, _| arbiters.iter().any(|arbiter| arbiter.id == *id));
+        self.forgive(now);
         let looks = arbiters
             .iter()
             .map(|arbiter| (arbiter.id, arbiter.beat.look()));
@@ -81,6 +87,16 @@ impl Watch {
                 .filter_map(|(id, seen)| self.judge(id, seen, now))
                 .collect(),
         )
+    }
+
+    /// After a sleep of the whole process (a paused container, a machine that was suspended) the time
+    /// of everybody counts anew: nobody could have made a step.
+    fn forgive(&mut self, now: Instant) {
+        let looked = self.looked.replace(now);
+        let gap = looked.map(|looked| now.saturating_duration_since(looked));
+        if gap.is_some_and(|gap| gap >= WATCHDOG_PERIOD + OVERSLEPT) {
+            self.seen.values_mut().for_each(|mark| mark.since = now);
+        }
     }
 
     fn judge(&mut self, id: u64, seen: Seen, now: Instant) -> Option<Blocked> {
@@ -149,6 +165,19 @@ mod tests {
             assert_eq!(reported[3], Some(wanted));
             assert_eq!(reported.iter().flatten().count(), 1);
         }
+    }
+
+    #[test]
+    fn a_watchdog_that_slept_itself_blames_nobody_for_that_time() {
+        let (mut watch, begun) = (Watch::new(LIMIT), Instant::now());
+        let mut reported_at = |millis| {
+            let now = begun + Duration::from_millis(millis);
+            watch.forgive(now);
+            watch.judge(1, seen(1, 0), now).is_some()
+        };
+        let looks = [0, 250, 500, 60_000, 60_250, 61_250, 62_250];
+        assert_eq!(looks.map(&mut reported_at), [false; 7]);
+        assert!(reported_at(63_000), "blocked for 3 s since it woke");
     }
 
     #[test]

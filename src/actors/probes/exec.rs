@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 
 use rustix::process::Signal;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::time::timeout;
 
 use super::{Answer, Question};
 use crate::actors::agent::Launcher;
 use crate::actors::agent::family::signal_group;
 use crate::actors::agent::launcher::{Input, Launched};
+use crate::actors::awake;
 use crate::domain::agent::{AgentProgram, EnvSpec, ProcessProtocol, ProcessSpec};
 
 /// What is kept of a program's output, bytes of each pipe.
@@ -23,12 +23,12 @@ const MAX_SHOWN: usize = 200;
 /// Runs the program to its end, or to the end of its time.
 pub(super) async fn run(launcher: &Launcher, question: &Question, command: &[String]) -> Answer {
     let program = program(question, command);
-    let launched = timeout(question.timeout, launcher.launch(&program, Input::Empty)).await;
+    let launched = awake::within(question.timeout, launcher.launch(&program, Input::Empty)).await;
     let mut launched = launched
-        .map_err(|_late| format!("not started within {:?}", question.timeout))?
+        .map_err(|_silent| format!("not started within {:?}", question.timeout))?
         .map_err(|error| error.to_string())?;
     let said = Said::listen(&mut launched);
-    match timeout(question.timeout, launched.child.wait()).await {
+    match awake::within(question.timeout, launched.child.wait()).await {
         Ok(Ok(status)) => {
             // What it forked goes with it; it was reaped, but its group lives on in them.
             signal_group(launched.pid, Signal::KILL);
@@ -39,7 +39,7 @@ pub(super) async fn run(launcher: &Launcher, question: &Question, command: &[Str
             })
         }
         Ok(Err(error)) => Err(format!("cannot be waited for: {error}")),
-        Err(_late) => {
+        Err(_silent) => {
             let family = launched.family.clone();
             // Kills the group.
             drop(launched);

@@ -12,10 +12,10 @@ use hyper::header::{ACCEPT, CONNECTION, HOST, USER_AGENT};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 use super::{Answer, Question};
 use crate::actors::agent::headers;
+use crate::actors::awake;
 use crate::domain::agent::AgentProgram;
 use crate::domain::probe::for_replica;
 use crate::domain::url::{HttpUrl, Place};
@@ -26,8 +26,8 @@ const NAME: &str = concat!("agent-system/", env!("CARGO_PKG_VERSION"));
 /// Opens `HOST:PORT`.
 pub(super) async fn tcp(place: &str, within: Duration) -> Answer {
     let place: Place = place.parse().map_err(|error| format!("{error}"))?;
-    let opened = timeout(within, connect(&place)).await;
-    opened.map_err(|_late| late(within))?.map(drop)
+    let opened = awake::within(within, connect(&place)).await;
+    opened.map_err(|_silent| late(within))?.map(drop)
 }
 
 async fn connect(place: &Place) -> Result<TcpStream, String> {
@@ -42,8 +42,8 @@ fn late(within: Duration) -> String {
 /// Asks by GET; these statuses pass.
 pub(super) async fn http(url: &str, question: &Question, pass: Range<u16>) -> Answer {
     let url: HttpUrl = url.parse().map_err(|error| format!("{error}"))?;
-    let asked = timeout(question.timeout, status(&url, question)).await;
-    let status = asked.map_err(|_late| late(question.timeout))??;
+    let asked = awake::within(question.timeout, status(&url, question)).await;
+    let status = asked.map_err(|_silent| late(question.timeout))??;
     if pass.contains(&status) {
         Ok(())
     } else {

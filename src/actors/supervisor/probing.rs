@@ -22,6 +22,7 @@ use super::ends::millis;
 use super::probed::{Asking, ProbeResult, Probed};
 use super::timers::Due;
 use super::tree::Slot;
+use crate::actors::awake;
 use crate::actors::life::Ready;
 use crate::actors::probes::Question;
 use crate::actors::runner::AgentContext;
@@ -187,7 +188,7 @@ impl Supervisor {
         let (me, asked, at) = (self.me.clone(), Instant::now(), clock::now());
         let asking = actix_rt::spawn(async move {
             let answer = match (ping, answer.flatten()) {
-                (Some(ping), _) => match tokio::time::timeout(timeout, ping).await {
+                (Some(ping), _) => match awake::within(timeout, ping).await {
                     Ok(Ok(_evidence)) => Ok(()),
                     _ => Err(format!("no answer to a ping within {timeout:?}")),
                 },

@@ -13,6 +13,7 @@ use super::outside::Kept;
 use super::replica::Shown;
 use super::timers::Due;
 use super::tree::Slot;
+use crate::actors::awake;
 use crate::actors::life::{Evidence, LifeNote, Ready, TailOf};
 use crate::actors::runner::AgentContext;
 use crate::actors::work::ReadyAgent;
@@ -158,12 +159,18 @@ impl Supervisor {
         }
     }
 
-    /// A life should be ready by now; a later life gets its full time.
-    pub(super) fn start_is_due(&mut self, slot: Slot) {
+    /// A life should be ready by now; a later life gets its full time, and so does one whose `ready`
+    /// nobody was awake to hear.
+    pub(super) fn start_is_due(&mut self, slot: Slot, at: Instant) {
         let timeout = self.tree.agents[slot.agent].spec.start_timeout;
         let Some(replica) = self.tree.replica_mut(slot) else {
             return;
         };
+        if awake::overslept(at) {
+            return self
+                .timers
+                .set(Instant::now() + timeout, Due::StartTimeout(slot));
+        }
         replica.start_watched = false;
         let starting = replica.state == AgentState::Starting && !replica.is_ending();
         // What its probes wait for has thresholds of its own.
@@ -274,7 +281,7 @@ impl Supervisor {
         let (answer, me) = (life.control.probe(), self.me.clone());
         let asked = Instant::now();
         actix_rt::spawn(async move {
-            let answer = tokio::time::timeout(timeout, answer).await;
+            let answer = awake::within(timeout, answer).await;
             let ended = ProbeEnded {
                 slot,
                 generation,

@@ -14,6 +14,7 @@ use super::talk::{Outgoing, Talk};
 use crate::actors::agent::exec::FAILURE_MARK;
 use crate::actors::agent::frames::MAX_LINE;
 use crate::actors::agent::lines::Lines;
+use crate::actors::awake;
 use crate::domain::crash::FrameDirection;
 use crate::domain::exit::ExitReason;
 
@@ -144,7 +145,7 @@ async fn write<W: AsyncWrite + Unpin>(
 ) -> Result<(), ExitReason> {
     let mut writing = std::pin::pin!(stdin.write_all(line));
     loop {
-        match timeout(READS_WITHIN, &mut writing).await {
+        match awake::within(READS_WITHIN, &mut writing).await {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error)) => {
                 return Err(ExitReason::Protocol {
