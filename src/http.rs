@@ -97,6 +97,9 @@ fn table() -> Router {
         .get("/api/v1/metrics/system", metrics::system)
         .get("/api/v1/metrics/agents", metrics::agents)
         .get("/api/v1/config", probes::config)
+        .get("/api/v1/database", database::status)
+        .get("/api/v1/database/migrations", database::migrations)
+        .get("/api/v1/database/history", database::history)
         .long("/api/v1/database:backup", database::backup)
         .long("/api/v1/database:prune", database::prune)
 }

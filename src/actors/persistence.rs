@@ -31,7 +31,7 @@ use crate::clock;
 use crate::domain::backoff;
 use crate::domain::event::NewEvent;
 use crate::domain::restart::RestartPolicy;
-pub use crate::persistence::{Store as PersistenceHandle, StoreError, artifacts, backup};
+pub use crate::persistence::{Store as PersistenceHandle, StoreError, artifacts, backup, offline};
 use crate::persistence::{WriterExit, WriterKeeper};
 
 /// Delay before the second restart of the writer in a row; the first is immediate.

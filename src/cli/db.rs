@@ -1,5 +1,5 @@
-//! `db`: the database's file. Looking works beside a running daemon; backups and retention go through it
-//! while it runs; migrations and restoring are refused while one runs, and its pid is named.
+//! `db`: the database. Looking, backups and retention go through the daemon while one runs, else to the
+//! file; migrations and restoring are refused while one runs, and its pid is named.
 
 mod place;
 
@@ -54,7 +54,11 @@ enum Command {
         file: PathBuf,
     },
     /// Remove what retention says
-    Prune,
+    Prune {
+        /// Only tell what would go
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -97,17 +101,30 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let place = Place::of(&args.from)?;
     let path = place.database.clone();
     match args.command {
-        Command::Status => out.value(&json(&offline::status(&path)?)?, "location", all_fields),
-        Command::History | Command::Migrate(Migrate::History) => {
-            out.list(&items(&offline::history(&path)?)?, "version", HISTORY)
+        Command::Status => {
+            let status = look(context, &place, "database", |path| {
+                Ok(answer(json(&offline::status(path)?)?))
+            });
+            out.object(&status.await?, "location", all_fields)
         }
-        Command::Migrate(Migrate::Status) => out.list(
-            &items(&offline::migration_status(&path)?)?,
-            "version",
-            MIGRATIONS,
-        ),
-        Command::Migrate(Migrate::Up { to }) => report(context, &offline::migrate_up(&path, to)?),
+        Command::History | Command::Migrate(Migrate::History) => {
+            let list = look(context, &place, "database/history", |path| {
+                items(&offline::history(path)?)
+            });
+            out.list(&list.await?, "version", HISTORY)
+        }
+        Command::Migrate(Migrate::Status) => {
+            let list = look(context, &place, "database/migrations", |path| {
+                items(&offline::migration_status(path)?)
+            });
+            out.list(&list.await?, "version", MIGRATIONS)
+        }
+        Command::Migrate(Migrate::Up { to }) => {
+            place.must_be_meant(context)?;
+            report(context, &offline::migrate_up(&path, to)?)
+        }
         Command::Migrate(Migrate::Down { to }) => {
+            place.must_be_meant(context)?;
             present(&path)?;
             report(context, &offline::migrate_down(&path, to)?)
         }
@@ -121,10 +138,24 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             backup(context, &place, request, !without_artifacts).await
         }
         Command::Restore { file } => {
+            place.must_be_meant(context)?;
             let restored = offline::restore(&path, &place.data_dir, &file)?;
             out.value(&json(&restored)?, "database", restored_is)
         }
-        Command::Prune => prune(context, &place).await,
+        Command::Prune { dry_run } => prune(context, &place, dry_run).await,
+    }
+}
+
+/// What the daemon answers, or what stands in the file that nobody owns.
+async fn look(
+    context: &Context,
+    place: &Place,
+    path: &str,
+    offline: impl FnOnce(&Path) -> Result<Answer, Failure>,
+) -> Result<Answer, Failure> {
+    match place.daemon(context).await? {
+        Some(daemon) => Ok(daemon.list(path, Vec::new()).await?),
+        None => offline(&place.database),
     }
 }
 
@@ -145,12 +176,14 @@ async fn backup(
     context.out.object(&answer, "file", taken_is)
 }
 
-async fn prune(context: &Context, place: &Place) -> Result<(), Failure> {
+async fn prune(context: &Context, place: &Place, dry_run: bool) -> Result<(), Failure> {
     let Some(daemon) = place.daemon(context).await? else {
-        let pruned = offline::prune(&place.database, &place.data_dir).await?;
+        let pruned = offline::prune(&place.database, &place.data_dir, dry_run).await?;
         return context.out.value(&json(&pruned)?, "rows", pruned_is);
     };
-    let answer = daemon.long_verb("database:prune", json!({})).await?;
+    let answer = daemon
+        .long_verb("database:prune", json!({"dry_run": dry_run}))
+        .await?;
     context.out.object(&answer, "rows", pruned_is)
 }
 
@@ -210,6 +243,9 @@ fn pruned_is(pruned: &Value) -> String {
     if lines.is_empty() {
         return "nothing to remove".to_owned();
     }
+    if pruned["dry_run"] == true {
+        lines.insert(0, "would be removed:".to_owned());
+    }
     lines.join("\n")
 }
 
@@ -241,12 +277,19 @@ fn json<T: Serialize>(value: &T) -> Result<Value, Failure> {
 
 /// A list in the shape of the API's.
 fn items<T: Serialize>(items: &[T]) -> Result<Answer, Failure> {
-    let value = json!({"items": json(&items)?, "next_cursor": null, "has_more": false});
-    Ok(Answer {
+    let items = json(&items)?;
+    Ok(answer(
+        json!({"items": items, "next_cursor": null, "has_more": false}),
+    ))
+}
+
+/// A value as the API would have answered it.
+fn answer(value: Value) -> Answer {
+    Answer {
         status: 200,
         text: value.to_string().into(),
         value,
-    })
+    }
 }
 
 impl From<OpenError> for Failure {

@@ -83,6 +83,7 @@ fn what_the_contract_names_is_taken() {
         "db migrate history",
         "db history",
         "db prune",
+        "db prune --dry-run",
         "config show --sources",
         "config validate --env production",
         "config schema",

@@ -1,4 +1,4 @@
-//! `/api/v1/database`: backups of it, and retention on demand.
+//! `/api/v1/database`: what stands in it, its migrations, backups of it, and retention on demand.
 //!
 //! A backup is a file on the daemon's machine; where it lies is in the answer. Both may take as long
 //! as the disk needs, beside everything else.
@@ -7,15 +7,32 @@ use std::path::PathBuf;
 
 use hyper::StatusCode;
 use serde::Deserialize;
-use serde_json::json;
 
 use super::call::Call;
 use super::problem::Problem;
 use super::reply;
 use super::router::Outcome;
-use super::tasks::Nothing;
 use crate::actors::persistence::artifacts::SweepError;
 use crate::actors::persistence::backup::{BackupError, BackupRequest};
+use crate::actors::persistence::offline::PruneReport;
+
+/// `GET /api/v1/database`
+pub(super) async fn status(call: Call) -> Outcome {
+    call.query.only(&[])?;
+    reply::json(&call.handles.records.report().await?)
+}
+
+/// `GET /api/v1/database/migrations`
+pub(super) async fn migrations(call: Call) -> Outcome {
+    call.query.only(&["limit", "cursor"])?;
+    reply::whole(call.handles.records.migrations().await?)
+}
+
+/// `GET /api/v1/database/history`
+pub(super) async fn history(call: Call) -> Outcome {
+    call.query.only(&["limit", "cursor"])?;
+    reply::whole(call.handles.records.migration_history().await?)
+}
 
 /// `:backup`
 #[derive(Debug, Deserialize)]
@@ -28,6 +45,14 @@ struct Backup {
     force: bool,
     /// Whether artifacts come along.
     artifacts: bool,
+}
+
+/// `:prune`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Prune {
+    /// Whether it is only told what would go.
+    dry_run: bool,
 }
 
 impl Default for Backup {
@@ -57,11 +82,10 @@ pub(super) async fn backup(mut call: Call) -> Outcome {
 /// `POST /api/v1/database:prune`
 pub(super) async fn prune(mut call: Call) -> Outcome {
     call.query.only(&[])?;
-    let Nothing {} = call.json_or_default().await?;
-    let records = &call.handles.records;
-    let rows = records.prune().await?;
-    let artifacts = call.handles.artifacts.sweep(records).await?;
-    reply::json(&json!({"rows": rows, "artifacts": artifacts}))
+    let Prune { dry_run } = call.json_or_default().await?;
+    let handles = &call.handles;
+    let pruned = PruneReport::of(&handles.records, &handles.artifacts, dry_run).await?;
+    reply::json(&pruned)
 }
 
 impl From<SweepError> for Problem {

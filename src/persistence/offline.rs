@@ -8,14 +8,14 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::artifacts::{Artifacts, Swept};
+use super::artifacts::{Artifacts, SweepError, Swept};
 use super::backup::{BackupError, BackupReport, BackupRequest, RestoreReport};
 use super::migrate::{HistoryEntry, MigrationStatus, latest};
 use super::sqlite::{SqliteOptions, offline};
 use super::{OpenError, Store};
 use crate::domain::query::Pruned;
 
-/// What `db status` shows.
+/// What `db status` shows, and `GET /api/v1/database`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DatabaseReport {
     /// `sqlite`.
@@ -56,20 +56,26 @@ pub struct MigrationReport {
 /// # Errors
 /// If there is none, or it cannot be read.
 pub fn status(path: &Path) -> Result<DatabaseReport, OpenError> {
-    let sizes = offline::sizes(path);
-    let (schema_version, rows, free_bytes) = offline::look(path)?;
-    Ok(DatabaseReport {
-        backend: "sqlite".into(),
-        location: path.display().to_string(),
-        schema_version,
-        latest_version: latest(),
-        current: schema_version == latest(),
-        size_bytes: sizes.0,
-        wal_bytes: sizes.1,
-        free_bytes,
-        disk_free_bytes: super::disk::free_bytes(super::disk::directory_of(path)),
-        rows,
-    })
+    Ok(DatabaseReport::of(path, offline::look(path)?))
+}
+
+impl DatabaseReport {
+    /// What stands in the database, and how large its files are now.
+    pub(super) fn of(path: &Path, looked: offline::Look) -> Self {
+        let sizes = offline::sizes(path);
+        Self {
+            backend: "sqlite".into(),
+            location: path.display().to_string(),
+            schema_version: looked.version,
+            latest_version: latest(),
+            current: looked.version == latest(),
+            size_bytes: sizes.0,
+            wal_bytes: sizes.1,
+            free_bytes: looked.free_bytes,
+            disk_free_bytes: super::disk::free_bytes(super::disk::directory_of(path)),
+            rows: looked.rows,
+        }
+    }
 }
 
 /// Which migrations there are, and which of them the database has. One that does not exist yet has
@@ -106,9 +112,11 @@ pub fn migrate_down(path: &Path, to: u32) -> Result<MigrationReport, OpenError> 
     offline::migrate_down(path, to)
 }
 
-/// What `db prune` removed.
+/// What `db prune` removed, or would remove.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PruneReport {
+    /// Whether nothing was removed.
+    pub dry_run: bool,
     /// Rows, by table.
     pub rows: Pruned,
     /// Files.
@@ -138,12 +146,31 @@ pub fn restore(path: &Path, data_dir: &Path, backup: &Path) -> Result<RestoreRep
     super::backup::restore(path, data_dir, backup)
 }
 
-/// Removes what retention says.
+impl PruneReport {
+    /// Removes what retention says; `dry_run` only tells what would go.
+    ///
+    /// # Errors
+    /// [`SweepError`]; what was removed is gone.
+    pub async fn of(store: &Store, files: &Artifacts, dry_run: bool) -> Result<Self, SweepError> {
+        let (rows, artifacts) = if dry_run {
+            (store.would_prune().await?, files.would_sweep(store).await?)
+        } else {
+            (store.prune().await?, files.sweep(store).await?)
+        };
+        Ok(Self {
+            dry_run,
+            rows,
+            artifacts,
+        })
+    }
+}
+
+/// Removes what retention says; `dry_run` only tells what would go.
 ///
 /// # Errors
 /// If the daemon runs, the schema is not the latest, or the database cannot be written.
-pub async fn prune(path: &Path, data_dir: &Path) -> Result<PruneReport, OpenError> {
-    let database = offline::look(path)?.0;
+pub async fn prune(path: &Path, data_dir: &Path, dry_run: bool) -> Result<PruneReport, OpenError> {
+    let database = offline::look(path)?.version;
     if database < latest() {
         return Err(OpenError::Behind {
             path: path.into(),
@@ -157,8 +184,7 @@ pub async fn prune(path: &Path, data_dir: &Path) -> Result<PruneReport, OpenErro
     };
     let files = Artifacts::open(data_dir).map_err(|error| failed(&error))?;
     let store = Store::open(SqliteOptions::new(path)).await?;
-    let rows = store.prune().await.map_err(|error| failed(&error))?;
-    let artifacts = files.sweep(&store).await.map_err(|error| failed(&error))?;
+    let pruned = PruneReport::of(&store, &files, dry_run).await;
     store.close().await.map_err(|error| failed(&error))?;
-    Ok(PruneReport { rows, artifacts })
+    pruned.map_err(|error| failed(&error))
 }

@@ -101,8 +101,16 @@ fn backup_and_prune_work_through_the_daemon_and_without_one() {
         status == 201 && text.contains("/backups/agent-system-"),
         "{text}"
     );
-    let (status, text) = daemon.post("/api/v1/database:prune", "");
-    assert_eq!((status, text.contains("rows")), (200, true), "{text}");
+    let (code, said) = db(&daemon, &["prune", "--dry-run"]);
+    assert!(
+        code == Some(0) && said.contains("nothing to remove"),
+        "{said}"
+    );
+    for (body, dry_run) in [("", false), (r#"{"dry_run":true}"#, true)] {
+        let (status, text) = daemon.post("/api/v1/database:prune", body);
+        let told: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((status, &told["dry_run"]), (200, &json!(dry_run)), "{told}");
+    }
     let (status, text) = daemon.post(
         "/api/v1/database:backup",
         r#"{"file":"/no/such/place/b.db"}"#,
@@ -151,4 +159,85 @@ fn sizes_are_in_the_metrics_the_status_and_the_check() {
     );
     let (code, said) = db(&daemon, &["status"]);
     assert!(code == Some(0) && said.contains("free_bytes"), "{said}");
+}
+
+/// What `db` says with `-o json`, and its exit code.
+fn told(arguments: &[&str]) -> (Option<i32>, Value, String) {
+    let output = agent_system()
+        .args(["db", "-o", "json"])
+        .args(arguments)
+        .output()
+        .unwrap();
+    (
+        output.status.code(),
+        serde_json::from_slice(&output.stdout).unwrap_or_default(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    )
+}
+
+#[test]
+fn db_shows_the_database_of_the_daemon_that_is_named_or_owns_it_and_never_another() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::configured(&agents(scratch.path()));
+    let other = scratch.path().join("other");
+    let [here, other] = [daemon.data_dir(), other].map(|dir| dir.to_str().unwrap().to_owned());
+    let file = format!("{here}/agent-system.db");
+    let about = std::fs::read_to_string(format!("{here}/daemon.json")).unwrap();
+    let about: Value = serde_json::from_str(&about).unwrap();
+    let url = format!("http://{}", about["api"].as_str().unwrap());
+    let (status, answer) = daemon.get("/api/v1/database");
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!((status, &answer["location"]), (200, &json!(file)));
+
+    let (code, _, said) = told(&["migrate", "up", "--data-dir", &other]);
+    assert_eq!(code, Some(0), "{said}");
+    for looks in [&["status"][..], &["history"], &["migrate", "status"]] {
+        let of = |more: &[&str]| told(&[looks, more].concat());
+        let owned = of(&["--data-dir", &here]);
+        let named = of(&["--data-dir", &other, "--url", &url]);
+        let file_of_other = of(&["--data-dir", &other]);
+        assert_eq!((owned.0, named.0), (Some(0), Some(0)), "{}", named.2);
+        assert_eq!(keys(&owned.1), keys(&file_of_other.1), "{looks:?}");
+        assert!(!keys(&named.1).is_empty());
+        if looks == ["status"] {
+            assert_eq!(
+                [&owned.1["location"], &named.1["location"]],
+                [&json!(file); 2]
+            );
+        }
+        let nobody = of(&["--data-dir", &other, "--url", "http://127.0.0.1:1"]);
+        assert_eq!((nobody.0, nobody.1), (Some(69), Value::Null), "{looks:?}");
+    }
+    let (code, _, said) = told(&[
+        "migrate",
+        "down",
+        "--to",
+        "9",
+        "--data-dir",
+        &other,
+        "--url",
+        &url,
+    ]);
+    assert!(
+        code == Some(2) && said.contains("leave --url out"),
+        "{said}"
+    );
+
+    daemon.signal("TERM");
+    daemon.wait();
+    let (code, status, said) = told(&["status", "--data-dir", &here]);
+    assert_eq!(
+        (code, &status["location"]),
+        (Some(0), &json!(file)),
+        "{said}"
+    );
+}
+
+/// The fields of an object, or of a list's first item.
+fn keys(value: &Value) -> Vec<String> {
+    let object = value["items"].get(0).unwrap_or(value).as_object();
+    object
+        .into_iter()
+        .flat_map(|object| object.keys().cloned())
+        .collect()
 }

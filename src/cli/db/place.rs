@@ -57,6 +57,19 @@ impl Place {
         }
     }
 
+    /// What only works on the file, while no daemon runs, is not done to it when another was named.
+    pub(super) fn must_be_meant(&self, context: &Context) -> Result<(), Failure> {
+        if context.url_from != UrlFrom::Flag {
+            return Ok(());
+        }
+        let message = format!(
+            "this works on a file while no daemon runs, not through {}; leave --url out to work on {}",
+            context.client.url(),
+            self.database.display()
+        );
+        Err(Failure::usage(message))
+    }
+
     /// Where the daemon of the data directory says it listens.
     fn address(&self) -> Option<String> {
         let about = std::fs::read_to_string(self.data_dir.join("daemon.json")).ok()?;

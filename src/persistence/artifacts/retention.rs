@@ -3,12 +3,14 @@
 
 use std::fs;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
 use super::{Artifacts, UPLOADS, blocking_io};
 use crate::domain::timestamp::Timestamp;
+use crate::persistence::sqlite::prune::Sight;
 use crate::persistence::{Store, StoreError};
 
 /// An upload is named in work within this time, or never.
@@ -16,7 +18,7 @@ const UPLOADS_KEPT: Duration = Duration::from_secs(24 * 3_600);
 /// Owners that one read asks for.
 const OWNERS_AT_ONCE: usize = 200;
 
-/// What was removed.
+/// What was removed, or would be.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Swept {
     /// Workflows and tasks whose files went.
@@ -45,24 +47,95 @@ struct Upload {
     at: Timestamp,
 }
 
+/// Files that nothing means.
+struct Unmeant {
+    owners: Vec<String>,
+    uploads: Vec<Upload>,
+}
+
 impl Artifacts {
     /// Removes what nothing in the store can mean any more.
     ///
     /// # Errors
     /// The store does not answer, or the file system refuses; what was removed is gone.
     pub async fn sweep(&self, store: &Store) -> Result<Swept, SweepError> {
-        let mut swept = Swept::default();
+        let Unmeant { owners, uploads } = self.unmeant(store, Sight::Now).await?;
+        let this = self.clone();
+        let (owners, uploads) = blocking_io(move || this.remove(&owners, &uploads)).await?;
+        Ok(Swept {
+            owners,
+            uploads,
+            bytes_left: self.total_bytes().await?,
+        })
+    }
+
+    /// What a sweep would remove after the rows that retention would remove now; removes nothing.
+    ///
+    /// # Errors
+    /// As [`Self::sweep`].
+    pub async fn would_sweep(&self, store: &Store) -> Result<Swept, SweepError> {
+        let Unmeant { owners, uploads } = self.unmeant(store, Sight::AfterPruning).await?;
+        let this = self.clone();
+        let left = move || {
+            let folders = owners.iter().map(|owner| bytes_in(&this.root.join(owner)));
+            let files = uploads
+                .iter()
+                .filter_map(|it| this.upload_path(it).metadata().ok());
+            let gone = folders.sum::<u64>() + files.map(|it| it.len()).sum::<u64>();
+            Ok(Swept {
+                owners: owners.len() as u64,
+                uploads: uploads.len() as u64,
+                bytes_left: this.bytes()?.saturating_sub(gone),
+            })
+        };
+        Ok(blocking_io(left).await?)
+    }
+
+    /// What nothing in the store can mean.
+    async fn unmeant(&self, store: &Store, sight: Sight) -> Result<Unmeant, SweepError> {
         let this = self.clone();
         let owners = blocking_io(move || this.owners()).await?;
+        let mut gone = Vec::new();
         for owners in owners.chunks(OWNERS_AT_ONCE) {
-            let gone = store.gone_owners(owners.to_vec()).await?;
-            swept.owners += gone.len() as u64;
-            let this = self.clone();
-            blocking_io(move || gone.iter().try_for_each(|owner| this.remove_owner(owner))).await?;
+            gone.extend(store.gone_owners(owners.to_vec(), sight).await?);
         }
-        swept.uploads = self.sweep_uploads(store).await?;
-        swept.bytes_left = self.total_bytes().await?;
-        Ok(swept)
+        Ok(Unmeant {
+            owners: gone,
+            uploads: self.unmeant_uploads(store, sight).await?,
+        })
+    }
+
+    async fn unmeant_uploads(
+        &self,
+        store: &Store,
+        sight: Sight,
+    ) -> Result<Vec<Upload>, SweepError> {
+        let this = self.clone();
+        let mut old = blocking_io(move || this.uploads_older_than(UPLOADS_KEPT)).await?;
+        if old.is_empty() {
+            return Ok(old);
+        }
+        let Some(work) = store.work_with_uploads(sight).await? else {
+            return Ok(Vec::new());
+        };
+        old.retain(|it| !is_meant(it.at, &work));
+        Ok(old)
+    }
+
+    /// Removes them; says how many owners and uploads went.
+    fn remove(&self, owners: &[String], uploads: &[Upload]) -> io::Result<(u64, u64)> {
+        owners
+            .iter()
+            .try_for_each(|owner| self.remove_owner(owner))?;
+        let removed = uploads
+            .iter()
+            .map(|it| fs::remove_file(self.upload_path(it)));
+        let removed = removed.filter(Result::is_ok).count();
+        Ok((owners.len() as u64, removed as u64))
+    }
+
+    fn upload_path(&self, upload: &Upload) -> PathBuf {
+        self.root.join(UPLOADS).join(&upload.name)
     }
 
     /// Bytes of all artifacts.
@@ -72,27 +145,6 @@ impl Artifacts {
     pub async fn total_bytes(&self) -> io::Result<u64> {
         let this = self.clone();
         blocking_io(move || this.bytes()).await
-    }
-
-    async fn sweep_uploads(&self, store: &Store) -> Result<u64, SweepError> {
-        let this = self.clone();
-        let old = blocking_io(move || this.uploads_older_than(UPLOADS_KEPT)).await?;
-        if old.is_empty() {
-            return Ok(0);
-        }
-        let Some(work) = store.work_with_uploads().await? else {
-            return Ok(0);
-        };
-        let gone: Vec<Upload> = old
-            .into_iter()
-            .filter(|it| !is_meant(it.at, &work))
-            .collect();
-        let folder = self.root.join(UPLOADS);
-        let remove = move || {
-            let removed = gone.iter().map(|it| fs::remove_file(folder.join(&it.name)));
-            Ok(removed.filter(Result::is_ok).count() as u64)
-        };
-        Ok(blocking_io(remove).await?)
     }
 
     /// The owners that have files, without `uploads`.
@@ -121,15 +173,17 @@ impl Artifacts {
     fn bytes(&self) -> io::Result<u64> {
         let mut bytes = 0;
         for owner in fs::read_dir(&self.root)? {
-            let Ok(files) = fs::read_dir(owner?.path()) else {
-                continue;
-            };
-            // What is gone meanwhile has no bytes.
-            let sizes = files.flatten().filter_map(|file| file.metadata().ok());
-            bytes += sizes.map(|metadata| metadata.len()).sum::<u64>();
+            bytes += bytes_in(&owner?.path());
         }
         Ok(bytes)
     }
+}
+
+/// Bytes of the files in a folder; what is gone meanwhile has none.
+fn bytes_in(folder: &Path) -> u64 {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten();
+    let sizes = files.filter_map(|file| file.metadata().ok());
+    sizes.map(|metadata| metadata.len()).sum()
 }
 
 /// Whether something that was accepted within [`UPLOADS_KEPT`] of an upload may mean it. `work` is in
@@ -223,6 +277,14 @@ mod tests {
                 bytes_left: 12
             }
         );
+        let last_year = "UPDATE workflows SET finished_at = 1; UPDATE tasks SET finished_at = 1, state = 'dead';";
+        rows(last_year.into()).await;
+        let told = artifacts.would_sweep(&store).await.unwrap();
+        assert_eq!(
+            artifacts.sweep(&store).await.unwrap(),
+            kept,
+            "rows are there"
+        );
         rows("DELETE FROM workflows; DELETE FROM tasks;".into()).await;
         let swept = artifacts.sweep(&store).await.unwrap();
         assert_eq!(
@@ -233,5 +295,6 @@ mod tests {
                 bytes_left: 3
             }
         );
+        assert_eq!(told, swept, "what a look beforehand told");
     }
 }

@@ -54,14 +54,32 @@ fn report(
     })
 }
 
-/// The schema's version, the rows of each table, and the bytes that are free in the file.
-pub(crate) fn look(path: &Path) -> Result<(u32, BTreeMap<String, u64>, u64), OpenError> {
-    read(path, |conn| {
-        Ok((migrations::version(conn)?, rows(conn)?, free_in(conn)?))
-    })
+/// What stands in a database.
+pub(crate) struct Look {
+    /// The schema's version.
+    pub(crate) version: u32,
+    /// Rows of each table.
+    pub(crate) rows: BTreeMap<String, u64>,
+    /// Bytes of the file that wait to be used again.
+    pub(crate) free_bytes: u64,
 }
 
-pub(super) fn rows(conn: &Connection) -> SqlResult<BTreeMap<String, u64>> {
+impl Look {
+    pub(super) fn at(conn: &Connection) -> SqlResult<Self> {
+        Ok(Self {
+            version: migrations::version(conn)?,
+            rows: rows(conn)?,
+            free_bytes: free_in(conn)?,
+        })
+    }
+}
+
+/// Looks at a file.
+pub(crate) fn look(path: &Path) -> Result<Look, OpenError> {
+    read(path, Look::at)
+}
+
+fn rows(conn: &Connection) -> SqlResult<BTreeMap<String, u64>> {
     let tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
     let tables: Vec<String> = all(conn, tables, [], |row| row.get(0))?;
     let count = |table: String| {

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::shared::{BackupTurn, Condition};
-use super::{Owner, Sqlite, offline, queue, reserve, sizes};
+use super::{Owner, Sqlite, migrations, offline, queue, reserve};
 use crate::domain::query::DatabaseStatus;
 use crate::persistence::Result;
+use crate::persistence::migrate::{HistoryEntry, MigrationStatus};
+use crate::persistence::offline::DatabaseReport;
 
 impl Sqlite {
     /// What is known of the database, from memory.
@@ -57,11 +59,28 @@ impl Sqlite {
     /// Rows of each table, counted beside the writer; the room that is free in the file becomes
     /// known with them.
     pub(crate) async fn census(&self) -> Result<BTreeMap<String, u64>> {
-        let counted = self.read("count rows", |conn| {
-            Ok((offline::rows(conn)?, sizes::free_in(conn)?))
-        });
-        let (rows, free) = counted.await?;
-        self.owner.shared.sizes.set_free(free);
-        Ok(rows)
+        Ok(self.look().await?.rows)
+    }
+
+    /// What stands in the database.
+    async fn look(&self) -> Result<offline::Look> {
+        let looked = self.read("count rows", offline::Look::at).await?;
+        self.owner.shared.sizes.set_free(looked.free_bytes);
+        Ok(looked)
+    }
+
+    /// What stands in it and how large it is, counted beside the writer.
+    pub(crate) async fn report(&self) -> Result<DatabaseReport> {
+        Ok(DatabaseReport::of(self.path(), self.look().await?))
+    }
+
+    /// Which migrations there are, and which of them it has.
+    pub(crate) async fn migrations(&self) -> Result<Vec<MigrationStatus>> {
+        self.read("list migrations", migrations::status).await
+    }
+
+    /// Every migration that was carried out.
+    pub(crate) async fn migration_history(&self) -> Result<Vec<HistoryEntry>> {
+        self.read("list migrations", migrations::history).await
     }
 }

@@ -9,6 +9,9 @@ use crate::persistence::sqlite::Sqlite;
 
 /// How samples older than a day become means of minutes.
 pub(super) struct Means {
+    pub(super) table: &'static str,
+    /// Counts the samples before `?1`.
+    pub(super) count: &'static str,
     /// Whose the oldest sample before `?1` is, and when it was taken.
     oldest: &'static str,
     /// The mean of its samples from `?2` to before `?3`.
@@ -18,6 +21,8 @@ pub(super) struct Means {
 }
 
 pub(super) const AGENT_MEANS: Means = Means {
+    table: "agent_metrics",
+    count: "SELECT count(*) FROM agent_metrics WHERE resolution_s = 0 AND at < ?1",
     oldest: "SELECT agent, at FROM agent_metrics WHERE resolution_s = 0 AND at < ?1
         ORDER BY at LIMIT 1",
     insert: "INSERT OR REPLACE INTO agent_metrics (agent, resolution_s, at, cpu_seconds,
@@ -32,6 +37,8 @@ pub(super) const AGENT_MEANS: Means = Means {
 };
 
 pub(super) const SYSTEM_MEANS: Means = Means {
+    table: "system_metrics",
+    count: "SELECT count(*) FROM system_metrics WHERE resolution_s = 0 AND at < ?1",
     oldest: "SELECT '', at FROM system_metrics WHERE resolution_s = 0 AND at < ?1
         ORDER BY at LIMIT 1",
     insert: "INSERT OR REPLACE INTO system_metrics (resolution_s, at, cpu_ratio,
@@ -50,7 +57,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Turns samples into means, one whole minute of one agent after the other.
 pub(super) async fn condense(db: &Sqlite, means: &'static Means) -> Result<u64> {
     in_turns(db, move |tx, pace| {
-        let before = minute_of(before(tx.now(), DAY));
+        let before = would_condense(tx.now());
         // One minute is a few samples: its own chunk, however many rows a chunk might have.
         pace.in_chunks(|_| {
             let oldest = tx.first(means.oldest, [before], |row| {
@@ -66,6 +73,11 @@ pub(super) async fn condense(db: &Sqlite, means: &'static Means) -> Result<u64> 
         })
     })
     .await
+}
+
+/// Samples before this become means now.
+pub(super) fn would_condense(now: Timestamp) -> Timestamp {
+    minute_of(before(now, DAY))
 }
 
 fn minute_of(at: Timestamp) -> Timestamp {

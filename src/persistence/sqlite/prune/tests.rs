@@ -109,3 +109,58 @@ async fn room_that_retention_leaves_is_used_again() {
     }
     assert!(pages().await <= filled + filled / 10, "{filled}");
 }
+
+/// Of every table that a rule names one row that is too old and one that is not: ended tasks and
+/// workflows of each kind, samples, and what belongs to them.
+const OLD_AND_YOUNG: &str = "
+    CREATE TEMP TABLE ages (at INTEGER);
+    INSERT INTO ages VALUES (unixepoch() * 1000000 - 40 * 86400000000), (unixepoch() * 1000000);
+    INSERT INTO sessions SELECT randomblob(16), 'n', row_number() OVER (ORDER BY at), 2, at, at, at FROM ages;
+    INSERT INTO workflows (id, name, state, definition, definition_hash, input, steps_left, created_at, finished_at)
+        SELECT randomblob(16), 'w', state, x'007b7d', 'h', x'007b7d', 0, at, at
+        FROM ages, (SELECT 'completed' AS state UNION SELECT 'failed' UNION SELECT 'cancelled');
+    INSERT INTO tasks (id, name, workflow_key, queue, state, priority, rank, payload, max_attempts,
+            timeout_ms, run_at, created_at, finished_at)
+        SELECT randomblob(16), 't', key, 'q', 'cancelled', 5, 6, x'0031', 3, 9, 10, created_at, finished_at
+        FROM workflows
+        UNION ALL SELECT randomblob(16), 't', NULL, 'q', state, 5, 6, x'0031', 3, 9, 10, at, at
+        FROM ages, (SELECT 'succeeded' AS state UNION SELECT 'failed' UNION SELECT 'cancelled'
+            UNION SELECT 'timed_out' UNION SELECT 'dead');
+    INSERT INTO health_records (name, component, status, message, at, duration_ms)
+        SELECT 'c', 'c', 'healthy', '', at, 1 FROM ages;
+    INSERT INTO health_rounds (at, status, statuses) SELECT at, 'healthy', '{}' FROM ages;
+    INSERT INTO messages (id, recipient, type, content, created_at)
+        SELECT randomblob(16), 'echo', 'custom', x'0031', at FROM ages;
+    INSERT INTO crash_signatures (agent, signature, first_at, last_at, count)
+        SELECT 'echo', 's' || at, at, at, 1 FROM ages;
+    INSERT INTO recovery_runs (id, action, cause, outcome, message, started_at)
+        SELECT randomblob(16), 'a', 'c', 'succeeded', '', at FROM ages;
+    INSERT INTO idempotency_keys SELECT 'task', 'k' || at, zeroblob(32), zeroblob(16), at FROM ages;
+    INSERT INTO agent_metrics SELECT 'echo', r, at + r, 1, 1, 1, 1, 1, 1 FROM ages, (SELECT 0 AS r UNION SELECT 60);
+    INSERT INTO system_metrics SELECT r, at + r, 1, 1, 1, 1, 1 FROM ages, (SELECT 0 AS r UNION SELECT 60);
+    INSERT INTO schedule_runs (schedule, due_at, outcome, reason, at) SELECT 's', at, 'fired', 'due', at FROM ages;
+    INSERT INTO agents (name, kind, config_hash, created_at, updated_at) SELECT 'a' || at, 'actor', 'h', at, at FROM ages;
+    INSERT INTO restart_budgets (owner, updated_at) SELECT 'o' || at, at FROM ages;
+    INSERT INTO events (seq, id, type, subject, at, data)
+        SELECT iif(at < unixepoch() * 1000000, 1, 2000000), randomblob(16), 'task.queued', 's', at, '{}' FROM ages;
+    DROP TABLE ages;";
+
+#[tokio::test]
+async fn a_look_beforehand_tells_what_retention_then_removes_and_removes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(&dir).await;
+    run(&db, OLD_AND_YOUNG).await;
+    let before = db.census().await.unwrap();
+    let told = would_prune(&db).await.unwrap();
+    assert_eq!(db.census().await.unwrap(), before, "it removed something");
+    let without_rows = ["crashes"];
+    for rule in RULES.iter().filter(|it| !without_rows.contains(&it.table)) {
+        assert!(told.contains_key(rule.table), "{}: {told:?}", rule.table);
+    }
+    assert_eq!(
+        (told["tasks"], told["workflows"], told["events"]),
+        (8, 3, 1)
+    );
+    // Samples of minutes are made of old ones, and are old themselves: the next time's.
+    assert_eq!(prune(&db).await.unwrap(), told);
+}
