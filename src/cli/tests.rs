@@ -82,7 +82,6 @@ fn what_the_contract_names_is_taken() {
         "db migrate status",
         "db migrate history",
         "db history",
-        "db prune",
         "db prune --dry-run",
         "config show --sources",
         "config validate --env production",

@@ -224,6 +224,14 @@ mod tests {
         }
     }
 
+    const fn of(owners: u64, uploads: u64, bytes_left: u64) -> Swept {
+        Swept {
+            owners,
+            uploads,
+            bytes_left,
+        }
+    }
+
     fn write(artifacts: &Artifacts, name: &str) {
         let mut writer = artifacts.create(name.parse().unwrap()).unwrap();
         writer.write_all(b"abc").unwrap();
@@ -269,14 +277,7 @@ mod tests {
             "1".repeat(32)
         )).await;
         let kept = artifacts.sweep(&store).await.unwrap();
-        assert_eq!(
-            kept,
-            Swept {
-                owners: 0,
-                uploads: 0,
-                bytes_left: 12
-            }
-        );
+        assert_eq!(kept, of(0, 0, 12));
         let last_year = "UPDATE workflows SET finished_at = 1; UPDATE tasks SET finished_at = 1, state = 'dead';";
         rows(last_year.into()).await;
         let told = artifacts.would_sweep(&store).await.unwrap();
@@ -287,14 +288,7 @@ mod tests {
         );
         rows("DELETE FROM workflows; DELETE FROM tasks;".into()).await;
         let swept = artifacts.sweep(&store).await.unwrap();
-        assert_eq!(
-            swept,
-            Swept {
-                owners: 2,
-                uploads: 1,
-                bytes_left: 3
-            }
-        );
+        assert_eq!(swept, of(2, 1, 3));
         assert_eq!(told, swept, "what a look beforehand told");
     }
 }
