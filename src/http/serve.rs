@@ -5,7 +5,10 @@
 //! backlog); headers, also those of the next request of an idle connection, within
 //! [`HEADER_TIMEOUT`]; a failing accept is tried again with backoff and never ends the daemon; at
 //! drain nothing new is taken, what runs is finished, and what is not finished at the deadline is
-//! cut. Streams must watch [`Closing`] and end by themselves.
+//! cut. Streams must watch [`Closing`] and end by themselves. Who is refused while it still sends gets
+//! the answer all the same.
+
+mod linger;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,6 +27,7 @@ use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
 use super::problem::Problem;
+use linger::Lingering;
 
 /// Connections served at once, unless configured.
 pub const MAX_CONNECTIONS: usize = 1024;
@@ -173,7 +177,7 @@ async fn connection(
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(MAX_HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Lingering::of(stream)), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

@@ -88,3 +88,30 @@ async fn what_is_not_finished_at_the_deadline_is_cut_and_counted() {
     assert_eq!(server.drained(Duration::from_millis(20)).await, 1);
     assert_eq!(stream.read(&mut [0; 8]).await.unwrap_or(0), 0);
 }
+
+/// Sends a request with a large body, slowly enough that it is refused meanwhile; what comes back.
+async fn upload(address: SocketAddr) -> String {
+    const BODY: usize = 4 << 20;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = format!("POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: {BODY}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let piece = vec![b'x'; 64 << 10];
+    for _ in 0..BODY / piece.len() {
+        // The refusal is on its way by now; whoever sends does not look.
+        tokio::task::yield_now().await;
+        // Most clients give up, and read no answer, when they cannot send.
+        stream.write_all(&piece).await.unwrap();
+    }
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn who_is_refused_while_it_still_sends_gets_the_answer_all_the_same() {
+    let (server, _close) = serve(metrics_routes(text(""))).await;
+    for _ in 0..20 {
+        let answer = upload(server.address()).await;
+        assert!(answer.starts_with("HTTP/1.1 404"), "{answer:?}");
+    }
+}
