@@ -53,8 +53,8 @@ pub use handles::{
 pub use problem::{Fault, Problem};
 pub use rooms::Fleet;
 pub use serve::{
-    Close, Closing, HEADER_TIMEOUT, MAX_CONNECTIONS, Routes, Scrape, Server, closing,
-    metrics_routes,
+    Close, Closing, HEADER_TIMEOUT, MAX_CONNECTIONS, PROBES, Routes, SCRAPED, Scrape, Server,
+    closing, metrics_routes,
 };
 
 use router::{Request, Router};

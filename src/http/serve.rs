@@ -1,13 +1,14 @@
 //! Connections: our own accept loop on hyper, because warp's panics on a port in use, waits for
 //! ever for headers and for open streams, and takes any number of connections.
 //!
-//! A user may rely on: at most [`MAX_CONNECTIONS`] at once (the next ones wait in the kernel's
-//! backlog); headers, also those of the next request of an idle connection, within
+//! A user may rely on: at most [`MAX_CONNECTIONS`] at once (beyond them only probes are answered, see
+//! `crowd`); headers, also those of the next request of an idle connection, within
 //! [`HEADER_TIMEOUT`]; a failing accept is tried again with backoff and never ends the daemon; at
 //! drain nothing new is taken, what runs is finished, and what is not finished at the deadline is
 //! cut. Streams must watch [`Closing`] and end by themselves. Who is refused while it still sends gets
 //! the answer all the same.
 
+mod crowd;
 mod linger;
 
 use std::net::SocketAddr;
@@ -15,18 +16,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use hyper::body::{Body, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
+use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
 use super::problem::Problem;
+use crowd::{Place, Places};
 use linger::Lingering;
 
 /// Connections served at once, unless configured.
@@ -74,6 +78,11 @@ impl Closing {
     }
 }
 
+/// What is answered on the API's port also when all connections are taken.
+pub const PROBES: &[&str] = &["/livez", "/readyz", "/startupz", "/version"];
+/// The same on the port of the metrics.
+pub const SCRAPED: &[&str] = &["/metrics"];
+
 /// What answers requests.
 pub type Routes = BoxedFilter<(Response,)>;
 
@@ -85,7 +94,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves `routes` on `listener`, so many connections at once, until `closing` is closed.
+    /// Serves `routes` on `listener`, so many connections at once, until `closing` is closed; the paths
+    /// in `always` also when all of these are taken.
     ///
     /// # Errors
     /// The listener has no address.
@@ -93,11 +103,16 @@ impl Server {
         listener: TcpListener,
         routes: Routes,
         connections: usize,
+        always: &'static [&'static str],
         closing: Closing,
     ) -> std::io::Result<Self> {
         let address = listener.local_addr()?;
-        let slots = Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)));
-        let task = tokio::spawn(accept(listener, routes, slots, closing));
+        let served = Served {
+            routes,
+            always,
+            closing,
+        };
+        let task = tokio::spawn(accept(listener, served, Places::new(connections)));
         Ok(Self { address, task })
     }
 
@@ -122,26 +137,29 @@ impl Server {
     }
 }
 
-/// Takes connections until told to close; gives those that still run.
-async fn accept(
-    listener: TcpListener,
+/// What every connection needs.
+#[derive(Clone)]
+struct Served {
     routes: Routes,
-    slots: Arc<Semaphore>,
+    always: &'static [&'static str],
     closing: Closing,
-) -> JoinSet<()> {
+}
+
+/// Takes connections until told to close; gives those that still run.
+async fn accept(listener: TcpListener, served: Served, places: Places) -> JoinSet<()> {
     let mut connections = JoinSet::new();
     let mut backoff = ACCEPT_BACKOFF.0;
-    let mut told = closing.clone();
+    let mut told = served.closing.clone();
     loop {
-        let (taken, slot) = tokio::select! {
+        let taken = tokio::select! {
             () = told.closed() => return connections,
             Some(_) = connections.join_next() => continue,
-            next = next_connection(&listener, &slots) => next,
+            next = places.next(&listener) => next,
         };
         match taken {
-            Ok(stream) => {
+            Ok((stream, place)) => {
                 backoff = ACCEPT_BACKOFF.0;
-                connections.spawn(connection(stream, routes.clone(), closing.clone(), slot));
+                connections.spawn(connection(stream, served.clone(), place));
             }
             Err(error) => {
                 tracing::warn!(%error, retry_in = ?backoff, "a connection could not be taken");
@@ -152,44 +170,55 @@ async fn accept(
     }
 }
 
-/// The next connection, once there is a slot for it.
-async fn next_connection(
-    listener: &TcpListener,
-    slots: &Arc<Semaphore>,
-) -> (std::io::Result<TcpStream>, Option<OwnedSemaphorePermit>) {
-    // The semaphore is never closed; without a slot nothing would be served at all.
-    let slot = Arc::clone(slots).acquire_owned().await.ok();
-    (listener.accept().await.map(|(stream, _)| stream), slot)
-}
-
 /// One connection, from its first request to its last.
-async fn connection(
-    stream: TcpStream,
-    routes: Routes,
-    mut closing: Closing,
-    slot: Option<OwnedSemaphorePermit>,
-) {
+async fn connection(stream: TcpStream, served: Served, place: Place) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection stays with delayed packets");
     }
-    let service = TowerToHyperService::new(warp::service(routes));
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
+    let Served {
+        routes,
+        always,
+        closing,
+    } = served;
+    let stream = TokioIo::new(Lingering::of(stream));
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
-        .max_buf_size(MAX_HEAD_BYTES)
-        .serve_connection(TokioIo::new(Lingering::of(stream)), service);
+        .max_buf_size(MAX_HEAD_BYTES);
+    let ended = if place.is_spare {
+        http.header_read_timeout(crowd::HEAD_WITHIN)
+            .keep_alive(false);
+        let service = service_fn(|request| crowd::answer(routes.clone(), always, request));
+        live(http.serve_connection(stream, service), closing).await
+    } else {
+        let service = TowerToHyperService::new(warp::service(routes));
+        live(http.serve_connection(stream, service), closing).await
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection broke off");
+    }
+    drop(place);
+}
+
+/// Runs a connection to its end, which is near when the daemon drains.
+async fn live<S, B>(
+    connection: http1::Connection<TokioIo<Lingering>, S>,
+    mut closing: Closing,
+) -> hyper::Result<()>
+where
+    S: HttpService<Incoming, ResBody = B>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
+    tokio::select! {
         ended = connection.as_mut() => ended,
         () = closing.closed() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection broke off");
     }
-    drop(slot);
 }
 
 /// Makes the text that a scrape gets; may take a moment to read fresh figures.

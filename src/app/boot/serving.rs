@@ -14,8 +14,8 @@ use crate::app::ports::{About, Listeners};
 use crate::app::view::View;
 use crate::config::Config;
 use crate::http::{
-    Close, Fleet, Handles, Limits, Ports, Readiness, Server, VersionInfo, closing, metrics_routes,
-    routes,
+    Close, Fleet, Handles, Limits, PROBES, Ports, Readiness, SCRAPED, Server, VersionInfo, closing,
+    metrics_routes, routes,
 };
 use crate::persistence::artifacts::Artifacts;
 use crate::telemetry::metrics::Metrics;
@@ -63,8 +63,20 @@ impl Answering<'_> {
         let about = About::write(self.config.data_dir(), api, metrics).map_err(system)?;
         let handles = self.handles(ports, hears, told.clone());
         let servers = [
-            Server::start(listeners.api, routes(handles), connections, told.clone()),
-            Server::start(listeners.metrics, metrics_routes(scrape), SCRAPERS, told),
+            Server::start(
+                listeners.api,
+                routes(handles),
+                connections,
+                PROBES,
+                told.clone(),
+            ),
+            Server::start(
+                listeners.metrics,
+                metrics_routes(scrape),
+                SCRAPERS,
+                SCRAPED,
+                told,
+            ),
         ];
         let [Ok(api_server), Ok(metrics_server)] = servers else {
             return Err(system(std::io::Error::other("a listener has no address")));

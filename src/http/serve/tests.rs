@@ -11,7 +11,7 @@ async fn serve(routes: Routes) -> (Server, Close) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (close, closing) = closing();
     (
-        Server::start(listener, routes, MAX_CONNECTIONS, closing).unwrap(),
+        Server::start(listener, routes, MAX_CONNECTIONS, PROBES, closing).unwrap(),
         close,
     )
 }
@@ -114,4 +114,47 @@ async fn who_is_refused_while_it_still_sends_gets_the_answer_all_the_same() {
         let answer = upload(server.address()).await;
         assert!(answer.starts_with("HTTP/1.1 404"), "{answer:?}");
     }
+}
+
+#[tokio::test]
+async fn when_all_connections_are_taken_probes_are_answered_and_others_are_told_so() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (_close, closing) = closing();
+    let slow = warp::path("slow")
+        .then(|| async { std::future::pending::<Response>().await })
+        .or(warp::any().map(|| Response::new("well".into())))
+        .unify()
+        .boxed();
+    let server = Server::start(listener, slow, 2, PROBES, closing).unwrap();
+    let address = server.address();
+    let mut waiting = Vec::new();
+    for _ in 0..2 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head = b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n";
+        stream.write_all(head).await.unwrap();
+        waiting.push(stream);
+    }
+    for _ in 0..50 {
+        let well = ask(address, "/livez").await;
+        assert!(well.starts_with("HTTP/1.1 200"), "{well}");
+    }
+    let refused = ask(address, "/api/v1/agents").await;
+    assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
+    assert!(refused.contains("too_many_connections"), "{refused}");
+    assert!(
+        refused.to_ascii_lowercase().contains("retry-after: "),
+        "{refused}"
+    );
+    drop(waiting);
+    let served = async {
+        while !ask(address, "/api/v1/agents")
+            .await
+            .starts_with("HTTP/1.1 200")
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), served)
+        .await
+        .unwrap();
 }

@@ -28,8 +28,8 @@ use crate::domain::record::RecoveryRun;
 use crate::domain::timestamp::Timestamp;
 use crate::http::{
     AgentCommand, AgentHealth, AgentView, Agents, Answer, Close, Closing, Facts, Handles, Health,
-    Limits, MAX_CONNECTIONS, Ports, Problem, QueueView, Readiness, Recovery, Replicas, Restarts,
-    Server, Usage, VersionInfo, closing, routes,
+    Limits, MAX_CONNECTIONS, PROBES, Ports, Problem, QueueView, Readiness, Recovery, Replicas,
+    Restarts, Server, Usage, VersionInfo, closing, routes,
 };
 use crate::persistence::artifacts::Artifacts;
 use crate::persistence::{SqliteOptions, Store};
@@ -300,7 +300,8 @@ impl House {
         let artifacts = Artifacts::open(scratch.path()).unwrap();
         let handles = handles(&rooms, artifacts, ready, closing.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let server = Server::start(listener, routes(handles), MAX_CONNECTIONS, closing).unwrap();
+        let server =
+            Server::start(listener, routes(handles), MAX_CONNECTIONS, PROBES, closing).unwrap();
         Self {
             rooms,
             readiness,
