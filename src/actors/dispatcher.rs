@@ -81,11 +81,27 @@ pub enum DispatchError {
         /// The nearest known name, as words; may be empty.
         hint: String,
     },
+    /// Nobody has the name that a message is for.
+    #[error("there is no agent '{to}'{hint}")]
+    UnknownRecipient {
+        /// Who was meant.
+        to: Name,
+        /// The nearest known name, as words; may be empty.
+        hint: String,
+    },
     /// Nobody reads what it is told.
     #[error(
         "agent '{agent}' takes no messages: only agents that speak a protocol with messages do"
     )]
     TakesNoMessages {
+        /// The agent.
+        agent: Name,
+    },
+    /// It is only kept alive.
+    #[error(
+        "agent '{agent}' takes no tasks: with protocol \"none\" it is only kept alive; \"stdio\" and \"exec\" take tasks"
+    )]
+    TakesNoTasks {
         /// The agent.
         agent: Name,
     },

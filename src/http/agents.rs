@@ -16,7 +16,7 @@ use super::problem::Problem;
 use super::reply;
 use super::router::Outcome;
 use super::tasks::Nothing;
-use crate::domain::agent::AgentTarget;
+use crate::domain::agent::{AgentKind, AgentState, AgentTarget};
 use crate::domain::health::HealthCheck;
 use crate::domain::ids::CrashId;
 use crate::domain::query::Page;
@@ -30,6 +30,9 @@ pub(super) async fn list(call: Call) -> Outcome {
     let mut agents = after(agents, wanted.cursor.as_deref())?;
     for key in ["state", "kind", "role", "group"] {
         let wanted: Vec<&str> = call.query.all(key).collect();
+        if let Some(words) = words(key) {
+            known_words(key, &wanted, &words)?;
+        }
         agents.retain(|agent| wanted.is_empty() || wanted.contains(&field(agent, key).as_str()));
     }
     let limit = wanted.limit as usize;
@@ -65,6 +68,32 @@ fn after(
     }
 }
 
+/// The words that a filter may ask for, where they are fixed.
+fn words(key: &str) -> Option<Vec<String>> {
+    let kinds = [AgentKind::Actor, AgentKind::Process, AgentKind::Http];
+    match key {
+        "state" => Some(AgentState::ALL.map(|it| it.as_str().to_owned()).to_vec()),
+        "kind" => Some(kinds.map(kind_word).to_vec()),
+        _ => None,
+    }
+}
+
+/// Refuses a word that no agent could ever have.
+fn known_words(key: &str, wanted: &[&str], words: &[String]) -> Result<(), Problem> {
+    let is_known = |wanted: &&str| words.iter().any(|word| word == wanted);
+    match wanted.iter().find(|wanted| !is_known(wanted)) {
+        None => Ok(()),
+        Some(wanted) => {
+            let allowed = format!("'{wanted}' is none of {}", words.join(", "));
+            Err(wrong_parameter(key, &allowed))
+        }
+    }
+}
+
+fn kind_word(kind: AgentKind) -> String {
+    json!(kind).as_str().unwrap_or_default().to_owned()
+}
+
 /// The text that a filter compares.
 fn field(agent: &view::AgentView, key: &str) -> String {
     let name = |name: &Option<crate::domain::name::Name>| {
@@ -74,7 +103,7 @@ fn field(agent: &view::AgentView, key: &str) -> String {
         "state" => agent.state.as_str().to_owned(),
         "role" => name(&agent.role),
         "group" => name(&agent.group),
-        _ => json!(agent.kind).as_str().unwrap_or_default().to_owned(),
+        _ => kind_word(agent.kind),
     }
 }
 

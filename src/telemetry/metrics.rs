@@ -104,6 +104,7 @@ metrics_table! {
     HTTP_REQUESTS = Counter "agent_system_http_requests_total" ["method", "route", "status"] "Requests answered.";
     HTTP_DURATION = Histogram "agent_system_http_request_duration_seconds" ["method", "route"] "How long an answer took, in seconds.";
     EVENTS = Counter "agent_system_events_total" ["type"] "Facts recorded in the journal.";
+    LEADER = Gauge "agent_system_leader" [] "1 where this daemon leads; with an embedded database it always does.";
     BUILD_INFO = Gauge "agent_system_build_info" ["version"] "Always 1; its label is the version.";
 }
 
@@ -212,6 +213,7 @@ fn describe() {
     }
     // What is to be alarmed about is there from the start, at nothing.
     ::metrics::counter!(ARBITERS_ABANDONED).increment(0);
+    ::metrics::gauge!(LEADER).set(1.0);
     ::metrics::gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
 }
 

@@ -24,6 +24,8 @@ struct Names {
     declared: BTreeSet<Name>,
     /// Agents whose lives take no messages.
     deaf: BTreeSet<Name>,
+    /// Agents whose lives take no tasks.
+    idle: BTreeSet<Name>,
 }
 
 impl Known {
@@ -37,6 +39,9 @@ impl Known {
             names.agents.insert(spec.name.clone());
             if !spec.runs.takes_messages() {
                 names.deaf.insert(spec.name.clone());
+            }
+            if !spec.runs.takes_tasks() {
+                names.idle.insert(spec.name.clone());
             }
             names.roles.insert(spec.name.clone());
             names.roles.extend(spec.role.clone());
@@ -60,30 +65,40 @@ impl Known {
         self.0.read().agents.iter().cloned().collect()
     }
 
-    /// Refuses a target that nobody answers to, with the nearest name.
+    /// Refuses a target that nobody answers to, with the nearest name, and one that takes no tasks.
     pub(super) fn check(&self, target: &Target) -> Result<()> {
+        let queues = self.queues();
         let names = self.0.read();
         let (kind, name, known) = match target {
             Target::Agent(agent) => ("agent", agent, &names.agents),
             Target::Role(role) => ("role", role, &names.roles),
-            Target::Queue(queue) => ("queue", queue, &names.queues),
+            Target::Queue(queue) => ("queue", queue, &queues),
         };
-        let declared = kind == "queue" && names.declared.contains(name);
-        if known.contains(name) || declared {
-            return Ok(());
+        if let Some(hint) = missing(known, name) {
+            return Err(DispatchError::UnknownTarget {
+                kind,
+                name: name.to_string(),
+                hint,
+            });
         }
-        let hint = did_you_mean(name.as_str(), known.iter().map(Name::as_str));
-        Err(DispatchError::UnknownTarget {
-            kind,
-            name: name.to_string(),
-            hint,
-        })
+        match target {
+            Target::Agent(agent) if names.idle.contains(agent) => {
+                Err(DispatchError::TakesNoTasks {
+                    agent: agent.clone(),
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Refuses a recipient that does not exist, or takes no messages.
     pub(super) fn check_recipient(&self, to: &Name) -> Result<()> {
-        self.check(&Target::Agent(to.clone()))?;
-        if self.0.read().deaf.contains(to) {
+        let names = self.0.read();
+        if let Some(hint) = missing(&names.agents, to) {
+            let to = to.clone();
+            return Err(DispatchError::UnknownRecipient { to, hint });
+        }
+        if names.deaf.contains(to) {
             return Err(DispatchError::TakesNoMessages { agent: to.clone() });
         }
         Ok(())
@@ -99,4 +114,10 @@ impl Known {
             Err(DispatchError::Definition(faults))
         }
     }
+}
+
+/// The nearest name as words, if `name` is none of these.
+fn missing(known: &BTreeSet<Name>, name: &Name) -> Option<String> {
+    let is_known = known.contains(name);
+    (!is_known).then(|| did_you_mean(name.as_str(), known.iter().map(Name::as_str)))
 }

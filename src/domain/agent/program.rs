@@ -35,6 +35,15 @@ impl AgentProgram {
         }
     }
 
+    /// Whether tasks can be handed to its lives.
+    #[must_use]
+    pub const fn takes_tasks(&self) -> bool {
+        match self {
+            Self::Process(process) => !matches!(process.protocol, ProcessProtocol::None),
+            Self::Actor { .. } | Self::Http(_) => true,
+        }
+    }
+
     /// Whether messages can be handed to its lives.
     #[must_use]
     pub const fn takes_messages(&self) -> bool {

@@ -101,6 +101,10 @@ impl From<DispatchError> for Problem {
     fn from(error: DispatchError) -> Self {
         let detail = error.to_string();
         match error {
+            DispatchError::UnknownRecipient { .. } => {
+                Self::new(hyper::StatusCode::NOT_FOUND, "agent_not_found", &detail)
+                    .at("#/to", detail)
+            }
             DispatchError::UnknownTarget { kind, .. } => {
                 let code = format!("{kind}_not_found");
                 Self::new(hyper::StatusCode::NOT_FOUND, code, &detail)
@@ -110,6 +114,7 @@ impl From<DispatchError> for Problem {
                 Self::new(hyper::StatusCode::NOT_FOUND, "schedule_not_found", detail)
             }
             DispatchError::TakesNoMessages { .. } => Self::validation(&detail).at("#/to", detail),
+            DispatchError::TakesNoTasks { .. } => Self::validation(&detail).at("#/agent", detail),
             DispatchError::QueueFull { .. } => Self::queue_full(detail),
             DispatchError::Draining => Self::draining(),
             DispatchError::Definition(faults) => faulty(&faults),

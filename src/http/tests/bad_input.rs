@@ -36,6 +36,8 @@ const CASES: &[Case] = &[
     ("GET", "/api/v1/queues/defalt", "", 404, "queue_not_found", "defalt"),
     ("GET", "/api/v1/artifacts/uploads%2Fnone", "", 404, "artifact_not_found", "uploads/none"),
     ("GET", "/api/v1/artifacts/..%2F..%2Fetc", "", 404, "artifact_not_found", ""),
+    ("GET", "/api/v1/agents?state=redy", "", 400, "invalid_request", "'redy' is none of pending, starting, ready"),
+    ("GET", "/api/v1/agents?kind=actor,robot", "", 400, "invalid_request", "'robot' is none of actor, process, http"),
     ("GET", "/api/v1/tasks?limt=1", "", 400, "invalid_request", "did you mean 'limit'?"),
     ("GET", "/api/v1/tasks?limit=0", "", 400, "invalid_request", "1 to 500"),
     ("GET", "/api/v1/tasks?state=done", "", 400, "invalid_request", "succeeded"),

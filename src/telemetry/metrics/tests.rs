@@ -50,6 +50,7 @@ fn what_is_recorded_is_scraped_with_help_type_and_labels() {
             env!("CARGO_PKG_VERSION"),
             "\"} 1"
         ),
+        "agent_system_leader 1",
         "# TYPE process_resident_memory_bytes gauge",
     ] {
         assert!(text.lines().any(|l| l == line), "{line}\nis not in\n{text}");

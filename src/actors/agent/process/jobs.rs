@@ -353,7 +353,10 @@ impl Job {
             ExitReason::Normal => output_of(heard.output),
             ExitReason::ExitCode { code } => {
                 let fatal = process.fatal_exit_codes.contains(code);
-                let message = format!("{ended}: {}", heard.last_line);
+                let message = match heard.last_line.as_str() {
+                    "" => ended.to_string(),
+                    why => format!("{ended}: {why}"),
+                };
                 Err(failed(ended.label(), message, !fatal))
             }
             other => Err(failed(other.label(), other.to_string(), true)),
