@@ -11,6 +11,7 @@
 
 pub(crate) mod bench;
 mod boot;
+pub(crate) mod conformance;
 mod control;
 mod effects;
 mod house;

@@ -6,6 +6,7 @@
 //!
 //! Not here: what `serve` does; the caller of [`main`] passes it in.
 
+mod agent_test;
 mod agents;
 mod bench;
 mod config;
@@ -13,6 +14,7 @@ mod context;
 mod crashes;
 mod db;
 mod dead_letters;
+mod doctor;
 
 mod events;
 pub mod exit;
@@ -92,6 +94,8 @@ enum Command {
     Db(Box<db::Args>),
     /// The configuration, without a running daemon
     Config(config::Args),
+    /// What the daemon needs, and what is wrong; exits 6 when something is critical
+    Doctor(doctor::Args),
     /// How fast the house is on this machine; with --url, how fast a running daemon is
     Bench(bench::Args),
     /// The version of this binary and of the daemon
@@ -156,7 +160,7 @@ fn run(global: Global, command: Command) -> Result<ExitCode, Failure> {
 async fn dispatch(mut context: Context, command: Command) -> Result<ExitCode, Failure> {
     let context = &mut context;
     match command {
-        Command::Agents(command) => agents::run(context, command).await?,
+        Command::Agents(command) => return agents::run(context, command).await,
         Command::Tasks(command) => return tasks::run(context, command).await,
         Command::Workflows(command) => return workflows::run(context, command).await,
         Command::Queues(command) => queues::run(context, command).await?,
@@ -170,6 +174,7 @@ async fn dispatch(mut context: Context, command: Command) -> Result<ExitCode, Fa
 
         Command::Db(args) => db::run(context, *args).await?,
         Command::Config(args) => config::run(context, args)?,
+        Command::Doctor(args) => return doctor::run(context, args).await,
         Command::Version => version(context).await?,
         Command::Serve(_) | Command::Bench(_) | Command::Completion { .. } => {}
     }

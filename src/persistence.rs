@@ -15,7 +15,7 @@ mod codec;
 #[cfg(test)]
 mod conformance;
 mod cursor;
-mod disk;
+pub(crate) mod disk;
 pub mod lock;
 pub mod migrate;
 pub mod offline;

@@ -1,8 +1,11 @@
 //! `agents`: what is supervised, and what an operator does to it.
 
+use std::process::ExitCode;
+
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::agent_test::AgentTest;
 use super::context::Context;
 use super::crashes::Crashes;
 use super::exit::Failure;
@@ -48,6 +51,8 @@ pub(super) enum Command {
     Crashes(Crashes),
     /// Why it is in the state it is in
     Explain(Name),
+    /// Whether a program speaks the protocol, without a daemon; exits 1 if it does not
+    Test(Box<AgentTest>),
 }
 
 #[derive(Debug, Args)]
@@ -100,9 +105,9 @@ fn ready(agent: &Value) -> String {
     )
 }
 
-pub(super) async fn run(context: &mut Context, command: Command) -> Result<(), Failure> {
+pub(super) async fn run(context: &mut Context, command: Command) -> Result<ExitCode, Failure> {
     let Context { client, out, .. } = context;
-    match command {
+    let done = match command {
         Command::List(list) => {
             let mut filter: Vec<_> = list
                 .state
@@ -139,7 +144,9 @@ pub(super) async fn run(context: &mut Context, command: Command) -> Result<(), F
         }
         Command::Crashes(asked) => super::crashes::run(context, asked).await,
         Command::Explain(Name { name }) => super::explain::run(context, &name).await,
-    }
+        Command::Test(asked) => return super::agent_test::run(context, *asked).await,
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 /// A command, and the agent as it then is.

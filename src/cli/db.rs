@@ -1,7 +1,7 @@
 //! `db`: the database. Looking, backups and retention go through the daemon while one runs, else to the
 //! file; migrations and restoring are refused while one runs, and its pid is named.
 
-mod place;
+pub(super) mod place;
 
 use std::path::{Path, PathBuf};
 

@@ -59,10 +59,10 @@ pub(super) fn one_line(text: &str) -> String {
 /// A state in the colour of what it means; any other text as it is.
 pub(super) fn coloured(word: &str) -> String {
     let code = match word {
-        "healthy" | "ready" | "succeeded" | "completed" | "working" => 32,
+        "healthy" | "ok" | "ready" | "succeeded" | "completed" | "working" => 32,
         "warning" | "backoff" | "retrying" | "draining" | "starting" | "stalled" | "paused" => 33,
         "critical" | "failed" | "dead" | "quarantined" | "timed_out" | "unreachable" => 31,
-        "unknown" | "cancelled" | "stopped" | "suppressed" => 90,
+        "unknown" | "cancelled" | "stopped" | "suppressed" | "skipped" => 90,
         "running" | "busy" => 36,
         _ => return word.to_owned(),
     };

@@ -83,13 +83,24 @@ fn what_the_contract_names_is_taken() {
         "db migrate history",
         "db history",
         "db prune --dry-run",
+        "--token t --no-color -q -o name agents list",
+        "agents list --url http://127.0.0.1:1 --token-file f",
+    ] {
+        assert!(parse(line).is_ok(), "{line}: {}", parse(line).unwrap_err());
+    }
+}
+
+#[test]
+fn what_needs_no_daemon_is_taken() {
+    for line in [
+        "agents test echo --payload [1] --timeout 5s --config a.toml",
+        "agents test -o json -- python3 agent.py --flag",
         "config show --sources",
         "config validate --env production",
         "config schema",
+        "doctor --config a.toml --data-dir d -o json",
         "version",
         "completion bash",
-        "--token t --no-color -q -o name agents list",
-        "agents list --url http://127.0.0.1:1 --token-file f",
     ] {
         assert!(parse(line).is_ok(), "{line}: {}", parse(line).unwrap_err());
     }
@@ -101,6 +112,8 @@ fn what_cannot_be_read_is_a_usage_error() {
         "",
         "agnts list",
         "agents get",
+        "agents test",
+        "agents test echo -- cat",
         "agents list -o yaml",
         "agents scale echo many",
         "tasks submit",

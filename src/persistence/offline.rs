@@ -78,6 +78,14 @@ impl DatabaseReport {
     }
 }
 
+/// What a quick look at every page finds damaged, the first few; nothing if the file is whole. Blocks.
+///
+/// # Errors
+/// If there is no database, or it cannot be read.
+pub fn faults(path: &Path) -> Result<Vec<String>, OpenError> {
+    offline::faults(path)
+}
+
 /// Which migrations there are, and which of them the database has. One that does not exist yet has
 /// none of them.
 ///

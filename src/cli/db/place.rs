@@ -12,11 +12,20 @@ use crate::config::Config;
 use crate::persistence::lock::Lock;
 
 /// What the configuration says of the embedded database.
-pub(super) struct Place {
+pub(in crate::cli) struct Place {
     /// Its file.
     pub(super) database: PathBuf,
     /// The directory of the daemon that would own it.
     pub(super) data_dir: PathBuf,
+}
+
+impl From<&Config> for Place {
+    fn from(config: &Config) -> Self {
+        Self {
+            database: config.database().path.clone(),
+            data_dir: config.data_dir().to_owned(),
+        }
+    }
 }
 
 impl Place {
@@ -24,15 +33,15 @@ impl Place {
     pub(super) fn of(from: &ConfigArgs) -> Result<Self, Failure> {
         let config = Config::load(from.request())
             .map_err(|invalid| Failure::new(BAD_CONFIGURATION, invalid.to_string()))?;
-        Ok(Self {
-            database: config.database().path.clone(),
-            data_dir: config.data_dir().to_owned(),
-        })
+        Ok(Self::from(&config))
     }
 
     /// The daemon to ask: the one that was named, else the one that owns the data directory; none if
     /// the file is nobody's.
-    pub(super) async fn daemon(&self, context: &Context) -> Result<Option<Client>, Failure> {
+    pub(in crate::cli) async fn daemon(
+        &self,
+        context: &Context,
+    ) -> Result<Option<Client>, Failure> {
         let named = &context.client;
         let owned = Lock::owner(&self.data_dir);
         match (context.url_from, owned) {

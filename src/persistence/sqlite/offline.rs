@@ -99,6 +99,14 @@ pub(crate) fn migration_status(path: &Path) -> Result<Vec<MigrationStatus>, Open
     read(path, migrations::status)
 }
 
+/// What is damaged, the first few.
+pub(crate) fn faults(path: &Path) -> Result<Vec<String>, OpenError> {
+    let found: Vec<String> = read(path, |conn| {
+        all(conn, "PRAGMA quick_check(3)", [], |row| row.get(0))
+    })?;
+    Ok(found.into_iter().filter(|line| line != "ok").collect())
+}
+
 /// Every migration that was carried out.
 pub(crate) fn history(path: &Path) -> Result<Vec<HistoryEntry>, OpenError> {
     read(path, migrations::history)
