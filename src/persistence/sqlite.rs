@@ -5,6 +5,7 @@
 
 pub(crate) mod agents;
 mod batch;
+mod checkpoint;
 mod connection;
 pub(crate) mod copy;
 pub(crate) mod crashes;

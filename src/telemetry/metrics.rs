@@ -19,8 +19,8 @@ use super::process::ProcessFigures;
 
 /// Agents with series of their own.
 pub const MAX_AGENT_LABELS: usize = 1_000;
-/// From one upkeep to the next.
-pub const UPKEEP_INTERVAL: Duration = Duration::from_secs(10);
+/// From one upkeep to the next: until then each value of a histogram is kept, 16 bytes each.
+pub const UPKEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What a metric counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,16 +5,17 @@
 //!
 //! The first pass runs without savepoints (they cost more than a small write does). Most refusals
 //! come before the first change and cost nothing; one that comes later rolls the batch back, and a
-//! second pass runs every write inside its own savepoint.
+//! second pass runs every write inside its own savepoint. Journal rows are inserted together, at the
+//! end.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rusqlite::Connection;
 
+use super::events;
 use super::fault::{Fault, Reach, SqlResult};
-use super::write::{Job, WriteTx};
+use super::write::{Job, Notes, WriteTx};
 use crate::clock;
-use crate::domain::event::Event;
 use crate::domain::timestamp::Timestamp;
 use crate::persistence::StoreError;
 
@@ -26,25 +27,27 @@ enum Step {
     Traces,
 }
 
-/// Runs and commits the batch and what `more` adds to it; on success the journal rows it made stand in `events`.
-/// On an error nothing of it is stored.
+/// Runs and commits the batch and what `more` adds to it; on success the journal rows it made stand in
+/// the notes. On an error nothing of it is stored.
 pub(super) fn commit(
     conn: &Connection,
     jobs: &mut Vec<Box<dyn Job>>,
-    events: &mut Vec<Event>,
+    notes: &mut Notes,
     more: impl Fn(&mut Vec<Box<dyn Job>>),
 ) -> SqlResult<()> {
-    let outcome = first_pass(conn, jobs, events, more)
+    let outcome = first_pass(conn, jobs, notes, more)
         .and_then(|clean| {
             if clean {
                 Ok(())
             } else {
-                careful_pass(conn, jobs, events)
+                careful_pass(conn, jobs, notes)
             }
         })
+        .and_then(|()| events::insert(conn, &mut notes.events))
         .and_then(|()| run(conn, "COMMIT"));
+    notes.forget();
     if outcome.is_err() {
-        events.clear();
+        notes.events.clear();
         roll_back(conn);
     }
     outcome
@@ -54,14 +57,15 @@ pub(super) fn commit(
 fn first_pass(
     conn: &Connection,
     jobs: &mut Vec<Box<dyn Job>>,
-    events: &mut Vec<Event>,
+    notes: &mut Notes,
     more: impl Fn(&mut Vec<Box<dyn Job>>),
 ) -> SqlResult<bool> {
     run(conn, "BEGIN IMMEDIATE")?;
     let (mut now, mut done) = (clock::now(), 0);
     while let Some(job) = jobs.get_mut(done) {
-        if let Step::Traces = step(conn, job.as_mut(), now, events)? {
-            events.clear();
+        if let Step::Traces = step(conn, job.as_mut(), now, notes)? {
+            notes.events.clear();
+            notes.forget();
             roll_back(conn);
             return Ok(false);
         }
@@ -74,18 +78,15 @@ fn first_pass(
     Ok(true)
 }
 
-fn careful_pass(
-    conn: &Connection,
-    jobs: &mut [Box<dyn Job>],
-    events: &mut Vec<Event>,
-) -> SqlResult<()> {
+fn careful_pass(conn: &Connection, jobs: &mut [Box<dyn Job>], notes: &mut Notes) -> SqlResult<()> {
     run(conn, "BEGIN IMMEDIATE")?;
     let now = clock::now();
     for job in jobs {
-        let mark = events.len();
+        let mark = notes.events.len();
         run(conn, "SAVEPOINT one_write")?;
-        if let Step::Traces = step(conn, job.as_mut(), now, events)? {
-            events.truncate(mark);
+        if let Step::Traces = step(conn, job.as_mut(), now, notes)? {
+            notes.events.truncate(mark);
+            notes.forget();
             run(conn, "ROLLBACK TO one_write")?;
         }
         run(conn, "RELEASE one_write")?;
@@ -98,11 +99,11 @@ fn step(
     conn: &Connection,
     job: &mut dyn Job,
     now: Timestamp,
-    events: &mut Vec<Event>,
+    notes: &mut Notes,
 ) -> SqlResult<Step> {
-    let before = conn.total_changes();
+    let (before, told) = (conn.total_changes(), notes.events.len());
     let ran = catch_unwind(AssertUnwindSafe(|| {
-        job.run(&mut WriteTx::new(conn, now, events))
+        job.run(&mut WriteTx::new(conn, now, notes))
     }));
     let fault = match ran {
         Ok(Ok(())) => return Ok(Step::Clean),
@@ -118,6 +119,7 @@ fn step(
     }
     job.refuse(fault);
     Ok(if conn.total_changes() == before {
+        notes.events.truncate(told);
         Step::Clean
     } else {
         Step::Traces

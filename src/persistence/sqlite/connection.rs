@@ -12,8 +12,8 @@ use super::fault::SqlResult;
 pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The write-ahead log is cut back to this after a checkpoint, bytes.
 const JOURNAL_SIZE_LIMIT: i64 = 16 * 1024 * 1024;
-/// Pages in the write-ahead log from which on a commit also writes it back. Most pages of the hot
-/// tables are written again and again: fewer, larger write-backs write each of them once.
+/// Pages in the write-ahead log from which on a commit also writes it back, where nobody does that
+/// beside it.
 const CHECKPOINT_PAGES: i64 = 4000;
 /// Page cache of the writer, KiB.
 const WRITER_CACHE_KIB: i64 = 2048;
@@ -56,6 +56,22 @@ pub(crate) fn open_writer(
     conn.pragma_update(None, "temp_store", "MEMORY")?;
     conn.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     keep_prepared(&conn)?;
+    Ok(conn)
+}
+
+/// Commits of this connection leave the log alone: somebody else writes it back.
+pub(crate) fn leave_log(conn: &Connection) -> SqlResult<()> {
+    Ok(conn.pragma_update(None, "wal_autocheckpoint", 0)?)
+}
+
+/// Opens a connection that writes the log back, and waits for nobody. It has the files open when this
+/// returns: they are those of the writer.
+pub(crate) fn open_checkpointer(path: &Path) -> SqlResult<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
+    conn.pragma_update(None, "synchronous", "FULL")?;
+    leave_log(&conn)?;
+    conn.pragma_query_value(None, "schema_version", |row| row.get::<_, i64>(0))?;
     Ok(conn)
 }
 

@@ -1,13 +1,64 @@
-//! The journal's rows on SQLite. Most are inserted by the writes they report, see
-//! [`WriteTx::event`](super::WriteTx::event).
+//! The journal's rows on SQLite. The writes that they report gather them, see
+//! [`WriteTx::event`](super::WriteTx::event); each commit inserts its own, many with a statement.
+
+use std::sync::LazyLock;
 
 use rusqlite::types::{ToSql, Value};
-use rusqlite::{Row, params_from_iter};
+use rusqlite::{Connection, Row, params_from_iter};
 
-use super::{Json, Sqlite, all};
+use super::{Json, SqlResult, Sqlite, all};
 use crate::domain::event::{Event, NewEvent};
 use crate::domain::query::{EventFilter, MAX_PAGE_LIMIT};
 use crate::persistence::Result;
+
+/// Statements that insert so many rows, the most first. What fails takes the transaction with it, so
+/// SQLite need not keep what a single statement changed.
+static INSERTS: LazyLock<[(usize, String); 3]> = LazyLock::new(|| {
+    [32, 8, 1].map(|rows| {
+        let values = vec!["(?, ?, ?, ?, ?)"; rows].join(", ");
+        let insert = "INSERT OR FAIL INTO events (id, type, subject, at, data) VALUES";
+        (rows, format!("{insert} {values}"))
+    })
+});
+
+/// Inserts what a transaction put into the journal, and gives each its number.
+pub(super) fn insert(conn: &Connection, events: &mut [Event]) -> SqlResult<()> {
+    let mut left = events;
+    for (rows, sql) in &*INSERTS {
+        while left.len() >= *rows {
+            let (some, others) = left.split_at_mut(*rows);
+            insert_some(conn, sql, some)?;
+            left = others;
+        }
+    }
+    Ok(())
+}
+
+fn insert_some(conn: &Connection, sql: &str, events: &mut [Event]) -> SqlResult<()> {
+    let mut insert = conn.prepare_cached(sql)?;
+    let mut place = 0;
+    for event in &*events {
+        let row: [&dyn ToSql; 5] = [
+            &event.id,
+            &event.kind,
+            &event.subject,
+            &event.at,
+            &event.data.text(),
+        ];
+        for value in row {
+            place += 1;
+            insert.raw_bind_parameter(place, value)?;
+        }
+    }
+    insert.raw_execute()?;
+    // Nobody else writes: their numbers follow each other.
+    let mut seq = conn.last_insert_rowid();
+    for event in events.iter_mut().rev() {
+        event.seq = seq;
+        seq -= 1;
+    }
+    Ok(())
+}
 
 pub(crate) async fn append_events(db: &Sqlite, events: Vec<NewEvent>) -> Result<()> {
     if events.is_empty() {

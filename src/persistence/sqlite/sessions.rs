@@ -21,6 +21,7 @@ pub(crate) async fn begin_session(
 }
 
 fn begin(tx: &mut WriteTx<'_>, node: &str, pid: u32, lease: Duration) -> SqlResult<SessionStart> {
+    tx.forget_holder();
     let now = tx.now();
     let term = "SELECT coalesce(max(term), 0) + 1 FROM sessions";
     let session = Session {
@@ -52,6 +53,7 @@ fn begin(tx: &mut WriteTx<'_>, node: &str, pid: u32, lease: Duration) -> SqlResu
 
 pub(crate) async fn renew_session(db: &Sqlite, session: SessionId, lease: Duration) -> Result<()> {
     db.write("renew session", move |tx| {
+        tx.forget_holder();
         let renew = "UPDATE sessions SET expires_at = ?2 WHERE id = ?1 AND ended_at IS NULL";
         let renewed = tx.execute(renew, (session, tx.now().after(lease)))?;
         if renewed == 1 {
@@ -65,6 +67,7 @@ pub(crate) async fn renew_session(db: &Sqlite, session: SessionId, lease: Durati
 
 pub(crate) async fn end_session(db: &Sqlite, session: SessionId) -> Result<()> {
     db.write("end session", move |tx| {
+        tx.forget_holder();
         let end = "UPDATE sessions SET ended_at = coalesce(ended_at, ?2) WHERE id = ?1";
         let ended = tx.execute(end, (session, tx.now()))?;
         if ended == 1 {

@@ -10,20 +10,70 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row};
 use super::fault::{Fault, SqlResult};
 use crate::clock;
 use crate::domain::event::{Event, EventData, NewEvent, TaskFact};
-use crate::domain::ids::EventId;
+use crate::domain::ids::{EventId, SessionId};
 use crate::domain::timestamp::Timestamp;
 use crate::persistence::{Result, StoreError};
+
+/// What the writes of one transaction have in common.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    /// Journal rows. They are inserted together before the commit, and have no number until then.
+    pub(super) events: Vec<Event>,
+    /// The session that was last asked for, as it stands in this transaction.
+    holder: Option<(SessionId, Holder)>,
+}
+
+/// Who holds the leases of a session, and until when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Holder {
+    pub(super) node: String,
+    pub(super) expires_at: Timestamp,
+}
+
+impl Notes {
+    /// Forgets what was read: the transaction is over, or a part of it was taken back.
+    pub(super) fn forget(&mut self) {
+        self.holder = None;
+    }
+
+    /// The journal rows of a commit; the next one finds as much room.
+    pub(super) fn take_events(&mut self) -> Vec<Event> {
+        let room = Vec::with_capacity(self.events.len());
+        std::mem::replace(&mut self.events, room)
+    }
+}
 
 /// The transaction, as one write sees it.
 pub(crate) struct WriteTx<'c> {
     conn: &'c Connection,
     now: Timestamp,
-    events: &'c mut Vec<Event>,
+    notes: &'c mut Notes,
 }
 
 impl<'c> WriteTx<'c> {
-    pub(super) fn new(conn: &'c Connection, now: Timestamp, events: &'c mut Vec<Event>) -> Self {
-        Self { conn, now, events }
+    pub(super) fn new(conn: &'c Connection, now: Timestamp, notes: &'c mut Notes) -> Self {
+        Self { conn, now, notes }
+    }
+
+    /// Who holds a session's leases; read once a transaction.
+    pub(super) fn holder(&mut self, session: SessionId) -> SqlResult<Option<&Holder>> {
+        let known = |notes: &Notes| notes.holder.as_ref().is_some_and(|(id, _)| *id == session);
+        if !known(self.notes) {
+            let holder = "SELECT node, expires_at FROM sessions WHERE id = ?1";
+            let found = self.first(holder, [session], |row| {
+                Ok(Holder {
+                    node: row.get(0)?,
+                    expires_at: row.get(1)?,
+                })
+            })?;
+            self.notes.holder = found.map(|holder| (session, holder));
+        }
+        Ok(self.notes.holder.as_ref().map(|(_, holder)| holder))
+    }
+
+    /// A session is written: what was read of it does not hold any more.
+    pub(super) fn forget_holder(&mut self) {
+        self.notes.forget();
     }
 
     /// The instant of this transaction.
@@ -72,7 +122,7 @@ impl<'c> WriteTx<'c> {
     }
 
     /// Puts a fact into the journal: its row is part of this write, it is published after the
-    /// commit.
+    /// commit, and has its number only then.
     pub(crate) fn event(&mut self, event: NewEvent) -> SqlResult<()> {
         let NewEvent {
             kind,
@@ -80,7 +130,8 @@ impl<'c> WriteTx<'c> {
             at,
             data,
         } = event;
-        self.append(kind, subject, at, EventData::of(&data), None)
+        self.append(kind, subject, at, EventData::of(&data), None);
+        Ok(())
     }
 
     /// As [`Self::event`], about a task, now.
@@ -90,7 +141,8 @@ impl<'c> WriteTx<'c> {
         data: EventData,
         fact: TaskFact,
     ) -> SqlResult<()> {
-        self.append(kind, fact.id.to_string(), self.now, data, Some(fact))
+        self.append(kind, fact.id.to_string(), self.now, data, Some(fact));
+        Ok(())
     }
 
     fn append(
@@ -100,22 +152,16 @@ impl<'c> WriteTx<'c> {
         at: Timestamp,
         data: EventData,
         task: Option<TaskFact>,
-    ) -> SqlResult<()> {
-        let id = EventId::from_bytes(clock::new_id());
-        let seq = self.insert(
-            "INSERT INTO events (id, type, subject, at, data) VALUES (?1, ?2, ?3, ?4, ?5)",
-            (id, kind, &subject, at, data.text()),
-        )?;
-        self.events.push(Event {
-            seq,
-            id,
+    ) {
+        self.notes.events.push(Event {
+            seq: 0,
+            id: EventId::from_bytes(clock::new_id()),
             kind: kind.to_owned(),
             subject,
             at,
             data,
             task,
         });
-        Ok(())
     }
 }
 

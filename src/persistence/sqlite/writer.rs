@@ -16,12 +16,12 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::batch;
+use super::checkpoint::Checkpoints;
 use super::connection;
 use super::fault::{Fault, Reach, SqlResult};
 use super::queue::Taken;
 use super::shared::{Condition, FileIdentity, Shared};
-use super::write::Job;
-use crate::domain::event::Event;
+use super::write::{Job, Notes};
 use crate::persistence::Result;
 
 /// The most writes in one commit.
@@ -74,8 +74,8 @@ fn live(shared: &Shared, report_start: oneshot::Sender<Result<()>>) -> WriterExi
         true => open(shared),
         false => Err(fault),
     });
-    let conn = match opened {
-        Ok(conn) => conn,
+    let mut opened = match opened {
+        Ok(opened) => opened,
         Err(fault) => {
             shared.lose(&fault);
             drop(report_start.send(Err(fault.as_error("open the database"))));
@@ -89,14 +89,20 @@ fn live(shared: &Shared, report_start: oneshot::Sender<Result<()>>) -> WriterExi
     shared.queue.reopen();
     shared.opened();
     drop(report_start.send(Ok(())));
-    match serve(shared, &conn.0, conn.1) {
+    let left = serve(shared, &mut opened);
+    let Opened {
+        conn, checkpoints, ..
+    } = opened;
+    // Before the log is written back for the last time.
+    drop(checkpoints);
+    match left {
         Ok(Leave::Closed) => {
-            write_back(&conn.0);
-            close(conn.0);
+            write_back(&conn);
+            close(conn);
             WriterExit::Closed
         }
         Ok(Leave::Relieved) => {
-            close(conn.0);
+            close(conn);
             WriterExit::Relieved
         }
         Err(fault) => {
@@ -110,17 +116,30 @@ fn live(shared: &Shared, report_start: oneshot::Sender<Result<()>>) -> WriterExi
     }
 }
 
+/// What a writer works with.
+struct Opened {
+    conn: Connection,
+    identity: FileIdentity,
+    checkpoints: Checkpoints,
+}
+
 /// Opens the file and proves by a tiny write that it takes writes.
-fn open(shared: &Shared) -> SqlResult<(Connection, FileIdentity)> {
+fn open(shared: &Shared) -> SqlResult<Opened> {
     let conn = connection::open_writer(&shared.path, shared.synchronous, false)?;
+    connection::leave_log(&conn)?;
     if shared.log_failed.load(Relaxed) {
         renew_log(&conn)?;
         shared.log_failed.store(false, Relaxed);
     }
     connection::touch(&conn)?;
+    let checkpoints = Checkpoints::start(&shared.path)?;
     let identity = FileIdentity::of(&shared.path)?;
     shared.sizes.measure(&shared.path);
-    Ok((conn, identity))
+    Ok(Opened {
+        conn,
+        identity,
+        checkpoints,
+    })
 }
 
 /// Begins the log anew. After a failed sync its pages may be on the disk or not, and nobody is told a
@@ -141,16 +160,19 @@ enum Leave {
 
 /// Commits batch after batch until the store is closed, the next writer asked for or the
 /// connection lost.
-fn serve(shared: &Shared, conn: &Connection, identity: FileIdentity) -> SqlResult<Leave> {
+fn serve(shared: &Shared, opened: &mut Opened) -> SqlResult<Leave> {
     let mut jobs: Vec<Box<dyn Job>> = Vec::new();
-    let mut events: Vec<Event> = Vec::new();
+    let mut notes = Notes::default();
     loop {
         let idle = shared.log_is_long().then_some(IDLE_CHECKPOINT);
         match shared.queue.take(&mut jobs, MAX_BATCH, idle) {
             Taken::Closed => return Ok(Leave::Closed),
             Taken::Relieved => return Ok(Leave::Relieved),
-            Taken::Idle => checkpoint(shared, conn)?,
-            Taken::Batch => carry_out(shared, conn, identity, &mut jobs, &mut events)?,
+            Taken::Idle => checkpoint(shared, &opened.conn)?,
+            Taken::Batch => {
+                carry_out(shared, opened, &mut jobs, &mut notes)?;
+                opened.checkpoints.committed(&opened.conn);
+            }
         }
     }
 }
@@ -158,19 +180,18 @@ fn serve(shared: &Shared, conn: &Connection, identity: FileIdentity) -> SqlResul
 /// One batch from the queue to the callers.
 fn carry_out(
     shared: &Shared,
-    conn: &Connection,
-    identity: FileIdentity,
+    opened: &Opened,
     jobs: &mut Vec<Box<dyn Job>>,
-    events: &mut Vec<Event>,
+    notes: &mut Notes,
 ) -> SqlResult<()> {
     let began = Instant::now();
-    let committed = identity.check(&shared.path).and_then(|()| {
+    let committed = opened.identity.check(&shared.path).and_then(|()| {
         let more = |jobs: &mut Vec<_>| shared.queue.take_more(jobs, MAX_BATCH);
-        batch::commit(conn, jobs, events, more)
+        batch::commit(&opened.conn, jobs, notes, more)
     });
     match committed {
         Ok(()) => {
-            shared.committed(std::mem::take(events), began.elapsed(), jobs.len());
+            shared.committed(notes.take_events(), began.elapsed(), jobs.len());
             jobs.drain(..).for_each(|job| job.answer(None));
             Ok(())
         }

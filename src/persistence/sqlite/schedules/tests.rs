@@ -8,6 +8,7 @@ use crate::domain::queue::QueueSpec;
 use crate::domain::schedule::{CatchUp, Rule, ScheduledWork};
 use crate::domain::task::Target;
 use crate::persistence::sqlite::tasks::harness::{Db, slots};
+use crate::persistence::sqlite::write::Notes;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -246,8 +247,8 @@ fn an_instant_fires_once_however_many_sessions_look_at_it_at_once() {
         let transaction =
             rusqlite::Transaction::new_unchecked(conn, rusqlite::TransactionBehavior::Immediate);
         let transaction = transaction.unwrap();
-        let (rules, mut events) = (Rules::default(), Vec::new());
-        let mut tx = WriteTx::new(&transaction, now, &mut events);
+        let (rules, mut notes) = (Rules::default(), Notes::default());
+        let mut tx = WriteTx::new(&transaction, now, &mut notes);
         let fired = fire_in(&mut tx, session, std::slice::from_ref(&spec), &rules);
         let count = fired
             .map_err(|fault| fault.into_error("fire"))

@@ -19,7 +19,8 @@ use crate::domain::query::{
 use crate::domain::task::{NewTask, Outcome, Progress, Target, Task, TaskAttempt, TaskError};
 use crate::domain::timestamp::Timestamp;
 use crate::persistence::StoreError;
-use crate::persistence::sqlite::{SqlResult, WriteTx, migrations};
+use crate::persistence::sqlite::write::Notes;
+use crate::persistence::sqlite::{SqlResult, WriteTx, events, migrations};
 
 /// A database with one open session.
 pub(in crate::persistence::sqlite) struct Db {
@@ -66,10 +67,13 @@ impl Db {
         op: impl FnOnce(&mut WriteTx<'_>) -> SqlResult<R>,
     ) -> Result<R, StoreError> {
         let transaction = self.conn.unchecked_transaction().unwrap();
-        let done = op(&mut WriteTx::new(&transaction, self.now, &mut self.events));
+        let mut notes = Notes::default();
+        let done = op(&mut WriteTx::new(&transaction, self.now, &mut notes));
         match done {
             Ok(reply) => {
+                events::insert(&transaction, &mut notes.events).unwrap();
                 transaction.commit().unwrap();
+                self.events.append(&mut notes.events);
                 Ok(reply)
             }
             Err(fault) => Err(fault.into_error("test")),

@@ -13,7 +13,7 @@ use crate::persistence::sqlite::{SqlResult, WriteTx};
 
 /// The task as it stands in the database now, without reading it back.
 pub(super) fn as_stored(
-    tx: &WriteTx<'_>,
+    tx: &mut WriteTx<'_>,
     session: SessionId,
     task: &NewTask,
     row: &TaskRow,
@@ -68,17 +68,15 @@ pub(super) fn as_stored(
 }
 
 /// Under what a task runs that was just handed over.
-fn lease(tx: &WriteTx<'_>, session: SessionId, claimed: &ClaimedTask) -> SqlResult<Option<Lease>> {
-    tx.first(
-        "SELECT node, expires_at FROM sessions WHERE id = ?1",
-        [session],
-        |row| {
-            Ok(Lease {
-                id: claimed.lease_id,
-                node: row.get(0)?,
-                instance: Some(claimed.instance.to_string()),
-                expires_at: row.get(1)?,
-            })
-        },
-    )
+fn lease(
+    tx: &mut WriteTx<'_>,
+    session: SessionId,
+    claimed: &ClaimedTask,
+) -> SqlResult<Option<Lease>> {
+    Ok(tx.holder(session)?.map(|holder| Lease {
+        id: claimed.lease_id,
+        node: holder.node.clone(),
+        instance: Some(claimed.instance.to_string()),
+        expires_at: holder.expires_at,
+    }))
 }
