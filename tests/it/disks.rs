@@ -1,5 +1,7 @@
 //! Disks that fill up or fail, under the daemon as its users meet it.
 
+mod kept;
+
 use std::cell::RefCell;
 use std::fs;
 use std::io::Write as _;
@@ -199,10 +201,11 @@ fn events(daemon: &Daemon, kind: &str) -> usize {
 /// A daemon on a disk of its own; the disk is dropped after it.
 fn daemon_on(
     disk: &RefCell<Option<Disk>>,
+    more: &str,
     flag: &Path,
     make: impl FnOnce(&Path) -> Disk,
 ) -> Daemon {
-    Daemon::prepared(&agents(flag), |data_dir| {
+    Daemon::prepared(&(agents(flag) + more), |data_dir| {
         let made = make(data_dir);
         let variables = made.variables(data_dir);
         disk.replace(Some(made));
@@ -247,7 +250,7 @@ fn was_told_without_a_storm(daemon: &Daemon) {
 fn a_full_disk_refuses_new_work_with_507_stores_what_runs_and_is_forgotten_when_there_is_room() {
     let (disk, scratch) = (RefCell::default(), tempfile::tempdir().unwrap());
     let flag = scratch.path().join("flag");
-    let daemon = daemon_on(&disk, &flag, |dir| {
+    let daemon = daemon_on(&disk, "", &flag, |dir| {
         Disk::mount(dir).unwrap_or_else(Disk::faulty)
     });
     let disk = disk.borrow();
@@ -290,7 +293,7 @@ fn a_daemon_that_is_killed_on_a_full_disk_comes_back_on_it_and_loses_nothing() {
     let (disk, scratch) = (RefCell::default(), tempfile::tempdir().unwrap());
     let flag = scratch.path().join("flag");
     fs::write(&flag, "").unwrap();
-    let mut daemon = daemon_on(&disk, &flag, |dir| {
+    let mut daemon = daemon_on(&disk, "", &flag, |dir| {
         Disk::mount(dir).unwrap_or_else(Disk::faulty)
     });
     let disk = disk.borrow();
@@ -316,7 +319,7 @@ fn a_daemon_that_is_killed_on_a_full_disk_comes_back_on_it_and_loses_nothing() {
 fn what_could_not_be_brought_to_the_disk_is_not_acknowledged_and_what_was_is_there() {
     let (disk, scratch) = (RefCell::default(), tempfile::tempdir().unwrap());
     let flag = scratch.path().join("flag");
-    let mut daemon = daemon_on(&disk, &flag, |_| Disk::faulty());
+    let mut daemon = daemon_on(&disk, "", &flag, |_| Disk::faulty());
     let disk = disk.borrow();
     let disk = disk.as_ref().unwrap();
     let submit = |daemon: &Daemon, agent: &str| -> (u16, Value) {

@@ -27,7 +27,10 @@ impl Aside {
     pub(super) fn new(target: &Path) -> Result<Self> {
         let name = target.file_name().unwrap_or_default().to_string_lossy();
         let path = target.with_file_name(format!(".{name}.unfinished"));
-        remove(&path).map_err(|error| BackupError::io(&path, &error))?;
+        // A journal that was left would be played back into the new file.
+        for left in [&path, &beside(&path, "-journal")] {
+            remove(left).map_err(|error| BackupError::io(left, &error))?;
+        }
         Ok(Self {
             path,
             target: target.into(),

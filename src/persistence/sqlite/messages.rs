@@ -1,6 +1,6 @@
 //! Messages between agents on SQLite.
 
-use rusqlite::{Row, ToSql};
+use rusqlite::{Connection, Row, ToSql};
 
 use super::tasks::{remember, seen_before};
 use super::{Fault, Sealed, SqlResult, Sqlite, WriteTx, all};
@@ -21,7 +21,7 @@ const SCOPE: &str = "message";
 const MAX_HEADS: u32 = 64;
 
 /// Sealed by the caller: everybody waits for the writer's time.
-fn sealed(content: &serde_json::Value, operation: &'static str) -> Result<Vec<u8>> {
+pub(super) fn sealed(content: &serde_json::Value, operation: &'static str) -> Result<Vec<u8>> {
     codec::seal(content).map_err(|error| Fault::from(error).into_error(operation))
 }
 
@@ -65,7 +65,11 @@ pub(crate) async fn send_message(db: &Sqlite, new: NewMessage) -> Result<(Messag
         .await
 }
 
-fn send(tx: &mut WriteTx<'_>, new: &NewMessage, content: &[u8]) -> SqlResult<(Message, bool)> {
+pub(super) fn send(
+    tx: &mut WriteTx<'_>,
+    new: &NewMessage,
+    content: &[u8],
+) -> SqlResult<(Message, bool)> {
     if let Some(first) = seen_before(tx, SCOPE, new.idempotency.as_ref())? {
         let id = MessageId::from_bytes(first);
         return Ok((by_id(tx, id)?.ok_or_else(|| unknown(id))?, true));
@@ -92,27 +96,29 @@ fn send(tx: &mut WriteTx<'_>, new: &NewMessage, content: &[u8]) -> SqlResult<(Me
 
 /// What waits for a recipient: of each sender the oldest.
 pub(crate) async fn next_messages(db: &Sqlite, to: Name) -> Result<Vec<Message>> {
-    db.read("next messages", move |conn| {
-        let next = format!(
-            "SELECT {COLUMNS} FROM messages WHERE key IN (SELECT min(key) FROM messages
-                WHERE recipient = ?1 AND state = 'waiting' GROUP BY sender) ORDER BY key LIMIT ?2"
-        );
-        let rows = all(conn, &next, (to, MAX_HEADS), message)?;
-        Ok(rows.into_iter().map(|(_, message)| message).collect())
-    })
-    .await
+    db.read("next messages", move |conn| next(conn, &to)).await
+}
+
+pub(super) fn next(conn: &Connection, to: &Name) -> SqlResult<Vec<Message>> {
+    let next = format!(
+        "SELECT {COLUMNS} FROM messages WHERE key IN (SELECT min(key) FROM messages
+            WHERE recipient = ?1 AND state = 'waiting' GROUP BY sender) ORDER BY key LIMIT ?2"
+    );
+    let rows = all(conn, &next, (to, MAX_HEADS), message)?;
+    Ok(rows.into_iter().map(|(_, message)| message).collect())
 }
 
 pub(crate) async fn message_delivered(db: &Sqlite, id: MessageId) -> Result<()> {
-    db.write("mark message", move |tx| {
-        let mark = "UPDATE messages SET delivered_at = coalesce(delivered_at, ?2),
-            state = 'delivered' WHERE id = ?1";
-        match tx.execute(mark, (id, tx.now()))? {
-            1 => Ok(()),
-            _ => Err(unknown(id)),
-        }
-    })
-    .await
+    db.write("mark message", move |tx| delivered(tx, id)).await
+}
+
+pub(super) fn delivered(tx: &WriteTx<'_>, id: MessageId) -> SqlResult<()> {
+    let mark = "UPDATE messages SET delivered_at = coalesce(delivered_at, ?2),
+        state = 'delivered' WHERE id = ?1";
+    match tx.execute(mark, (id, tx.now()))? {
+        1 => Ok(()),
+        _ => Err(unknown(id)),
+    }
 }
 
 pub(crate) async fn message_killed(
@@ -120,16 +126,30 @@ pub(crate) async fn message_killed(
     id: MessageId,
     reason: String,
 ) -> Result<MessageState> {
-    db.write("count a death", move |tx| {
-        let count = "UPDATE messages SET deaths = deaths + 1,
-                state = CASE WHEN deaths + 1 >= ?2 THEN 'undeliverable' ELSE state END,
-                reason = CASE WHEN deaths + 1 >= ?2 THEN ?3 ELSE reason END
-            WHERE id = ?1 AND state = 'waiting' RETURNING state";
-        let why = format!("{MAX_DEATHS} lives died while they held it, the last by: {reason}");
-        tx.first(count, (id, MAX_DEATHS, why), |row| row.get(0))?
-            .ok_or_else(|| unknown(id))
-    })
-    .await
+    db.write("count a death", move |tx| killed(tx, id, &reason))
+        .await
+}
+
+pub(super) fn killed(tx: &WriteTx<'_>, id: MessageId, reason: &str) -> SqlResult<MessageState> {
+    let count = "UPDATE messages SET deaths = deaths + 1,
+            state = CASE WHEN deaths + 1 >= ?2 THEN 'undeliverable' ELSE state END,
+            reason = CASE WHEN deaths + 1 >= ?2 THEN ?3 ELSE reason END
+        WHERE id = ?1 AND state = 'waiting' RETURNING state";
+    let why = format!("{MAX_DEATHS} lives died while they held it, the last by: {reason}");
+    tx.first(count, (id, MAX_DEATHS, why), |row| row.get(0))?
+        .ok_or_else(|| unknown(id))
+}
+
+/// Every message, the oldest first.
+#[cfg(test)]
+pub(super) fn all_of(conn: &Connection) -> SqlResult<Vec<Message>> {
+    let rows = all(
+        conn,
+        &format!("SELECT {COLUMNS} FROM messages ORDER BY key"),
+        [],
+        message,
+    )?;
+    Ok(rows.into_iter().map(|(_, message)| message).collect())
 }
 
 fn unknown(id: MessageId) -> Fault {

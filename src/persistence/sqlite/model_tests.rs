@@ -1,5 +1,5 @@
 //! The store against a simple model of it: long random sequences of what is done to tasks, queues,
-//! workflows and schedules must leave both the same, in every state, counter, lease, payload and
+//! workflows, schedules and messages must leave both the same, in every state, counter, lease, payload and
 //! deadline.
 //!
 //! The model moves tasks by the domain's transition function, whose table has a test of its own;
@@ -14,6 +14,7 @@ mod clockwork;
 mod compare;
 mod flows;
 mod model;
+mod post;
 mod settling;
 mod world;
 
@@ -84,6 +85,7 @@ enum Op {
     ResumeSchedule {
         which: usize,
     },
+    Posted(post::Posted),
     Prune,
     DaemonDies,
 }
@@ -176,6 +178,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (0..2usize, rarely(2, 1..20u8))
             .prop_map(|(which, seconds)| Op::PauseSchedule { which, seconds }),
         1 => (0..2usize).prop_map(|which| Op::ResumeSchedule { which }),
+        5 => post::posted().prop_map(Op::Posted),
         1 => Just(Op::Prune),
         1 => Just(Op::DaemonDies),
     ]

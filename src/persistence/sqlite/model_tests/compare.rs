@@ -32,6 +32,7 @@ impl World {
             assert_eq!(workflow.state, flow.state, "{flow:#?}");
             assert_eq!(workflow.finished_at, flow.finished_at);
         }
+        self.messages_agree();
         self.journal_agrees();
     }
 

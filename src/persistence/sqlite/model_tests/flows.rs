@@ -2,6 +2,7 @@
 
 mod driving;
 mod moves;
+mod undoing;
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,7 @@ use crate::domain::timestamp::Timestamp;
 use crate::domain::workflow::WorkflowState;
 
 /// Workflows to choose from.
-pub(super) const TEMPLATES: usize = 4;
+pub(super) const TEMPLATES: usize = 6;
 const SIGNALS: [&str; 3] = ["go", "maybe", "unknown"];
 
 fn template(number: usize) -> Value {
@@ -41,6 +42,25 @@ fn template(number: usize) -> Value {
             {"name": "w", "signal": "maybe", "timeout_ms": 5000, "on_timeout": "continue"},
             {"name": "e", "role": "worker", "depends_on": ["c"],
              "payload": {"said": {"$ref": "tasks.w.result"}}},
+        ]),
+        // What is undone: a chain with a fork, in which a failure may come anywhere.
+        3 => json!([
+            {"name": "a", "agent": "echo", "max_attempts": 1, "compensate": "no-a"},
+            {"name": "b", "agent": "sum", "depends_on": ["a"], "max_attempts": 1, "compensate": "no-b"},
+            {"name": "c", "role": "worker", "depends_on": ["a"], "compensate": "no-c"},
+            {"name": "d", "agent": "echo", "depends_on": ["b", "c"], "max_attempts": 1},
+            {"name": "no-a", "agent": "echo", "payload": {"n": {"$ref": "tasks.a.result.n"}}},
+            {"name": "no-b", "agent": "sum", "max_attempts": 1},
+            {"name": "no-c", "agent": "echo", "max_attempts": 2},
+        ]),
+        // A map that is undone with what succeeded of it, beside a failure that is not to undo.
+        4 => json!([
+            {"name": "a", "agent": "echo", "compensate": "no-a"},
+            {"name": "b", "agent": "sum", "max_attempts": 1, "compensate": "no-b",
+             "for_each": {"$ref": "tasks.a.result.items"}},
+            {"name": "c", "agent": "echo", "max_attempts": 1, "on_failure": "fail"},
+            {"name": "no-a", "agent": "echo"},
+            {"name": "no-b", "agent": "sum", "payload": {"all": {"$ref": "tasks.b.result"}}},
         ]),
         // A map of which some may fail.
         _ => json!([
@@ -68,6 +88,8 @@ enum At {
 struct Step {
     name: String,
     definition: Value,
+    /// The step that it undoes, for which alone it runs.
+    undoes: Option<usize>,
     upstream: Vec<usize>,
     at: At,
     waiting_on: usize,

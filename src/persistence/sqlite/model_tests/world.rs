@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::clockwork::Clockwork;
 use super::model::{Known, Model, Number};
+use super::post::Post;
 use super::{Op, Submission};
 use crate::domain::ids::TaskId;
 use crate::domain::name::Name;
@@ -24,6 +25,7 @@ pub(super) struct World {
     pub(super) db: Db,
     pub(super) model: Model,
     pub(super) clockwork: Clockwork,
+    pub(super) post: Post,
 }
 
 fn seconds(count: impl Into<u64>) -> Duration {
@@ -78,6 +80,7 @@ impl World {
             db,
             model,
             clockwork: Clockwork::new(),
+            post: Post::default(),
         };
         world.fire();
         world
@@ -111,6 +114,7 @@ impl World {
             Op::Fire => self.fire(),
             Op::PauseSchedule { which, seconds } => self.pause_schedule(which, true, seconds),
             Op::ResumeSchedule { which } => self.pause_schedule(which, false, None),
+            Op::Posted(ref what) => self.posted(what),
             Op::Prune => self.prune(),
             Op::DaemonDies => self.daemon_dies(),
         }
@@ -311,6 +315,7 @@ impl World {
     fn prune(&mut self) {
         self.db.write(|tx| prune::prune_in(tx)).unwrap();
         self.model.prune();
+        self.post.prune(self.model.now);
     }
 
     fn daemon_dies(&mut self) {

@@ -21,10 +21,17 @@ impl Model {
             .iter()
             .map(|it| it["name"].as_str().unwrap().to_owned())
             .collect();
+        let undone_by = |name: &str| definitions.iter().position(|it| it["compensate"] == name);
         let steps = definitions.iter().zip(&names).map(|(definition, name)| {
-            let upstream = upstream(definition, &names);
+            let undoes = undone_by(name);
+            // Its turn comes when the workflow is undone.
+            let upstream = match undoes {
+                Some(_) => Vec::new(),
+                None => upstream(definition, &names),
+            };
             Step {
                 name: name.clone(),
+                undoes,
                 definition: definition.clone(),
                 at: At::Waiting,
                 waiting_on: upstream.len(),
@@ -51,7 +58,8 @@ impl Model {
             }
         }
         for step in 0..names.len() {
-            if self.flows[flow].steps[step].waiting_on == 0 {
+            let it = &self.flows[flow].steps[step];
+            if it.waiting_on == 0 && it.undoes.is_none() {
                 self.open_step(flow, step);
             }
         }
@@ -108,7 +116,7 @@ impl Model {
         Value::Object(resolved.collect())
     }
 
-    fn open_step(&mut self, flow: usize, step: usize) {
+    pub(super) fn open_step(&mut self, flow: usize, step: usize) {
         let now = self.now;
         let it = &mut self.flows[flow].steps[step];
         (it.at, it.left) = (At::Open, 1);
@@ -190,9 +198,16 @@ impl Model {
             return;
         }
         let succeeded = self.tasks[number].state() == TaskState::Succeeded;
+        if self.flows[flow].state == WorkflowState::Compensating {
+            return self.ended_while_undoing(flow, step, succeeded);
+        }
+        let undoes = self.flows[flow].undoes_after(step);
         let it = &mut self.flows[flow].steps[step];
         it.left = it.left.saturating_sub(1);
         it.failed += usize::from(!succeeded);
+        if !succeeded && undoes {
+            return self.begin_to_undo(flow);
+        }
         if !succeeded && !it.continues() {
             return self.end_flow(flow, WorkflowState::Failed, Command::UpstreamFailed);
         }
@@ -230,7 +245,7 @@ impl Model {
     }
 
     fn complete_if_done(&mut self, flow: usize) {
-        let open = |it: &Step| matches!(it.at, At::Waiting | At::Open);
+        let open = |it: &Step| it.undoes.is_none() && matches!(it.at, At::Waiting | At::Open);
         let it = &mut self.flows[flow];
         if !it.state.is_final() && !it.steps.iter().any(open) {
             it.state = WorkflowState::Completed;
@@ -266,6 +281,9 @@ impl Model {
         let mut to_open = Vec::new();
         for step in 0..done.len() {
             let it = &mut self.flows[flow].steps[step];
+            if it.undoes.is_some() {
+                continue;
+            }
             it.waiting_on = it.upstream.iter().filter(|at| !done[**at]).count();
             it.failed = 0;
             if done[step] {
