@@ -12,6 +12,7 @@ mod exec;
 mod hardship;
 mod healed;
 mod http;
+mod inherited;
 mod leftovers;
 mod probes;
 mod process;

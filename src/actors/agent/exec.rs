@@ -1,8 +1,9 @@
 //! `agent-system exec-agent [flags] -- CMD…`: the last step between the daemon and an agent's program.
 //!
 //! It runs in the child, so that the daemon itself can use `posix_spawn` (a hook between fork and
-//! exec would forbid it): binds the child's life to the daemon's, sets limits and the mark by which
-//! everything the agent starts can be found again, then becomes the program.
+//! exec would forbid it): binds the child's life to the daemon's, keeps back what descriptors the daemon
+//! was started with, sets limits and the mark by which everything the agent starts can be found again,
+//! then becomes the program.
 //!
 //! With `--order stdin` it waits for the rest of its arguments there, so that the launcher can keep
 //! some at the ready: the next life of an agent then costs one `exec`, and no start of a large
@@ -11,6 +12,7 @@
 //! A failure is one line on stderr that begins with [`FAILURE_MARK`], and the shell's exit codes:
 //! 127 not found, 126 not executable, 125 anything else.
 
+mod descriptors;
 mod stdin;
 
 use std::convert::Infallible;
@@ -126,6 +128,8 @@ impl Order {
     /// parent, so that one that waits is never left behind.
     fn complete(mut self) -> Result<Option<Self>, Failure> {
         die_with_parent(self.parent)?;
+        descriptors::keep_the_first_three()
+            .map_err(|error| Failure::other(format!("descriptors of the daemon: {error}")))?;
         if self.to_come {
             let Some(rest) = stdin::read()? else {
                 return Ok(None);
