@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
+use tokio::process::{Child, ChildStderr, ChildStdout};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -118,8 +118,8 @@ async fn read_frames(stdout: ChildStdout, talk: Arc<Talk>, broken: mpsc::Sender<
 }
 
 /// Writes until the conversation ends; dropping the pipe is the end of input.
-async fn write_frames(
-    mut stdin: ChildStdin,
+async fn write_frames<W: AsyncWrite + Unpin>(
+    mut stdin: W,
     mut unread: mpsc::Receiver<Outgoing>,
     talk: Arc<Talk>,
     broken: mpsc::Sender<ExitReason>,
@@ -159,50 +159,4 @@ async fn write<W: AsyncWrite + Unpin>(
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
-
-    use tokio::io::AsyncReadExt as _;
-
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn one_that_does_not_read_is_stuck_but_not_while_it_works() {
-        let (mut stdin, mut child) = tokio::io::duplex(4);
-        let at_work = AtomicBool::new(true);
-        let begin = tokio::time::Instant::now();
-        let works = async {
-            tokio::time::sleep(READS_WITHIN * 3).await;
-            at_work.store(false, Ordering::Relaxed);
-        };
-        let write = write(&mut stdin, b"a long line", || {
-            at_work.load(Ordering::Relaxed)
-        });
-        let (written, ()) = tokio::join!(write, works);
-        assert_eq!(written, Err(ExitReason::stuck(READS_WITHIN)));
-        assert!(begin.elapsed() >= READS_WITHIN * 3);
-        // What fitted had been written.
-        let mut first = [0; 4];
-        child.read_exact(&mut first).await.unwrap();
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn one_that_reads_late_gets_the_whole_line() {
-        let (mut stdin, mut child) = tokio::io::duplex(4);
-        let read = async {
-            tokio::time::sleep(READS_WITHIN / 2).await;
-            let mut line = [0; 11];
-            child.read_exact(&mut line).await.unwrap();
-        };
-        let (written, ()) = tokio::join!(write(&mut stdin, b"a long line", || false), read);
-        assert_eq!(written, Ok(()));
-    }
-
-    #[tokio::test]
-    async fn one_that_closed_its_input_broke_the_protocol() {
-        let (mut stdin, child) = tokio::io::duplex(4);
-        drop(child);
-        let written = write(&mut stdin, b"x", || false).await;
-        assert!(matches!(written, Err(ExitReason::Protocol { .. })));
-    }
-}
+mod tests;
