@@ -19,7 +19,8 @@
 //!   [`MAX_DEATHS`](crate::domain::message::MAX_DEATHS). After its first death it is handed over
 //!   with no other beside it, so that it strikes no innocent one again.
 //!
-//! What it knows (who is ready, what is on its way) it can lose: the database holds what waits.
+//! What it knows (who is ready, what is on its way) it can lose: the database holds what waits. A panic
+//! in it costs the message at hand a rest, and no other.
 //!
 //! Not here: when a life has taken a message (the ports of `agent`), who may send (`http`).
 
@@ -30,10 +31,12 @@ mod outgoing;
 mod tests;
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
@@ -143,10 +146,10 @@ impl Post {
         for delivery in left {
             let (post, to, reason) = (self.clone(), to.clone(), reason.clone());
             drop(self.0.runtime.spawn(async move {
+                let held = Held(post, to, delivery);
                 if is_death(&reason) {
-                    post.count_death(&delivery, &reason).await;
+                    held.0.count_death(&held.2, &reason).await;
                 }
-                post.free(&to, &delivery);
             }));
         }
     }
@@ -174,8 +177,8 @@ impl Post {
         match next {
             Next::Nothing => {}
             Next::Keep => drop(self.0.runtime.spawn(async move {
-                post.keep(&delivery).await;
-                post.free(&to, &delivery);
+                let held = Held(post, to, delivery);
+                held.0.keep(&held.2).await;
             })),
             Next::Rest(span) => drop(self.0.runtime.spawn(async move {
                 tokio::time::sleep(span).await;
@@ -214,10 +217,23 @@ impl Post {
         }
     }
 
-    /// Hands over what can be, until nothing new came while it looked.
+    /// Hands over what can be. A panic on the way costs a rest: nobody else looks meanwhile, and
+    /// nobody would again.
     async fn hand_over(self, to: Name) {
+        while AssertUnwindSafe(self.hand_over_all(&to))
+            .catch_unwind()
+            .await
+            .is_err()
+        {
+            tracing::error!(%to, "handing messages over panicked; they wait for another look");
+            tokio::time::sleep(STORE_REST).await;
+        }
+    }
+
+    /// Until nothing new came while it looked.
+    async fn hand_over_all(&self, to: &Name) {
         while !self.0.closed.load(Ordering::Acquire) {
-            let seen = self.with(&to, |mailbox| mailbox.clock);
+            let seen = self.with(to, |mailbox| mailbox.clock);
             let heads = match self.0.store.next_messages(to.clone()).await {
                 Ok(heads) => heads,
                 Err(error) => {
@@ -226,13 +242,17 @@ impl Post {
                     continue;
                 }
             };
-            let chosen = self.with(&to, |mailbox| mailbox.choose(heads, seen));
-            for (delivery, message, port) in chosen {
-                let receipt = self.receipt(&to, delivery);
+            let chosen = self.with(to, |mailbox| mailbox.choose(heads, seen));
+            // All receipts first: one that is dropped says that nobody took its message.
+            let chosen: Vec<_> = chosen
+                .into_iter()
+                .map(|(delivery, message, port)| (self.receipt(to, delivery), message, port))
+                .collect();
+            for (receipt, message, port) in chosen {
                 // A port that is closed drops the receipt, which says all.
                 port.deliver(message, receipt).ok();
             }
-            if !self.with(&to, Mailbox::look_again) {
+            if !self.with(to, Mailbox::look_again) {
                 return;
             }
         }
@@ -249,6 +269,15 @@ impl Post {
 
     fn with<T>(&self, to: &Name, act: impl FnOnce(&mut Mailbox) -> T) -> T {
         act(self.0.mailboxes.lock().entry(to.clone()).or_default())
+    }
+}
+
+/// A delivery whose end is being stored; dropped, for whatever reason, it frees its pair.
+struct Held(Post, Name, Delivery);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.free(&self.1, &self.2);
     }
 }
 

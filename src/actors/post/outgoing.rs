@@ -5,10 +5,12 @@
 //! of type `error`.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Weak;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -80,16 +82,24 @@ pub(super) async fn carry(post: Weak<Inner>, mut waiting: mpsc::Receiver<Letter>
 
 /// One after the other: a later one must not be stored before an earlier one.
 async fn in_order(post: &Post, letters: Vec<Letter>) {
-    for Letter { message, allowed } in letters {
-        let (from, to) = (message.from.clone(), message.to.clone());
-        let refusal = match allowed {
-            Ok(()) => store(post, message).await.err(),
-            Err(why) => Some(("agent_not_found", why)),
-        };
-        if let Some((code, why)) = refusal {
-            tracing::warn!(agent = %from, %to, why, "an agent's message was refused");
-            bounce(post, from.agent, &to, code, &why).await;
+    for letter in letters {
+        let (from, to) = (letter.message.from.clone(), letter.message.to.clone());
+        let carried = AssertUnwindSafe(one(post, letter)).catch_unwind().await;
+        if carried.is_err() {
+            tracing::error!(agent = %from, %to, "storing an agent's message panicked; it is lost");
         }
+    }
+}
+
+async fn one(post: &Post, Letter { message, allowed }: Letter) {
+    let (from, to) = (message.from.clone(), message.to.clone());
+    let refusal = match allowed {
+        Ok(()) => store(post, message).await.err(),
+        Err(why) => Some(("agent_not_found", why)),
+    };
+    if let Some((code, why)) = refusal {
+        tracing::warn!(agent = %from, %to, why, "an agent's message was refused");
+        bounce(post, from.agent, &to, code, &why).await;
     }
 }
 

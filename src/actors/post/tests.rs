@@ -1,5 +1,7 @@
 //! Claims about delivery, on a real store, with lives that do as they are told.
 
+mod faults;
+
 use std::sync::Arc;
 use std::time::Duration;
 
