@@ -10,13 +10,16 @@ use crate::actors::journal::JournalHandle;
 use crate::actors::supervisor::Facts;
 use crate::domain::event::NewEvent;
 
-/// Facts after which an agent may be better off than when it was checked.
-const SETTLED: [&str; 5] = [
+/// Facts after which an agent stands otherwise than when it was checked.
+const SETTLED: [&str; 8] = [
     "agent.ready",
     "agent.stopped",
     "agent.paused",
     "agent.resumed",
     "agent.scaled",
+    "agent.quarantined",
+    "agent.failed",
+    "agent.unreachable",
 ];
 
 /// Who hears the supervisor's facts.

@@ -26,6 +26,9 @@ pub const AGENT_CHECK_PREFIX: &str = "agent.";
 /// Under this name one compact record of each round is kept; it is no check.
 pub const ROUND_RECORD: &str = "overall";
 
+/// In the details of a check: seen between two rounds, worse than in the last one.
+pub const BETWEEN_ROUNDS: &str = "between_rounds";
+
 /// How a part is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -99,6 +102,14 @@ pub struct HealthCheck {
     pub duration_ms: u64,
     /// More figures.
     pub details: serde_json::Value,
+}
+
+impl HealthCheck {
+    /// Whether it was seen between two rounds, worse than in the last one.
+    #[must_use]
+    pub fn is_early(&self) -> bool {
+        self.details.get(BETWEEN_ROUNDS).is_some()
+    }
 }
 
 /// All checks of one round, the worst first.

@@ -147,7 +147,12 @@ fn a_group_that_stops_itself_stays_down_and_says_so_until_an_operator_starts_it(
             .all(|name| is_in(&daemon, name, "failed"));
         failed.then_some(())
     });
-    assert_eq!(events(&daemon, "agent.failed", "other#0").len(), 1);
+    // The state is known before its row is stored.
+    eventually("it is told once", || {
+        let told = events(&daemon, "agent.failed", "other#0");
+        assert!(told.len() <= 1, "{told:?}");
+        (told.len() == 1).then_some(())
+    });
     assert!(daemon.log().contains("group gave up"));
     eventually("the metric", || {
         let page = daemon.metrics_page();
@@ -217,4 +222,61 @@ fn the_daemon_ends_with_70_when_a_critical_agent_is_lost_for_its_grace_or_its_ru
             daemon.log()
         );
     }
+}
+
+#[test]
+fn what_has_given_up_is_never_shown_as_healthy_neither_in_the_list_nor_in_the_report() {
+    let scene = Scene::new();
+    let alone = mortal("alone", &scene.file(), "");
+    let flaky = mortal("flaky", &scene.file(), "group = 'pair'");
+    let other = mortal("other", Path::new("/nonexistent"), "group = 'pair'");
+    let group =
+        format!("[groups.pair]\nstrategy = 'one_for_all'\non_exhausted = 'stop_group'\n{RULES}");
+    let rests = RULES.replace("'1s'", "'20s'");
+    let daemon = Daemon::configured(&format!(
+        "[supervisor]{rests}{group}{NO_HEALER}{alone}{other}{flaky}"
+    ));
+    let wanted = [
+        ("alone", "quarantined"),
+        ("flaky", "failed"),
+        ("other", "failed"),
+    ];
+    eventually("all are shown as healthy", || {
+        let health = |name: &str| agent(&daemon, name)["health"]["status"].clone();
+        wanted
+            .iter()
+            .all(|(name, _)| health(name) == "healthy")
+            .then_some(())
+    });
+    scene.begin();
+    eventually("all have given up", || {
+        let (_, list) = daemon.get("/api/v1/agents");
+        let list: Value = serde_json::from_str(&list).unwrap();
+        let mut given_up = 0;
+        for agent in list["items"].as_array().unwrap() {
+            let (state, level) = (&agent["state"], &agent["health"]["status"]);
+            if state == "quarantined" || state == "failed" {
+                assert_eq!(level, "critical", "{agent}");
+                given_up += 1;
+            } else if state == "backoff" {
+                assert_ne!(level, "healthy", "{agent}");
+            }
+        }
+        (given_up == wanted.len()).then_some(())
+    });
+    // The next round is 30 s away.
+    eventually("the report says so too", || {
+        let (status, report) = daemon.get("/health");
+        let report: Value = serde_json::from_str(&report).unwrap();
+        let level = |name: &str| {
+            let name = format!("agent.{name}");
+            let checks = report["checks"].as_array()?;
+            let check = checks.iter().find(|check| check["name"] == name)?;
+            Some(check["status"].clone())
+        };
+        let all = wanted
+            .iter()
+            .all(|(name, _)| level(name).is_some_and(|level| level == "critical"));
+        (all && status == 503).then_some(())
+    });
 }

@@ -144,7 +144,9 @@ impl Healer {
             .collect();
         self.told
             .retain(|(_, check)| names.contains(check.as_str()));
-        for check in report.checks.iter().filter(critical) {
+        // What was seen between rounds is shown, and acted on when it lasts till the round.
+        let lasting = |check: &&HealthCheck| critical(check) && !check.is_early();
+        for check in report.checks.iter().filter(lasting) {
             let spec = self.deps.spec.clone();
             if let Some(action) = action_for(&spec.actions, &check.name) {
                 self.answer(action, check, ctx);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use self::doctor::{Cure, Doctor};
 use super::{HealerDeps, HealerError, HealerHandle};
@@ -31,7 +31,12 @@ struct Clinic {
 
 impl Clinic {
     fn open(world: World, cure: Cure, spec: RecoverySpec) -> Self {
-        let (health, monitor) = world.monitor();
+        Self::that_hears(Arc::default(), world, cure, spec)
+    }
+
+    /// The same, told by `settled` when an agent stands otherwise.
+    fn that_hears(settled: Arc<Notify>, world: World, cure: Cure, spec: RecoverySpec) -> Self {
+        let (health, monitor) = world.monitor_that_hears(settled);
         let doctor = Arc::new(Doctor {
             world: world.clone(),
             cure,
@@ -131,6 +136,25 @@ fn a_panic_of_the_healer_costs_nobody_an_answer_and_it_heals_on() {
         clinic.world.put("sum", AgentState::Quarantined);
         for_seconds(40).await;
         assert_eq!(clinic.done(), ["restart echo", "restart sum"]);
+    });
+}
+
+#[test]
+fn what_is_seen_between_rounds_is_healed_when_the_round_has_seen_it_too() {
+    paused(async {
+        let (settled, spec) = (Arc::<Notify>::default(), RecoverySpec::default());
+        let world = sick(AgentState::Ready);
+        let clinic = Clinic::that_hears(settled.clone(), world, Cure::Works, spec);
+        for_seconds(5).await;
+        clinic.world.put("echo", AgentState::Quarantined);
+        settled.notify_one();
+        let sick =
+            |report: &crate::domain::health::HealthReport| report.status == HealthStatus::Critical;
+        report_that(&clinic.health, sick).await;
+        for_seconds(10).await;
+        assert!(clinic.done().is_empty(), "{:?}", clinic.done());
+        for_seconds(20).await;
+        assert_eq!(clinic.done(), ["restart echo"]);
     });
 }
 

@@ -3,6 +3,7 @@
 //! Its timers are armed anew when their work is done, so that a slow round is followed by one
 //! round, never by a burst.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,9 @@ use super::{HealthDeps, Shared};
 use crate::actors::life::Hosted;
 use crate::actors::runner::AgentContext;
 use crate::domain::health::agent::AgentHealthInput;
-use crate::domain::health::{DATABASE_CHECK, HealthReport, HealthStatus};
+use crate::domain::health::{
+    AGENT_CHECK_PREFIX, BETWEEN_ROUNDS, DATABASE_CHECK, HealthReport, HealthStatus,
+};
 use crate::persistence::StoreError;
 use crate::telemetry::metrics::record;
 
@@ -117,8 +120,9 @@ impl HealthMonitor {
     }
 
     /// Looks at the agents when one of them has settled, so that nobody reads until the next round
-    /// what was true only before. What is worse than before is left to the round: it looks at what
-    /// lasts, and a healer acts on it.
+    /// what was true only before. What is worse than before is left to the round, which looks at what
+    /// lasts, but for an agent that has given up or is cut off: that is shown at once, and marked, so
+    /// that a healer acts on it when the round has seen it too.
     fn wait_for_news(&self, ctx: &mut AgentContext<Self>) {
         let settled = self.deps.settled.clone();
         let news = async move {
@@ -165,9 +169,16 @@ impl HealthMonitor {
             sampler::responses(inputs);
             self.keep_figures(inputs, ctx);
         }
+        let down = down(&seen);
         let mut judged = self.judge(wanted, seen);
         if *wanted == Wanted::Agents {
-            judged.retain(|new| !self.rounds.worsens(&new.name, new.status));
+            judged.retain_mut(|new| {
+                let early = self.rounds.is_early(&new.name, new.status);
+                if early {
+                    new.details[BETWEEN_ROUNDS] = true.into();
+                }
+                !early || down.contains(&new.name)
+            });
         }
         for check in &judged {
             record::health_check(&check.name, check.status, check.took);
@@ -306,6 +317,17 @@ impl HealthMonitor {
             act.keeping = failed.is_none();
         }));
     }
+}
+
+/// The checks of agents that have given up or are cut off.
+fn down(seen: &Look) -> BTreeSet<String> {
+    let inputs = seen
+        .agents
+        .as_ref()
+        .and_then(|seen| seen.what.as_ref().ok());
+    let down = inputs.into_iter().flatten().filter(|input| input.is_down());
+    down.map(|input| format!("{AGENT_CHECK_PREFIX}{}", input.name))
+        .collect()
 }
 
 /// Reads the host on a thread for blocking work. If an earlier reading still hangs, there is none.

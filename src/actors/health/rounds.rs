@@ -81,10 +81,13 @@ impl Rounds {
             .collect()
     }
 
-    /// Whether a check would be worse off with this level than it was.
-    pub(super) fn worsens(&self, check: &str, level: HealthStatus) -> bool {
-        let before = self.checks.get(check);
-        before.is_some_and(|before| level.severity() > before.status.severity())
+    /// Whether no round has seen a check as badly off as this.
+    pub(super) fn is_early(&self, check: &str, level: HealthStatus) -> bool {
+        let Some(before) = self.checks.get(check) else {
+            return false;
+        };
+        let (was, is) = (before.status.severity(), level.severity());
+        is > was || (is == was && before.is_early())
     }
 
     /// Counts a round's figures for the trends. Agents that are gone are forgotten.

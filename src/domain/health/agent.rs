@@ -89,6 +89,12 @@ impl AgentHealthInput {
         self.instances.iter().filter(|i| i.can_work()).count()
     }
 
+    /// Whether a replica has given up, or is cut off from what it works through.
+    #[must_use]
+    pub fn is_down(&self) -> bool {
+        self.desired != Desired::Stopped && self.instances.iter().any(|i| is_down(i.state))
+    }
+
     /// Whether tasks wait while it holds none and nothing keeps it from taking them.
     #[must_use]
     pub fn starves_its_queue(&self) -> bool {
@@ -98,6 +104,26 @@ impl AgentHealthInput {
             && self.desired == Desired::Running
             && self.ready() > 0
     }
+}
+
+/// The best level that an agent can be shown with, whatever its last check said: `worst` is the state
+/// of the replica worst off, `ready` how many can work.
+#[must_use]
+pub const fn best_level(desired: Desired, worst: AgentState, ready: u32) -> HealthStatus {
+    match (desired, worst) {
+        (Desired::Stopped, _) => HealthStatus::Healthy,
+        (_, state) if is_down(state) && ready == 0 => HealthStatus::Critical,
+        (_, state) if is_down(state) => HealthStatus::Warning,
+        (_, AgentState::Backoff) => HealthStatus::Warning,
+        _ => HealthStatus::Healthy,
+    }
+}
+
+const fn is_down(state: AgentState) -> bool {
+    matches!(
+        state,
+        AgentState::Quarantined | AgentState::Failed | AgentState::Unreachable
+    )
 }
 
 /// Limits that every agent is judged by.

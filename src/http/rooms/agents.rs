@@ -9,6 +9,8 @@ use crate::actors::supervisor::{AgentStatus, InstanceStatus, SupervisorError, Su
 use crate::domain::agent::{AgentTarget, Verdict};
 use crate::domain::explain::{Paused, Standing, WorkStanding};
 use crate::domain::health::HealthStatus;
+use crate::domain::health::agent::best_level;
+use crate::domain::health::judge::worst_of;
 use crate::domain::name::Name;
 use crate::domain::query::QueueState;
 use crate::http::agents::view::{
@@ -87,8 +89,11 @@ impl Fleet {
         let report = self.health.report();
         let checks = report.iter().flat_map(|report| &report.checks);
         let own = checks.clone().find(|check| check.name == name);
+        // The check may be of half a minute ago, the state is of now.
+        let allowed = best_level(status.desired, status.state, status.replicas.ready);
+        let checked = own.map_or(HealthStatus::Unknown, |check| check.status);
         AgentHealth {
-            status: own.map_or(HealthStatus::Unknown, |check| check.status),
+            status: worst_of([checked, allowed]),
             verdict: verdict(&status.instances),
             checks: own.map(|check| check.name.clone()).into_iter().collect(),
         }

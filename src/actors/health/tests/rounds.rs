@@ -87,6 +87,38 @@ fn an_agent_that_settles_is_looked_at_again_at_once_and_a_storm_of_them_once_a_s
 }
 
 #[test]
+fn an_agent_that_gives_up_or_is_cut_off_is_shown_so_at_once_and_marked_until_a_round_has_seen_it() {
+    for state in [
+        AgentState::Quarantined,
+        AgentState::Failed,
+        AgentState::Unreachable,
+    ] {
+        paused(async move {
+            let world = World::of(&["echo"]);
+            let settled = std::sync::Arc::<tokio::sync::Notify>::default();
+            let (handle, _life) = world.monitor_that_hears(settled.clone());
+            let round = report_that(&handle, |_| true).await;
+            world.put("echo", state);
+            let began = Instant::now();
+            for _ in 0..3 {
+                settled.notify_one();
+                let early = report_that(&handle, |r| r.status == HealthStatus::Critical).await;
+                assert!(early.checks[0].is_early(), "{early:?}");
+                tokio::time::sleep(Duration::from_secs(2)).await;
+            }
+            assert!(began.elapsed() < Duration::from_secs(7), "{state:?}");
+            let later = |report: &crate::domain::health::HealthReport| {
+                !report.checks[0].is_early() && report.checked_at > round.checked_at
+            };
+            let lasting = report_that(&handle, later).await;
+            assert_eq!(lasting.status, HealthStatus::Critical);
+            let told = world.get(|w| w.events.len());
+            assert_eq!(told, 1, "the change is told once");
+        });
+    }
+}
+
+#[test]
 fn kept_are_a_row_on_change_one_compact_row_a_round_and_figures_every_thirty_seconds() {
     paused(async {
         let world = World::of(&["echo"]);
