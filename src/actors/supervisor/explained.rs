@@ -17,6 +17,7 @@ use crate::domain::explain::{
 };
 use crate::domain::name::Name;
 use crate::domain::restart::{GroupSpec, Intensity, Ledger};
+use crate::domain::timestamp::Timestamp;
 
 /// How an agent stands.
 #[derive(Message)]
@@ -143,6 +144,9 @@ fn replica_standing(index: u32, replica: &Replica, spec: &AgentSpec) -> ReplicaS
             at: last.at,
         }),
         probe: failing(replica, spec),
+        rests_until: life
+            .and_then(|life| life.probed.as_deref()?.rests_until)
+            .and_then(ahead),
         missed_probes: life.map_or(0, |life| life.missed.count()),
         failure_threshold: spec.liveness.failure_threshold,
         evidence: life
@@ -167,16 +171,27 @@ fn failing(replica: &Replica, spec: &AgentSpec) -> Option<FailingProbe> {
     let probed = replica.life.as_deref()?.probed.as_deref()?;
     let starting = replica.state == AgentState::Starting;
     let said_no = |passes: Option<bool>| passes == Some(false) || (starting && passes.is_none());
-    let all = probed.status(&spec.probes).into_iter();
-    let mut failing = all.filter(|probe| {
-        said_no(probe.passes) && probe.last.as_ref().is_some_and(|last| !last.passed)
-    });
-    failing.next().map(|probe| FailingProbe {
-        probe: probe.probe.to_string(),
-        by: probe.by,
-        in_a_row: probe.in_a_row,
-        message: probe.last.and_then(|last| last.message),
+    let mut all = probed.status(&spec.probes).into_iter();
+    let failing = all.find(|probe| said_no(probe.passes) && probe.last.is_some())?;
+    let rule = spec.probes.get(failing.probe)?;
+    let last = failing.last?;
+    let run = |counts: bool| if counts { failing.in_a_row } else { 0 };
+    Some(FailingProbe {
+        probe: failing.probe.to_string(),
+        by: failing.by,
+        in_a_row: run(!last.passed),
+        failure_threshold: rule.failure_threshold,
+        passed: run(last.passed),
+        success_threshold: rule.success_threshold,
+        next_at: probed.next_of(failing.probe).and_then(ahead),
+        message: last.message,
     })
+}
+
+/// An instant on the wall clock, if it is still to come.
+fn ahead(due: Instant) -> Option<Timestamp> {
+    let left = due.saturating_duration_since(Instant::now());
+    (!left.is_zero()).then(|| clock::now().after(left))
 }
 
 impl Shown {

@@ -80,6 +80,11 @@ impl Probed {
         &mut self.tracks[kind as usize]
     }
 
+    /// When a probe is asked next, if that is known.
+    pub(super) fn next_of(&self, kind: ProbeKind) -> Option<Instant> {
+        self.tracks[kind as usize].next
+    }
+
     /// Whether the last answer was a good one.
     pub(super) fn answers_again(&self) -> bool {
         let last = self.book.standing(ProbeKind::Liveness).last();

@@ -24,7 +24,10 @@ pub(super) fn life(of: &Standing, fault: Option<&FaultSeen>) -> Option<Explanati
                 "{} is being ended, and finishes what it holds",
                 worst.of(of)
             );
-            Explanation::new("ending", text)
+            Explanation::new("ending", text).way_out(format!(
+                "wait: what does not end in the time of agents.{}.stop is killed",
+                of.name
+            ))
         }
         AgentState::Stopped => stopped(of, worst),
         AgentState::Ready | AgentState::Paused => return ready(of, worst),
@@ -42,6 +45,7 @@ fn attention(replica: &ReplicaStanding) -> u32 {
         AgentState::Ready | AgentState::Paused if replica.is_silent() => 8,
         AgentState::Ready | AgentState::Paused if replica.verdict == Verdict::Dead => 8,
         AgentState::Ready | AgentState::Paused if replica.verdict == Verdict::Stalled => 7,
+        AgentState::Ready | AgentState::Paused if replica.rests_until.is_some() => 7,
         AgentState::Starting => 6,
         AgentState::Pending => 5,
         AgentState::Stopped => 4,
@@ -76,9 +80,10 @@ fn quarantined(of: &Standing, replica: &ReplicaStanding, fault: Option<&FaultSee
         _ => String::new(),
     };
     let text = format!(
-        "{} rests in quarantine{group}{}: {why} ({}){}",
+        "{} rests in quarantine{group}{}, then trial {} follows: {why} ({}){}",
         replica.of(of),
         until(replica.next_at),
+        of.budget.quarantines.max(1),
         of.budget.in_words(),
         end_of(replica, fault)
     );
@@ -99,9 +104,12 @@ fn unreachable(of: &Standing, replica: &ReplicaStanding) -> Explanation {
         FailingProbe::in_words,
     );
     let text = format!("{} takes no new work: {probe}", replica.of(of));
-    Explanation::new("probe_fails", text).way_out(
-        "make what the probe asks answer; work comes back by itself when it passes".to_owned(),
-    )
+    let back = replica.probe.as_ref().map_or_else(
+        || "it comes back when they pass".to_owned(),
+        FailingProbe::way_back,
+    );
+    Explanation::new("probe_fails", text)
+        .way_out(format!("make what the probe asks answer: {back}"))
 }
 
 fn backoff(of: &Standing, replica: &ReplicaStanding, fault: Option<&FaultSeen>) -> Explanation {
@@ -170,11 +178,16 @@ fn pending(of: &Standing, replica: &ReplicaStanding) -> Explanation {
                 group.name,
                 group.strategy
             ),
-        ),
+        )
+        .way_out(format!(
+            "wait: it starts when all of {} that must end have ended: agent-system agents tree",
+            group.name
+        )),
         _ => Explanation::new(
             "about_to_start",
             format!("{} is about to start", replica.of(of)),
-        ),
+        )
+        .way_out("wait: it starts by itself".to_owned()),
     }
 }
 
@@ -206,7 +219,19 @@ fn ready(of: &Standing, replica: &ReplicaStanding) -> Option<Explanation> {
             replica.of(of),
             replica.missed_probes
         );
-        return Some(Explanation::new("silent", text));
+        return Some(Explanation::new("silent", text).way_out(format!(
+            "wait: it is ended for that; at once by: agent-system agents restart {}",
+            of.name
+        )));
+    }
+    if let Some(until) = replica.rests_until {
+        let text = format!(
+            "{} gets no new task until {until}: its service asked to be left alone (Retry-After)",
+            replica.of(of)
+        );
+        return Some(Explanation::new("service_rests", text).way_out(
+            "wait: tasks go to it again by themselves; what it holds goes on".to_owned(),
+        ));
     }
     match replica.verdict {
         Verdict::Dead => {
@@ -214,7 +239,8 @@ fn ready(of: &Standing, replica: &ReplicaStanding) -> Option<Explanation> {
                 "{} has lost its process; its end is being seen to",
                 replica.of(of)
             );
-            Some(Explanation::new("dead", text))
+            let told = Explanation::new("dead", text);
+            Some(told.way_out("wait: its next life follows by itself".to_owned()))
         }
         Verdict::Stalled => Some(stalled(of, replica)),
         _ => None,

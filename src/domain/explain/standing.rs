@@ -70,6 +70,8 @@ pub struct ReplicaStanding {
     pub last_end: Option<LastEnd>,
     /// The probe that keeps work from it.
     pub probe: Option<FailingProbe>,
+    /// Until when its service asked to be left alone (`Retry-After`).
+    pub rests_until: Option<Timestamp>,
     /// Pings in a row that stayed unanswered.
     pub missed_probes: u32,
     /// So many count as dead; 0: none ever do.
@@ -112,8 +114,16 @@ pub struct FailingProbe {
     pub probe: String,
     /// `protocol`, `http`, `tcp` or `exec`.
     pub by: &'static str,
-    /// Failures in a row.
+    /// Failures in a row; 0 when the last answer passed.
     pub in_a_row: u32,
+    /// So many failures in a row make it fail.
+    pub failure_threshold: u32,
+    /// Passes in a row.
+    pub passed: u32,
+    /// So many passes in a row bring work back.
+    pub success_threshold: u32,
+    /// When it is asked next.
+    pub next_at: Option<Timestamp>,
     /// What the last answer was.
     pub message: Option<String>,
 }
@@ -285,9 +295,31 @@ impl FailingProbe {
             probe,
             by,
             in_a_row,
+            failure_threshold,
+            passed,
+            success_threshold,
             ..
         } = self;
-        format!("its {probe} probe by {by} failed {in_a_row} times in a row, last with: {said}")
+        if self.passed > 0 {
+            return format!(
+                "its {probe} probe by {by} passes again, {passed} of {success_threshold} times in a row"
+            );
+        }
+        format!(
+            "its {probe} probe by {by} failed {in_a_row} times in a row ({failure_threshold} make it \
+             fail), last with: {said}"
+        )
+    }
+
+    /// What brings work back, and when that is looked at.
+    pub(super) fn way_back(&self) -> String {
+        let next = self
+            .next_at
+            .map_or_else(String::new, |at| format!("; it is asked next at {at}"));
+        format!(
+            "{} passes in a row bring work back{next}",
+            self.success_threshold
+        )
     }
 }
 

@@ -38,6 +38,7 @@ fn sound() -> Standing {
             next_at: None,
             last_end: None,
             probe: None,
+            rests_until: None,
             missed_probes: 0,
             failure_threshold: 3,
             evidence: None,
@@ -128,6 +129,26 @@ fn every_cause_in_the_life_of_an_agent_has_its_answer_and_its_way_out() {
         assert!(
             out.contains(way_out) && out.is_empty() == way_out.is_empty(),
             "{code}: {out}"
+        );
+    }
+}
+
+#[test]
+fn each_state_of_an_agent_has_one_sentence_and_all_but_a_ready_one_a_way_out() {
+    for state in AgentState::ALL {
+        let mut standing = with(state, |it| it.next_at = Some(AT));
+        if state == AgentState::Paused {
+            standing.desired = Desired::Paused;
+        }
+        let told = explain(&standing, &no_work(), None);
+        assert!(told.answer.starts_with("echo "), "{state:?}: {told:?}");
+        assert!(!told.answer.contains(". "), "one sentence: {told:?}");
+        let way_out = told.way_out.unwrap_or_default();
+        assert_eq!(way_out.is_empty(), state == AgentState::Ready, "{state:?}");
+        assert_ne!(
+            told.code == "running",
+            state != AgentState::Ready,
+            "{state:?}"
         );
     }
 }

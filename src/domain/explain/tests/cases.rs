@@ -7,6 +7,10 @@ fn probe(by: &'static str) -> FailingProbe {
         probe: "readiness".to_owned(),
         by,
         in_a_row: 4,
+        failure_threshold: 3,
+        passed: 0,
+        success_threshold: 2,
+        next_at: Some(AT),
         message: Some("connection refused".to_owned()),
     }
 }
@@ -78,7 +82,8 @@ pub(super) fn given_up() -> Vec<Case> {
                 it.last_end = ended("exit_code", "exit code 1");
             }),
             "quarantined",
-            "until 2023-11-14T22:13:20.000Z: more deaths than its intensity allows (0 deaths within \
+            "until 2023-11-14T22:13:20.000Z, then trial 1 follows: more deaths than its intensity allows \
+             (0 deaths within \
              60s, 5 are allowed); its last life ended with: exit code 1, the same ×17 since",
             "agents crashes echo",
         ),
@@ -116,8 +121,27 @@ pub(super) fn on_the_way() -> Vec<Case> {
         (
             with(AgentState::Unreachable, |it| it.probe = Some(probe("http"))),
             "probe_fails",
-            "its readiness probe by http failed 4 times in a row, last with: connection refused",
-            "when it passes",
+            "its readiness probe by http failed 4 times in a row (3 make it fail), last with: \
+             connection refused",
+            "2 passes in a row bring work back; it is asked next at 2023-11-14T22:13:20.000Z",
+        ),
+        (
+            with(AgentState::Unreachable, |it| {
+                it.probe = Some(FailingProbe {
+                    in_a_row: 0,
+                    passed: 1,
+                    ..probe("http")
+                });
+            }),
+            "probe_fails",
+            "its readiness probe by http passes again, 1 of 2 times in a row",
+            "2 passes in a row",
+        ),
+        (
+            with(AgentState::Ready, |it| it.rests_until = Some(AT)),
+            "service_rests",
+            "no new task until 2023-11-14T22:13:20.000Z: its service asked to be left alone",
+            "by themselves",
         ),
         (
             with(AgentState::Starting, |_| {}),
@@ -164,19 +188,19 @@ pub(super) fn held_back() -> Vec<Case> {
             },
             "group_restarts",
             "waits for its group writers",
-            "",
+            "wait: it starts when all of writers",
         ),
         (
             with(AgentState::Pending, |_| {}),
             "about_to_start",
             "about to start",
-            "",
+            "wait",
         ),
         (
             with(AgentState::Draining, |_| {}),
             "ending",
             "finishes what it holds",
-            "",
+            "what does not end in the time of agents.echo.stop is killed",
         ),
     ]
 }
@@ -203,13 +227,13 @@ pub(super) fn ended_or_odd() -> Vec<Case> {
             with(AgentState::Ready, |it| it.missed_probes = 3),
             "silent",
             "3 pings in a row",
-            "",
+            "agents restart echo",
         ),
         (
             with(AgentState::Ready, |it| it.verdict = Verdict::Dead),
             "dead",
             "lost its process",
-            "",
+            "its next life follows",
         ),
         (
             with(AgentState::Ready, |it| {

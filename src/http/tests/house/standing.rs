@@ -19,6 +19,7 @@ pub(super) fn standing(agent: AgentView) -> (Standing, WorkStanding) {
         next_at: None,
         last_end: None,
         probe: None,
+        rests_until: None,
         missed_probes: 0,
         failure_threshold: 3,
         evidence: None,
