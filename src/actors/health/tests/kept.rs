@@ -7,13 +7,13 @@ use super::world::{World, report_that};
 use crate::actors::health::{HealthHandle, MetricsSampler};
 use crate::actors::testing::start;
 use crate::domain::agent::AgentState;
-use crate::domain::health::ROUND_RECORD;
+use crate::domain::health::{HealthStatus, ROUND_RECORD};
 use crate::domain::query::PageRequest;
 use crate::domain::record::HealthRecord;
 use crate::persistence::{SqliteOptions, Store};
 
 /// A deadline that is never reached unless something is broken.
-const LONG: Duration = Duration::from_secs(10);
+const LONG: Duration = Duration::from_secs(20);
 
 /// Waits until a check has a row.
 async fn row(store: &Store, check: &str) -> HealthRecord {
@@ -49,6 +49,8 @@ fn report_and_records_agree_on_every_check() {
         world.put("sum", AgentState::Quarantined);
         let mut deps = world.deps();
         deps.store = Arc::new(store.clone());
+        // On a busy machine an answer takes its time; which levels there are depends on its figures.
+        deps.settings.check_timeout = LONG;
         deps.probe = crate::actors::health::HealthDeps::host(std::path::Path::new("."));
         let (child, handle) = HealthHandle::child(deps);
         let _life = start(child.as_ref());
@@ -61,7 +63,12 @@ fn report_and_records_agree_on_every_check() {
             assert_eq!(row.at.to_string(), report.checked_at.to_string());
         }
         let round = row(&store, ROUND_RECORD).await;
-        assert_eq!(round.message, "3 healthy, 1 critical");
+        let count = |status| report.checks.iter().filter(|c| c.status == status).count();
+        assert!(count(HealthStatus::Critical) >= 1, "{report:?}");
+        let counts = HealthStatus::ALL.map(|status| (count(status), status.as_str()));
+        let counted = counts.iter().filter(|(count, _)| *count > 0);
+        let counted: Vec<_> = counted.map(|(n, level)| format!("{n} {level}")).collect();
+        assert_eq!(round.message, counted.join(", "));
         let database = report.check("database").expect("a check");
         assert!(
             database.message.starts_with("answers in "),
