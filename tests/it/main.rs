@@ -13,6 +13,7 @@ mod doctor;
 mod fleet;
 mod flows;
 mod giving_up;
+mod hardened;
 mod keeping;
 mod postgres;
 mod queues;

@@ -1,11 +1,15 @@
 //! Claims about what stays open: events as they come, and waiting callers at drain.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::Method;
 
 use super::house::House;
 use crate::client::{Client, Download};
+use crate::domain::event::{Event, EventData};
+use crate::domain::ids::EventId;
+use crate::domain::timestamp::Timestamp;
 
 /// Reads until `wanted` came.
 async fn until(stream: &mut Download, wanted: &str) -> String {
@@ -39,6 +43,33 @@ async fn events_come_as_they_happen_and_are_replayed_after_a_position() {
     house.close.now();
     while live.next().await.unwrap().is_some() {}
     assert_eq!(house.server.drained(Duration::from_secs(5)).await, 0);
+}
+
+#[tokio::test]
+async fn a_reader_that_is_too_slow_is_told_how_many_it_missed_and_after_what() {
+    let house = House::open().await;
+    let client = Client::new(&house.url(""), None).unwrap();
+    let mut slow = client.events(vec![]).await.unwrap();
+    house.post("/api/v1/tasks", "{\"agent\":\"echo\"}").await;
+    until(&mut slow, "event:task.created").await;
+    // Six more than are kept for anybody.
+    for seq in 1_000..1_010 {
+        let event = Event {
+            seq,
+            id: EventId::from_bytes([1; 16]),
+            kind: "agent.ready".to_owned(),
+            subject: "echo#0".to_owned(),
+            at: Timestamp::from_micros(seq),
+            data: EventData::default(),
+            task: None,
+        };
+        house.rooms.facts.send(Arc::new(event)).unwrap();
+    }
+    let text = until(&mut slow, "id:1009").await;
+    let gap = text.find("event:gap").expect(&text);
+    assert!(text[gap..].contains("\"missed\":6"), "{text}");
+    assert!(text.find("id:1006").expect(&text) > gap, "{text}");
+    assert!(!text.contains("id:1005"), "{text}");
 }
 
 #[tokio::test]

@@ -76,14 +76,14 @@ async fn garbage_is_logged_and_the_conversation_goes_on() {
 #[actix_rt::test]
 async fn a_line_over_the_limit_is_cut_and_counted_and_the_next_is_heard() {
     let rig = Rig::start(script(
-        r#"head -c 3000000 /dev/zero | tr '\0' x; echo; echo '{"type":"ready"}'; cat >/dev/null"#,
+        r#"head -c 5242880 /dev/zero | tr '\0' x; echo; echo '{"type":"ready"}'; cat >/dev/null"#,
     ));
     rig.port().await.assign(task(hello())).unwrap();
     let evidence = rig.probe().await.unwrap();
     assert_eq!(evidence.errors, 1);
     assert_eq!(
         rig.log(),
-        ["[agent-system] a line of 3000000 bytes was cut to 1048576"]
+        ["[agent-system] a line of 5242880 bytes was cut to 1048576"]
     );
 }
 
