@@ -20,6 +20,7 @@
 pub mod agent;
 mod awake;
 pub mod dispatcher;
+pub mod errand;
 pub mod healer;
 pub mod health;
 pub mod journal;

@@ -14,13 +14,18 @@ mod boot;
 pub(crate) mod conformance;
 mod control;
 mod effects;
+mod generations;
 mod house;
 mod news;
+mod parts;
 mod ports;
 mod records;
 mod stop;
 mod upkeep;
 mod view;
+
+#[cfg(test)]
+mod tests;
 
 use std::process::ExitCode;
 use std::time::Instant;

@@ -7,7 +7,9 @@
 //!
 //! Rely on: [`JournalHandle::record`] never blocks and keeps the order of one caller; facts wait
 //! here while the database is lost; when the buffer is full, what does not fit is counted and one
-//! `gap` stands in its place; subscribers see each entry after its commit, in order.
+//! `gap` stands in its place; subscribers see each entry after its commit, in order. A batch that the
+//! store was given is carried to its end though the actor dies meanwhile, so that its next life gives
+//! no fact a second time.
 //!
 //! Not here: reading old entries (`Store::events`), SSE (`http`).
 
@@ -22,7 +24,9 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, broadcast};
+use tokio::task::JoinError;
 use tokio::time::sleep;
 
 use self::buffer::Buffer;
@@ -52,6 +56,8 @@ struct Shared {
     buffer: Mutex<Buffer>,
     arrived: Notify,
     published: broadcast::Sender<Arc<Event>>,
+    /// Held while a batch is on its way.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl fmt::Debug for JournalHandle {
@@ -82,6 +88,7 @@ impl JournalHandle {
             buffer: Mutex::default(),
             arrived: Notify::new(),
             published: broadcast::Sender::new(SUBSCRIBER_LAG),
+            turn: Arc::default(),
         };
         Self {
             shared: Arc::new(shared),
@@ -121,13 +128,15 @@ impl JournalHandle {
         Arc::new(move |events| publish(&published, events))
     }
 
-    /// The journal's actor as a child for the tree; it appends to this store.
+    /// The journal's actor as a child for the tree; it appends to this store. Batches are carried by
+    /// the runtime around this call, which no life of the actor takes with it.
     #[must_use]
     pub fn child(&self, store: Store) -> Arc<dyn ChildFactory> {
-        let journal = self.clone();
+        let (journal, runtime) = (self.clone(), Handle::current());
         HostedChild::new(move |_| Journal {
             journal: journal.clone(),
             store: store.clone(),
+            runtime: runtime.clone(),
         })
     }
 
@@ -136,43 +145,57 @@ impl JournalHandle {
     /// # Errors
     /// The store's; what could not be appended still waits.
     pub async fn flush(&self, store: &Store) -> Result<(), StoreError> {
-        while self.append(store).await? {}
+        while self.append(store, &Handle::current()).await? {}
         Ok(())
     }
 
-    /// Appends one batch; says whether there was one. After a temporary error it waits again.
-    async fn append(&self, store: &Store) -> Result<bool, StoreError> {
+    /// Appends one batch; says whether there was one. After a temporary error it waits again. If the
+    /// caller dies meanwhile, the batch goes on: the store may have committed it, and what was given
+    /// a second time would be published twice.
+    async fn append(&self, store: &Store, runtime: &Handle) -> Result<bool, StoreError> {
+        let turn = self.shared.turn.clone().lock_owned().await;
         let Some(batch) = self.shared.buffer.lock().take() else {
             return Ok(false);
         };
         let taken = Taken {
-            shared: &self.shared,
+            shared: self.shared.clone(),
             batch,
         };
-        let appended = store.append_events(taken.batch.clone()).await;
-        match appended {
-            Err(error) if error.is_temporary() => Err(error),
-            Err(error) => {
-                // What the database refuses now it refuses always: a gap says that it was there.
-                tracing::error!(%error, facts = taken.batch.len(), "facts were refused");
-                taken.lose();
-                Ok(true)
-            }
-            Ok(()) => {
-                taken.done();
-                Ok(true)
-            }
-        }
+        let store = store.clone();
+        let carried = runtime.spawn(async move {
+            let _turn = turn;
+            taken.carry(&store).await
+        });
+        let lost = |error: JoinError| {
+            Err(StoreError::Unavailable {
+                operation: "append events",
+                message: error.to_string(),
+            })
+        };
+        carried.await.unwrap_or_else(lost).map(|()| true)
     }
 }
 
 /// A batch on its way; goes back if nobody says what became of it.
-struct Taken<'j> {
-    shared: &'j Shared,
+struct Taken {
+    shared: Arc<Shared>,
     batch: Vec<NewEvent>,
 }
 
-impl Taken<'_> {
+impl Taken {
+    async fn carry(self, store: &Store) -> Result<(), StoreError> {
+        match store.append_events(self.batch.clone()).await {
+            Err(error) if error.is_temporary() => return Err(error),
+            Err(error) => {
+                // What the database refuses now it refuses always: a gap says that it was there.
+                tracing::error!(%error, facts = self.batch.len(), "facts were refused");
+                self.lose();
+            }
+            Ok(()) => self.done(),
+        }
+        Ok(())
+    }
+
     fn done(mut self) {
         self.batch.clear();
         self.shared.buffer.lock().stored();
@@ -184,7 +207,7 @@ impl Taken<'_> {
     }
 }
 
-impl Drop for Taken<'_> {
+impl Drop for Taken {
     fn drop(&mut self) {
         if !self.batch.is_empty() {
             self.shared
@@ -211,6 +234,7 @@ fn publish(published: &broadcast::Sender<Arc<Event>>, events: Vec<Event>) {
 struct Journal {
     journal: JournalHandle,
     store: Store,
+    runtime: Handle,
 }
 
 impl Actor for Journal {
@@ -218,16 +242,17 @@ impl Actor for Journal {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         let (journal, store) = (self.journal.clone(), self.store.clone());
-        ctx.spawn(async move { keep_appending(journal, store).await }.into_actor(self));
+        let appending = keep_appending(journal, store, self.runtime.clone());
+        ctx.spawn(appending.into_actor(self));
     }
 }
 
 impl Hosted for Journal {}
 
-async fn keep_appending(journal: JournalHandle, store: Store) {
+async fn keep_appending(journal: JournalHandle, store: Store, runtime: Handle) {
     let mut failures = 0;
     loop {
-        match journal.append(&store).await {
+        match journal.append(&store, &runtime).await {
             Ok(true) => failures = 0,
             Ok(false) => journal.shared.arrived.notified().await,
             Err(error) => {

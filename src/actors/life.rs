@@ -237,4 +237,9 @@ pub trait LifeControl: Send + Sync + Debug {
     fn probe(&self) -> oneshot::Receiver<Evidence>;
     /// Messages waiting in its mailbox.
     fn mailbox_depth(&self) -> usize;
+    /// Lets the life panic.
+    #[cfg(test)]
+    fn explode(&self) {
+        unreachable!("only actors explode");
+    }
 }

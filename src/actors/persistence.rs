@@ -9,7 +9,8 @@
 //! Rely on: when the writer ends, the next one starts at once and takes over what waits; if the
 //! database cannot be opened, what waits is answered, what comes is refused, and restarts follow
 //! with growing delays until one succeeds. A full disk is a lost database that still takes what ends work;
-//! it is restored when there is room again. Who asks for the database to be opened anew
+//! it is restored when there is room again. A death of the actor in the middle of that is no news of
+//! the database: its next life goes on with the same loss. Who asks for the database to be opened anew
 //! (`Store::reconnect`) waits for no delay. Writes and reads go through [`PersistenceHandle`].
 //!
 //! Not here: how writes are batched and committed (`crate::persistence`), retention's timer (`app`).
@@ -31,8 +32,8 @@ use crate::clock;
 use crate::domain::backoff;
 use crate::domain::event::NewEvent;
 use crate::domain::restart::RestartPolicy;
+use crate::persistence::{Condition, WriterExit, WriterKeeper};
 pub use crate::persistence::{Store as PersistenceHandle, StoreError, artifacts, backup, offline};
-use crate::persistence::{WriterExit, WriterKeeper};
 
 /// Delay before the second restart of the writer in a row; the first is immediate.
 pub const MIN_BACKOFF: Duration = Duration::from_millis(200);
@@ -50,17 +51,9 @@ pub type FactSink = Arc<dyn Fn(NewEvent) + Send + Sync>;
 struct Keeping {
     keeper: tokio::sync::Mutex<WriterKeeper>,
     restarts: Mutex<Restarts>,
+    /// While the database is lost, as was told: tries so far.
+    tries: Mutex<Option<u32>>,
     facts: FactSink,
-}
-
-/// What came of the end of a writer.
-enum Reopened {
-    /// There is to be no other.
-    Closed,
-    /// The next one writes, as somebody asked.
-    AsAsked,
-    /// The next one writes, after so many tries.
-    Lost(u32),
 }
 
 /// Restarts in a row.
@@ -83,6 +76,7 @@ pub fn child(store: &PersistenceHandle, facts: FactSink) -> Option<Arc<dyn Child
             count: 0,
             since: Instant::now(),
         }),
+        tries: Mutex::new(None),
         facts,
     });
     Some(HostedChild::new(move |_| Persistence {
@@ -106,73 +100,73 @@ impl Keeping {
     async fn keep(&self) {
         let mut keeper = self.keeper.lock().await;
         let room = keeper.room();
-        // Tries that a database took which is lost to new work still: its disk is full.
-        let mut owed = None;
+        let mut condition = keeper.watch();
         loop {
+            // A database may be lost to new work and yet have a writer: its disk is full.
+            let lost = self.is_lost();
+            let back = async {
+                // Never ends in an error: the keeper holds the other side.
+                condition.wait_for(|now| *now == Condition::Open).await.ok();
+                room.is_back(ROOM_EVERY).await;
+            };
             tokio::select! {
                 biased;
-                exit = keeper.ended() => match self.reopen(&mut keeper, exit, owed).await {
-                    Reopened::Closed => return,
-                    Reopened::AsAsked => {}
-                    Reopened::Lost(attempts) if room.is_full() => owed = Some(attempts),
-                    Reopened::Lost(attempts) => {
-                        owed = None;
-                        self.restored(attempts);
+                exit = keeper.ended() => {
+                    if exit == WriterExit::Closed {
+                        return;
                     }
-                },
-                () = room.is_gone(), if owed.is_none() => {
-                    self.lost("the disk is full");
-                    owed = Some(0);
+                    self.reopen(&mut keeper, exit).await;
+                    if !room.is_full() {
+                        self.restored();
+                    }
                 }
-                () = room.is_back(ROOM_EVERY), if owed.is_some() => {
-                    self.restored(owed.take().unwrap_or_default());
-                }
+                () = room.is_gone(), if !lost => self.lost("the disk is full"),
+                () = back, if lost => self.restored(),
             }
         }
     }
 
     /// After the end of a writer: the next one.
-    async fn reopen(
-        &self,
-        keeper: &mut WriterKeeper,
-        exit: WriterExit,
-        owed: Option<u32>,
-    ) -> Reopened {
+    async fn reopen(&self, keeper: &mut WriterKeeper, exit: WriterExit) {
         let reason = match exit {
-            WriterExit::Closed => return Reopened::Closed,
-            WriterExit::Relieved => match keeper.restart().await {
+            WriterExit::Relieved | WriterExit::Closed => match keeper.restart().await {
                 Ok(()) => {
                     tracing::info!("the database was closed and opened again, as asked");
-                    return Reopened::AsAsked;
+                    return;
                 }
                 Err(error) => error.to_string(),
             },
             WriterExit::Lost { message } => message,
             WriterExit::Panicked => "the writer panicked".to_owned(),
         };
-        if owed.is_none() {
-            self.lost(&reason);
+        self.lost(&reason);
+        self.restore(keeper).await;
+    }
+
+    fn is_lost(&self) -> bool {
+        self.tries.lock().is_some()
+    }
+
+    /// Says so, if it was lost.
+    fn restored(&self) {
+        if let Some(attempts) = self.tries.lock().take() {
+            self.fact("database.restored", json!({ "attempts": attempts }));
+            tracing::info!(attempts, "the database takes writes again");
         }
-        Reopened::Lost(owed.unwrap_or(0) + self.restore(keeper).await)
     }
 
-    fn restored(&self, attempts: u32) {
-        self.fact("database.restored", json!({ "attempts": attempts }));
-        tracing::info!(attempts, "the database takes writes again");
-    }
-
-    /// Restarts the writer until that succeeds; says how many tries it took.
-    async fn restore(&self, keeper: &mut WriterKeeper) -> u32 {
-        let mut attempts = 0;
+    /// Restarts the writer until that succeeds.
+    async fn restore(&self, keeper: &mut WriterKeeper) {
         loop {
             let delay = self.next_delay();
             if !delay.is_zero() {
                 keeper.refuse();
                 keeper.rest(delay).await;
             }
-            attempts += 1;
+            let attempts = self.tries.lock().map_or(1, |tries| tries + 1);
+            *self.tries.lock() = Some(attempts);
             match keeper.restart().await {
-                Ok(()) => return attempts,
+                Ok(()) => return,
                 Err(error) if attempts == 1 => {
                     tracing::error!(%error, "the database stays lost; trying again until it is back");
                 }
@@ -193,7 +187,17 @@ impl Keeping {
         delay
     }
 
+    /// Says so, unless that is known.
     fn lost(&self, reason: &str) {
+        let known = {
+            let mut tries = self.tries.lock();
+            let known = tries.is_some();
+            tries.get_or_insert(0);
+            known
+        };
+        if known {
+            return;
+        }
         tracing::error!(reason, "the database takes no writes");
         self.fact("database.lost", json!({ "reason": reason }));
     }

@@ -269,7 +269,7 @@ impl Actor for Supervisor {
 
 impl Hosted for Supervisor {}
 
-/// Children never outlive their supervisor.
+/// Children never outlive their supervisor, and nobody waits for them.
 impl Drop for Supervisor {
     fn drop(&mut self) {
         for slot in self.tree.all_slots() {
@@ -277,6 +277,7 @@ impl Drop for Supervisor {
                 life.grant.revoke();
                 life.control.kill();
             }
+            self.close(slot);
         }
     }
 }

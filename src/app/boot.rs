@@ -11,10 +11,10 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
+use self::inner::Around;
 use super::StartError;
 use super::ports::{About, Listeners};
 use super::records::Records;
-use super::upkeep;
 use super::view::View;
 use crate::actors::agent::Registry;
 use crate::actors::dispatcher::DispatcherHandle;
@@ -72,21 +72,21 @@ pub(super) async fn boot(
         pools[0].clone(),
     )
     .await?;
-    let agents = fleet.tree;
+    let (agents, records) = (fleet.tree.clone(), fleet.records.clone());
     let view = Arc::new(View {
         supervisor: agents.clone(),
         dispatcher: dispatcher.handle.clone(),
     });
-    let inner = inner::start(
-        &config,
-        &ground,
-        dispatcher,
-        (agents.clone(), fleet.settled),
-        view.clone(),
-        pools[1].clone(),
-    )?;
+    let readiness = watch::Sender::new(Readiness::default());
+    let around = Around {
+        fleet,
+        view: view.clone(),
+        artifacts: artifacts.clone(),
+        pool: pools[1].clone(),
+        readiness: readiness.clone(),
+    };
+    let inner = inner::start(&config, &ground, dispatcher, around)?;
     tokio::spawn(metrics.clone().upkeep());
-    tokio::spawn(upkeep::keep(ground.store.clone(), artifacts.clone()));
     let answering = serving::Answering {
         config: &config,
         shown,
@@ -96,6 +96,7 @@ pub(super) async fn boot(
         view,
         artifacts,
         metrics,
+        readiness: readiness.clone(),
     };
     let served = answering.start(listeners)?;
     Ok(House {
@@ -106,13 +107,13 @@ pub(super) async fn boot(
         agents,
         inner: inner.tree,
         health: inner.health,
-        readiness: served.readiness,
+        readiness,
         close: served.close,
         servers: served.servers,
         pools,
         budget: config.stop_budget(),
         about: served.about,
-        records: fleet.records,
+        records,
         begun,
     })
 }

@@ -31,8 +31,19 @@ pub(super) fn run<T>(
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
+    stand(config, shown, registry, Metrics::install()?, begun, live)
+}
+
+/// As [`run`], with the process's log and recorder as they are.
+pub(super) fn stand<T>(
+    config: Config,
+    shown: serde_json::Value,
+    registry: Registry,
+    metrics: Metrics,
+    begun: Instant,
+    live: impl AsyncFnOnce(boot::House) -> T,
+) -> Result<T, StartError> {
     let lock = Lock::directory(config.data_dir())?;
-    let metrics = Metrics::install()?;
     let runtime = Arc::new(runtime(&config)?);
     let shared = runtime.clone();
     let system = System::with_tokio_rt(move || shared);

@@ -1,9 +1,10 @@
 //! Keeps what the supervisor wants kept, without ever making it wait.
 //!
-//! Records go onto a bounded queue; one task writes them in order. Of generations and budgets only
-//! the latest counts, and each is written once a second at most; deaths and processes are written
-//! at once. When the database is away longer than the queue lasts, the oldest news is lost, and
-//! counted: supervision goes on.
+//! Records go onto a bounded queue; one task writes them in order, as a child of the daemon's own tree.
+//! Of generations and budgets only the latest counts, and each is written once a second at most, but a
+//! mark of generations that must be ahead of the lives; deaths and processes are written at once. What
+//! waits outlives a death of the task. When the database is away longer than the queue lasts, the
+//! oldest news is lost, and counted: supervision goes on.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,13 +13,16 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::generations::Generations;
 use crate::actors::agent::boot_id;
+use crate::actors::errand;
+use crate::actors::life::ChildFactory;
 use crate::actors::supervisor::{Kept, SupervisorRecords};
 use crate::domain::name::Name;
-use crate::domain::record::{Overrides, SettingsInForce, SpawnedProcess};
+use crate::domain::record::{AgentRecord, Overrides, SettingsInForce, SpawnedProcess};
 use crate::domain::redaction::Redactor;
 use crate::persistence::{Store, StoreError};
 
@@ -32,37 +36,77 @@ const AT_MOST_EVERY: Duration = Duration::from_secs(1);
 pub(super) struct Records {
     waiting: mpsc::Sender<Order>,
     lost: AtomicU64,
+    desk: Arc<Mutex<Desk>>,
 }
 
 /// The settings that each agent runs with.
 pub(super) type Settings = BTreeMap<Name, SettingsInForce>;
 
 /// What the task is told.
+#[derive(Debug)]
 enum Order {
     Keep(Kept),
     /// Keep what an operator set, then say how that went.
     Overrides(Name, Overrides, oneshot::Sender<Result<(), StoreError>>),
-    /// Write everything that came before, then answer.
-    Flush(oneshot::Sender<()>),
 }
 
 impl Records {
-    /// Starts the task that writes. Needs a running runtime.
-    pub(super) fn start(store: Store, settings: Settings) -> Arc<Self> {
-        let (waiting, records) = mpsc::channel(MAX_WAITING);
-        tokio::spawn(write(store, settings, records));
+    /// Takes what is to be kept; it is written while [`Records::child`] lives.
+    pub(super) fn new(store: Store, settings: Settings) -> Arc<Self> {
+        let (waiting, orders) = mpsc::channel(MAX_WAITING);
+        let desk = Desk {
+            store,
+            settings,
+            boot: boot_id(),
+            orders,
+            latest: BTreeMap::new(),
+            generations: Generations::default(),
+            behind: false,
+            next: Instant::now(),
+        };
         Arc::new(Self {
             waiting,
             lost: AtomicU64::new(0),
+            desk: Arc::new(Mutex::new(desk)),
         })
     }
 
-    /// Resolves when everything that was kept before has been written.
-    pub(super) async fn flush(&self) {
-        let (written, waiting) = oneshot::channel();
-        // The task ends with the daemon only; without it there is nothing to wait for.
-        if self.waiting.send(Order::Flush(written)).await.is_ok() {
-            waiting.await.ok();
+    /// Reserves numbers for the lives of an agent, before its first one in this daemon begins.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(super) async fn reserve(&self, agent: &AgentRecord) -> Result<(), StoreError> {
+        let mut desk = self.desk.lock().await;
+        let mark = desk.generations.used(&agent.name, agent.generation).mark;
+        let store = desk.store.clone();
+        drop(desk);
+        store
+            .save_generation(&agent.name, mark, agent.restarts_total)
+            .await
+    }
+
+    /// The task that writes, as a child for the tree.
+    pub(super) fn child(&self) -> Arc<dyn ChildFactory> {
+        let desk = self.desk.clone();
+        errand::child(move || {
+            let desk = desk.clone();
+            async move { desk.lock().await.write().await }
+        })
+    }
+
+    /// Writes everything that waits, without the task, and gives back numbers that no life has used:
+    /// for the end, when no life begins any more.
+    pub(super) async fn close(&self) {
+        let mut desk = self.desk.lock().await;
+        while let Ok(order) = desk.orders.try_recv() {
+            desk.carry_out(order).await;
+        }
+        desk.keep_all().await;
+        for (agent, reserved, used) in desk.generations.give_back() {
+            let given = desk.store.give_back_generations(&agent, reserved, used);
+            if let Err(error) = given.await {
+                tracing::debug!(%error, "numbers of lives are skipped");
+            }
         }
     }
 }
@@ -106,44 +150,107 @@ impl SupervisorRecords for Records {
 /// What one owner's latest record is filed under.
 type Owner = String;
 
-/// Writes until nobody can send any more; then what still waits.
-async fn write(store: Store, settings: Settings, mut records: mpsc::Receiver<Order>) {
-    let boot = boot_id();
-    let mut latest: BTreeMap<Owner, Kept> = BTreeMap::new();
-    let mut next = Instant::now();
-    loop {
-        let due = !latest.is_empty();
-        tokio::select! {
-            biased;
-            () = tokio::time::sleep_until(next), if due => {
-                keep_all(&store, &mut latest, &boot).await;
-                next = Instant::now() + AT_MOST_EVERY;
-            }
-            order = records.recv() => match order {
-                None => break,
-                Some(Order::Flush(written)) => {
-                    keep_all(&store, &mut latest, &boot).await;
-                    // Who asked may have stopped waiting.
-                    written.send(()).ok();
-                }
-                Some(Order::Overrides(agent, overrides, kept)) => {
-                    // Who asked may have stopped waiting.
-                    kept.send(store.set_overrides(&agent, overrides).await).ok();
-                }
-                Some(Order::Keep(record)) => match owner(&record) {
-                    Some(owner) => { latest.insert(owner, record); }
-                    None => keep(&store, sealed(record, &settings), &boot).await,
-                },
-            },
-        }
-    }
-    keep_all(&store, &mut latest, &boot).await;
+/// What outlives one life of the task.
+#[derive(Debug)]
+struct Desk {
+    store: Store,
+    settings: Settings,
+    boot: String,
+    orders: mpsc::Receiver<Order>,
+    latest: BTreeMap<Owner, Kept>,
+    generations: Generations,
+    /// The database did not take the last one.
+    behind: bool,
+    next: Instant,
 }
 
-/// Writes the latest of every owner.
-async fn keep_all(store: &Store, latest: &mut BTreeMap<Owner, Kept>, boot: &str) {
-    for (_, record) in std::mem::take(latest) {
-        keep(store, record, boot).await;
+impl Desk {
+    /// Writes until nobody can send any more; then what still waits.
+    async fn write(&mut self) {
+        loop {
+            let due = !self.latest.is_empty();
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep_until(self.next), if due => {
+                    self.keep_all().await;
+                    self.next = Instant::now() + AT_MOST_EVERY;
+                }
+                order = self.orders.recv() => match order {
+                    None => break,
+                    Some(order) => self.carry_out(order).await,
+                },
+            }
+        }
+        self.keep_all().await;
+    }
+
+    /// Writes what must not wait.
+    async fn carry_out(&mut self, order: Order) {
+        match order {
+            Order::Overrides(agent, overrides, kept) => {
+                // Who asked may have stopped waiting.
+                kept.send(self.store.set_overrides(&agent, overrides).await)
+                    .ok();
+            }
+            Order::Keep(mut record) => {
+                let ahead = self.moves_ahead(&mut record);
+                match owner(&record) {
+                    Some(owner) if ahead => self.keep_latest(owner, record).await,
+                    Some(owner) => {
+                        self.latest.insert(owner, record);
+                    }
+                    None => {
+                        let record = sealed(record, &self.settings);
+                        if let Err(error) = keep(&self.store, record, &self.boot).await {
+                            tracing::warn!(%error, "a record of an agent was not kept");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Of generations the mark is kept; says whether it has moved.
+    fn moves_ahead(&mut self, record: &mut Kept) -> bool {
+        let Kept::Generation {
+            agent, generation, ..
+        } = record
+        else {
+            return false;
+        };
+        let reserved = self.generations.used(agent, *generation);
+        *generation = reserved.mark;
+        reserved.is_new
+    }
+
+    /// Writes the latest of every owner, until the database takes no more.
+    async fn keep_all(&mut self) {
+        let mut owners: Vec<Owner> = self.latest.keys().cloned().collect();
+        while let Some(owner) = owners.pop()
+            && let Some(record) = self.latest.remove(&owner)
+        {
+            self.keep_latest(owner, record).await;
+            if self.behind {
+                return;
+            }
+        }
+    }
+
+    /// Writes an owner's latest; what the database does not take now is tried again.
+    async fn keep_latest(&mut self, owner: Owner, record: Kept) {
+        let kept = keep(&self.store, record.clone(), &self.boot).await;
+        let away = kept.as_ref().is_err_and(StoreError::is_temporary);
+        match kept {
+            // Said once, until something is kept again.
+            Err(error) if !away || !self.behind => {
+                tracing::warn!(%error, "a record of an agent was not kept");
+            }
+            _ => {}
+        }
+        self.behind = away;
+        if away {
+            self.latest.entry(owner).or_insert(record);
+        }
     }
 }
 
@@ -168,8 +275,8 @@ fn sealed(record: Kept, settings: &Settings) -> Kept {
     Kept::Crash(crash)
 }
 
-async fn keep(store: &Store, record: Kept, boot: &str) {
-    let kept = match record {
+async fn keep(store: &Store, record: Kept, boot: &str) -> Result<(), StoreError> {
+    match record {
         Kept::Generation {
             agent,
             generation,
@@ -201,8 +308,5 @@ async fn keep(store: &Store, record: Kept, boot: &str) {
             instance,
             generation,
         } => store.process_ended(&instance, generation).await,
-    };
-    if let Err(error) = kept {
-        tracing::warn!(%error, "a record of an agent was not kept");
     }
 }

@@ -159,7 +159,7 @@ async fn close_ground(house: House) {
         tracing::warn!(%error, "a part of the daemon did not end");
     }
     let last = async {
-        records.flush().await;
+        records.close().await;
         journal.flush(&store).await?;
         store.end_session(session).await?;
         store.close().await

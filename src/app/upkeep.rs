@@ -1,8 +1,11 @@
 //! Retention: what is over its time is removed, now and then, in small steps; then everything is
 //! counted for the gauges.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::actors::errand;
+use crate::actors::life::ChildFactory;
 use crate::persistence::Store;
 use crate::persistence::artifacts::Artifacts;
 use crate::telemetry::metrics::record;
@@ -12,8 +15,14 @@ const FIRST_AFTER: Duration = Duration::from_secs(60);
 /// From one round to the next.
 const EVERY: Duration = Duration::from_secs(600);
 
+/// Retention as a child for the tree.
+pub(super) fn child(store: &Store, artifacts: &Artifacts) -> Arc<dyn ChildFactory> {
+    let (store, artifacts) = (store.clone(), artifacts.clone());
+    errand::child(move || keep(store.clone(), artifacts.clone()))
+}
+
 /// Removes what is over its time. Never ends.
-pub(super) async fn keep(store: Store, artifacts: Artifacts) {
+async fn keep(store: Store, artifacts: Artifacts) {
     count(&store, &artifacts).await;
     tokio::time::sleep(FIRST_AFTER).await;
     loop {

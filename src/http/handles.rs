@@ -173,6 +173,8 @@ pub struct Readiness {
     pub started: bool,
     /// The daemon is about to end.
     pub draining: bool,
+    /// A part of the daemon itself that has no life at this moment.
+    pub part_down: Option<&'static str>,
 }
 
 /// Who answers here.

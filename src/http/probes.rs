@@ -90,7 +90,9 @@ fn daemon(handles: &Handles) -> Option<String> {
     match (readiness.started, readiness.draining) {
         (_, true) => Some("draining".to_owned()),
         (false, _) => Some("starting".to_owned()),
-        (true, false) => None,
+        (true, false) => readiness
+            .part_down
+            .map(|part| format!("its {part} is being restarted")),
     }
 }
 

@@ -56,6 +56,7 @@ struct Storm {
     stopped: BTreeSet<&'static str>,
     seen: BTreeMap<u32, String>,
     generations: BTreeMap<String, u64>,
+    lives: BTreeMap<(String, u64), u32>,
 }
 
 impl Storm {
@@ -68,7 +69,7 @@ impl Storm {
         agents
     }
 
-    /// No process serves two replicas, and no generation falls.
+    /// No process serves two replicas, no generation falls, and none is used twice.
     fn look_at(&mut self, agents: &[Value]) {
         for agent in agents {
             for instance in agent["instances"].as_array().unwrap() {
@@ -85,6 +86,9 @@ impl Storm {
                     let other = self.seen.insert(pid, name.clone());
                     let same = other.is_none_or(|other| other == name);
                     assert!(same, "seed {}: {pid} is {name} too", self.seed);
+                    let other = self.lives.insert((name.clone(), generation), pid);
+                    let once = other.is_none_or(|other| other == pid);
+                    assert!(once, "seed {}: {name} uses {generation} again", self.seed);
                 }
             }
         }
@@ -117,11 +121,7 @@ impl Storm {
                 let replicas = self.chance.random_range(1..4);
                 self.order(name, "scale", &format!("{{\"replicas\":{replicas}}}"));
             }
-            _ => {
-                self.daemon.crash_and_start_again();
-                // What was not a second old may not have been written down.
-                self.generations.clear();
-            }
+            _ => self.daemon.crash_and_start_again(),
         }
         self.stopped_stand_still();
     }
@@ -193,6 +193,7 @@ fn real_processes_and_threads_come_through_a_storm_with_nothing_lost_and_nothing
             stopped: BTreeSet::new(),
             seen: BTreeMap::new(),
             generations: BTreeMap::new(),
+            lives: BTreeMap::new(),
         };
         for _ in 0..STEPS {
             storm.step();

@@ -212,3 +212,36 @@ fn a_daemon_that_was_frozen_blames_nobody_for_the_time_it_slept() {
     assert_eq!(deaths["items"], serde_json::json!([]));
     assert_eq!(calm()["replicas"]["ready"], 10);
 }
+
+#[test]
+fn a_number_of_a_life_is_used_once_though_the_daemon_is_killed_right_after_it_began() {
+    const ECHO: &str = r#"
+        [agents.echo]
+        kind = "process"
+        command = ["agent-system", "sample-agent", "echo"]
+    "#;
+    let mut daemon = Daemon::configured(ECHO);
+    let mut used = 0;
+    for _ in 0..4 {
+        // The number of each life is known to somebody before it can be known to be stored.
+        for _ in 0..3 {
+            let after = used;
+            used = eventually("a life of its own number", || {
+                let echo = daemon.json(&["agents", "get", "echo"]);
+                let lives = echo["state"] == "ready" && echo["generation"].as_u64() > Some(after);
+                lives.then(|| echo["generation"].as_u64().unwrap())
+            });
+            daemon.post("/api/v1/agents/echo:restart", "");
+        }
+        let last = daemon.json(&["agents", "get", "echo"])["generation"].as_u64();
+        used = used.max(last.unwrap());
+        daemon.signal("KILL");
+        daemon.wait();
+        daemon.start_again();
+        let next = daemon.json(&["agents", "get", "echo"])["generation"]
+            .as_u64()
+            .unwrap();
+        assert!(next > used, "{next} was used before: {used} was seen");
+        used = next - 1;
+    }
+}

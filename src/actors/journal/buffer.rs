@@ -76,6 +76,11 @@ impl Buffer {
         self.facts.len() + self.on_their_way
     }
 
+    #[cfg(test)]
+    pub(super) fn is_on_its_way(&self) -> bool {
+        self.on_their_way > 0
+    }
+
     fn lose(&mut self, count: u64, at: Timestamp) {
         self.lost += count;
         self.lost_since.get_or_insert(at);

@@ -59,3 +59,41 @@ async fn facts_wait_while_the_store_refuses_and_a_flush_appends_them() {
         1
     );
 }
+
+#[actix_rt::test]
+async fn a_panic_while_a_batch_is_on_its_way_publishes_no_fact_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = JournalHandle::new();
+    let store = store(&dir, &journal).await;
+    let mut entries = journal.subscribe();
+    // Somebody else writes: the batch is with the writer, and stays there.
+    let other = rusqlite::Connection::open(dir.path().join("journal.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    journal.record(fact(1));
+    let life = start(journal.child(store.clone()).as_ref());
+    until(|| journal.shared.buffer.lock().is_on_its_way()).await;
+    life.explode();
+    journal.record(fact(2));
+    until(|| life.mailbox_depth() == 0).await;
+    // A probe is answered by the next life.
+    life.probe().await.unwrap();
+    other.execute_batch("COMMIT").unwrap();
+    for n in 1..=2 {
+        assert_eq!(entries.recv().await.unwrap().subject, format!("echo#{n}"));
+    }
+    until(|| journal.waiting() == 0).await;
+    let rows = store.events(EventFilter::default(), 10).await.unwrap();
+    assert_eq!(rows.len(), 2, "{rows:?}");
+}
+
+/// Waits, with a bound, for a condition.
+async fn until(mut condition: impl FnMut() -> bool) {
+    let holds = async {
+        while !condition() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), holds)
+        .await
+        .expect("in time");
+}

@@ -96,3 +96,29 @@ async fn who_reconnects_waits_for_no_backoff() {
     assert_eq!(facts.recv().await.unwrap().kind, "database.restored");
     assert!(store.status().writable);
 }
+
+#[actix_rt::test]
+async fn a_panic_of_the_actor_while_the_database_is_lost_is_no_other_loss_and_it_is_restored() {
+    let (dir, aside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = Store::open(SqliteOptions::new(dir.path().join("kept.db")))
+        .await
+        .unwrap();
+    let (tell, mut facts) = mpsc::unbounded_channel();
+    let sink: FactSink = Arc::new(move |fact| drop(tell.send(fact)));
+    let life = start(child(&store, sink).unwrap().as_ref());
+    move_files(dir.path(), aside.path());
+    store.ping().await.unwrap_err();
+    assert_eq!(facts.recv().await.unwrap().kind, "database.lost");
+    for _ in 0..3 {
+        life.explode();
+        // Answered by the life after that.
+        life.probe().await.ok();
+        assert!(!store.status().writable);
+    }
+    move_files(aside.path(), dir.path());
+    let restored = facts.recv().await.unwrap();
+    assert_eq!(restored.kind, "database.restored");
+    assert!(store.status().writable);
+    store.ping().await.unwrap();
+    assert!(facts.try_recv().is_err(), "one loss, one return");
+}

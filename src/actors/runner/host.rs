@@ -131,6 +131,11 @@ impl<A: Hosted> LifeControl for HostedControl<A> {
     fn mailbox_depth(&self) -> usize {
         self.mailbox.depth()
     }
+
+    #[cfg(test)]
+    fn explode(&self) {
+        Address::new(self.mailbox.clone(), None).explode();
+    }
 }
 
 impl<A: Hosted> fmt::Debug for HostedControl<A> {

@@ -1,5 +1,6 @@
 //! Claims about the tree, tried with scripted children under paused time.
 
+mod bombs;
 mod bounds;
 mod budgets;
 mod chaos;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::try_join_all;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
 
@@ -59,7 +60,9 @@ pub(super) async fn start(
             record: Some(record),
         });
     }
-    let records = Records::start(ground.store.clone(), settings);
+    let records = Records::new(ground.store.clone(), settings);
+    let kept = children.iter().filter_map(|child| child.record.as_ref());
+    try_join_all(kept.map(|record| records.reserve(record))).await?;
     let settled = Arc::<Notify>::default();
     let tree = supervisor::start(Plan {
         groups: config.groups().values().cloned().collect(),

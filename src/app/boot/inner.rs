@@ -1,14 +1,16 @@
 //! The daemon's own actors: a tree of their own, under the same policies as agents.
 //!
-//! They are not agents: they take no tasks, show in no list, and their end is the daemon's when it
-//! cannot be helped.
+//! They are not agents: they take no tasks and show in no list. They die and are restarted like
+//! agents, with the same budget; when that is used up the daemon ends with 70, since it would only
+//! limp. Meanwhile readiness says what is missing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
+use super::fleet::Fleet;
 use super::ground::{Ground, Unstarted};
 use crate::actors::dispatcher::DispatcherHandle;
 use crate::actors::healer::{HealerDeps, HealerHandle};
@@ -19,15 +21,41 @@ use crate::actors::pool::Pool;
 use crate::actors::supervisor::{self, Child, Outside, Plan, SupervisorHandle};
 use crate::app::StartError;
 use crate::app::effects::Effects;
+use crate::app::parts::Parts;
+use crate::app::upkeep;
 use crate::app::view::View;
 use crate::config::Config;
 use crate::domain::agent::{AgentProgram, AgentSpec, OnStall, ProbePolicy, StopPolicy};
-use crate::domain::restart::RestartPolicy;
+use crate::domain::restart::{GroupSpec, OnExhausted, RestartPolicy};
+use crate::http::Readiness;
+use crate::persistence::artifacts::Artifacts;
 
 /// How often each of them is asked for a sign, and how long it may take.
 const SIGN: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(3));
+/// The rest before the second restart in a row, and the longest: callers wait meanwhile.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 /// SIGTERM; actors have no use for it.
 const NO_SIGNAL: i32 = 15;
+
+/// Their names.
+const NAMES: &[&str] = &[
+    "persistence",
+    "journal",
+    "records",
+    "dispatcher",
+    "health",
+    "healer",
+    "upkeep",
+];
+
+/// What stands already when they start.
+pub(super) struct Around {
+    pub(super) fleet: Fleet,
+    pub(super) view: Arc<View>,
+    pub(super) artifacts: Artifacts,
+    pub(super) pool: Arc<Pool>,
+    pub(super) readiness: watch::Sender<Readiness>,
+}
 
 /// The daemon's own actors, started.
 pub(super) struct Inner {
@@ -42,10 +70,9 @@ pub(super) fn start(
     config: &Config,
     ground: &Ground,
     dispatcher: Unstarted,
-    (agents, settled): (SupervisorHandle, Arc<Notify>),
-    view: Arc<View>,
-    pool: Arc<Pool>,
+    around: Around,
 ) -> Result<Inner, StartError> {
+    let Around { fleet, view, .. } = around;
     let facts = ground.journal.fact_sink();
     let store = Arc::new(ground.store.clone());
     let (monitor, health) = HealthHandle::child(HealthDeps {
@@ -54,14 +81,14 @@ pub(super) fn start(
         store: store.clone(),
         agents: view,
         facts: facts.clone(),
-        settled,
+        settled: fleet.settled.clone(),
         probe: HealthDeps::host(config.data_dir()),
     });
     let (surgeon, healer) = HealerHandle::child(HealerDeps {
         spec: Arc::new(config.recovery().clone()),
         health: health.clone(),
         effects: Arc::new(Effects {
-            supervisor: agents,
+            supervisor: fleet.tree.clone(),
             store: ground.store.clone(),
             dispatcher: dispatcher.handle.clone(),
         }),
@@ -77,11 +104,17 @@ pub(super) fn start(
         child("dispatcher", dispatcher.child),
         child("health", monitor),
         child("healer", surgeon),
+        child("records", fleet.records.child()),
+        child("upkeep", upkeep::child(&ground.store, &around.artifacts)),
     ]);
     let tree = supervisor::start(Plan {
         children,
-        outside: Outside::default(),
-        pool: Some(pool),
+        outside: Outside {
+            facts: Some(Arc::new(Parts::new(NAMES, around.readiness))),
+            ..Outside::default()
+        },
+        pool: Some(around.pool),
+        alone: Some(rules()),
         ..Plan::default()
     })?;
     Ok(Inner {
@@ -90,6 +123,15 @@ pub(super) fn start(
         health,
         healer,
     })
+}
+
+/// An agent's rules, but that the daemon does not go on without one of them.
+#[expect(clippy::expect_used, reason = "a literal that is a name")]
+fn rules() -> GroupSpec {
+    GroupSpec {
+        on_exhausted: OnExhausted::Exit,
+        ..GroupSpec::alone("daemon".parse().expect("a name"))
+    }
 }
 
 #[expect(clippy::expect_used, reason = "literals that are names")]
@@ -104,7 +146,11 @@ fn child(name: &str, factory: Arc<dyn ChildFactory>) -> Child {
         group: None,
         replicas: 1,
         critical: true,
-        restart: RestartPolicy::default(),
+        restart: RestartPolicy {
+            min_backoff: BACKOFF.0,
+            max_backoff: BACKOFF.1,
+            ..RestartPolicy::default()
+        },
         depends_on: BTreeMap::new(),
         concurrency: 1,
         queue: "inner".parse().expect("a name"),

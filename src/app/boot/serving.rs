@@ -25,7 +25,6 @@ const SCRAPERS: usize = 16;
 
 /// What is served.
 pub(super) struct Served {
-    pub(super) readiness: watch::Sender<Readiness>,
     pub(super) close: Close,
     pub(super) servers: [Server; 2],
     pub(super) about: About,
@@ -41,6 +40,7 @@ pub(super) struct Answering<'a> {
     pub(super) view: Arc<View>,
     pub(super) artifacts: Artifacts,
     pub(super) metrics: Metrics,
+    pub(super) readiness: watch::Sender<Readiness>,
 }
 
 impl Answering<'_> {
@@ -53,7 +53,7 @@ impl Answering<'_> {
         let api = listeners.api.local_addr().map_err(system)?;
         let metrics = listeners.metrics.local_addr().map_err(system)?;
         let (close, told) = closing();
-        let (readiness, hears) = watch::channel(Readiness::default());
+        let hears = self.readiness.subscribe();
         let ports = Ports {
             http: api.port(),
             metrics: metrics.port(),
@@ -83,7 +83,6 @@ impl Answering<'_> {
         };
         tracing::info!("API and status page on http://{api}/, metrics on http://{metrics}/metrics");
         Ok(Served {
-            readiness,
             close,
             servers: [api_server, metrics_server],
             about,

@@ -293,6 +293,7 @@ impl House {
         let scratch = tempfile::tempdir().unwrap();
         let rooms = Rooms::open(scratch.path()).await;
         let (readiness, ready) = watch::channel(Readiness {
+            part_down: None,
             started: true,
             draining: false,
         });

@@ -61,6 +61,7 @@ async fn a_daemon_that_is_not_ready_says_what_is_missing() {
     assert_eq!(heard.json()["missing"], json!(["agents: echo is backoff"]));
     assert_eq!(heard.header("retry-after"), "5");
     house.readiness.send_replace(Readiness {
+        part_down: None,
         started: true,
         draining: true,
     });
@@ -70,6 +71,16 @@ async fn a_daemon_that_is_not_ready_says_what_is_missing() {
             .as_str()
             .unwrap()
             .contains("daemon: draining")
+    );
+    house.readiness.send_replace(Readiness {
+        part_down: Some("journal"),
+        started: true,
+        draining: false,
+    });
+    let heard = house.get("/readyz").await.json();
+    assert_eq!(
+        heard["missing"][0],
+        "daemon: its journal is being restarted"
     );
     house.readiness.send_replace(Readiness::default());
     assert_eq!(house.get("/startupz").await.status, 503);

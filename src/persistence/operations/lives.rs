@@ -68,6 +68,20 @@ impl Store {
         agents::save_generation(self.sqlite(), agent, generation, restarts_total).await
     }
 
+    /// Numbers of lives that were reserved up to `reserved` and are not used beyond `used` are free
+    /// again. Changes nothing if another mark is stored.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::persistence::StoreError) if the store does not do it.
+    pub async fn give_back_generations(
+        &self,
+        agent: &Name,
+        reserved: u64,
+        used: u64,
+    ) -> Result<()> {
+        agents::give_back_generations(self.sqlite(), agent, reserved, used).await
+    }
+
     /// Keeps a process that was spawned.
     pub async fn process_spawned(&self, process: SpawnedProcess) -> Result<()> {
         processes::process_spawned(self.sqlite(), process).await

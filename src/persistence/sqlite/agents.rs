@@ -114,6 +114,23 @@ pub(crate) async fn save_generation(
     .await
 }
 
+/// Lowers a mark that is still the one that was set.
+pub(crate) async fn give_back_generations(
+    db: &Sqlite,
+    agent: &Name,
+    reserved: u64,
+    used: u64,
+) -> Result<()> {
+    let agent = agent.clone();
+    db.write("give back generations", move |tx| {
+        let lower = "UPDATE agents SET generation = ?3, updated_at = ?4
+            WHERE name = ?1 AND generation = ?2 AND ?3 < ?2";
+        tx.execute(lower, (&agent, Count(reserved), Count(used), tx.now()))?;
+        Ok(())
+    })
+    .await
+}
+
 fn known(agent: &Name, rows: usize) -> SqlResult<()> {
     if rows == 1 {
         return Ok(());

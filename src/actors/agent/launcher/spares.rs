@@ -5,6 +5,7 @@
 //! ends with the daemon (parent-death signal, end of its stdin), whatever ends that.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -138,7 +139,13 @@ impl Spares {
         }
     }
 
+    /// A panic costs this start alone: with the thread all processes would end.
     fn start(&self) -> io::Result<Started> {
+        let spawned = catch_unwind(AssertUnwindSafe(|| self.spawn()));
+        spawned.unwrap_or_else(|_| Err(io::Error::other("the start of a process panicked")))
+    }
+
+    fn spawn(&self) -> io::Result<Started> {
         let child = Command::new(&self.program)
             .arg0(THIS_BINARY)
             .arg("exec-agent")

@@ -1,0 +1,85 @@
+//! Claims about the whole house, in this process: the very one that `serve` runs, with one part of it
+//! made to die.
+
+mod clocks;
+mod generations;
+mod parts;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+
+use super::boot::House;
+use super::house;
+use crate::actors::agent::{Agent, Failure, Registry, Scope};
+use crate::config::{Config, Environment, LoadRequest};
+use crate::telemetry::metrics::Metrics;
+
+/// Longer than anything here takes on a busy machine.
+const LONG: Duration = Duration::from_secs(20);
+
+/// The agent that gives back what it gets; asked to hold it, it does so in the first attempt.
+struct Echo;
+
+impl Agent for Echo {
+    type Input = Value;
+    type Output = Value;
+
+    fn task(
+        &mut self,
+        given: Value,
+        scope: Scope,
+    ) -> impl Future<Output = Result<Value, Failure>> + 'static {
+        let holds = given.as_str().is_some_and(|text| text.starts_with("held"));
+        let holds = holds && scope.attempt() == 1;
+        async move {
+            if holds {
+                std::future::pending::<()>().await;
+            }
+            Ok(given)
+        }
+    }
+}
+
+/// One life of the daemon on a data directory, for as long as `live` takes.
+fn live_in<T>(data: &Path, live: impl AsyncFnOnce(House) -> T) -> T {
+    let file = data.join("test.toml");
+    let agents = "[agents.echo]\nkind = \"actor\"\nactor = \"echo\"\nconcurrency = 16\n";
+    std::fs::write(&file, agents).unwrap();
+    let flags = [
+        ("server.port", "0"),
+        ("monitoring.metrics_port", "0"),
+        ("logging.level", "WARNING"),
+    ];
+    let request = LoadRequest {
+        environment: Some(Environment::Development),
+        files: vec![file],
+        data_dir: Some(data.to_owned()),
+        flags: flags
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .to_vec(),
+        ..LoadRequest::default()
+    };
+    let config = Config::load(request).unwrap();
+    let registry = Registry::built_in().register("echo", |_| Ok(Echo));
+    let (_recorder, metrics) = Metrics::for_test();
+    house::stand(config, Value::Null, registry, metrics, Instant::now(), live).unwrap()
+}
+
+/// Waits, with a bound, until `look` finds something.
+async fn eventually<T>(what: &str, mut look: impl FnMut() -> BoxFuture<'static, Option<T>>) -> T {
+    let seen = async {
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    match tokio::time::timeout(LONG, seen).await {
+        Ok(found) => found,
+        Err(_) => panic!("not in time: {what}"),
+    }
+}
