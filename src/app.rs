@@ -38,6 +38,8 @@ use crate::persistence::{OpenError, StoreError};
 use crate::telemetry::logging::LoggingError;
 use crate::telemetry::metrics::MetricsError;
 
+pub(crate) use crate::http::openapi;
+
 /// How a daemon that had begun ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {

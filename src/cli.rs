@@ -20,6 +20,7 @@ mod events;
 pub mod exit;
 mod explain;
 mod health;
+mod init;
 mod messages;
 mod out;
 mod queues;
@@ -94,6 +95,10 @@ enum Command {
     Db(Box<db::Args>),
     /// The configuration, without a running daemon
     Config(config::Args),
+    /// A configuration and an agent to begin with
+    Init(init::Args),
+    /// The API of this binary as OpenAPI, without a daemon
+    Openapi,
     /// What the daemon needs, and what is wrong; exits 6 when something is critical
     Doctor(doctor::Args),
     /// How fast the house is on this machine; with --url, how fast a running daemon is
@@ -174,6 +179,8 @@ async fn dispatch(mut context: Context, command: Command) -> Result<ExitCode, Fa
 
         Command::Db(args) => db::run(context, *args).await?,
         Command::Config(args) => config::run(context, args)?,
+        Command::Init(args) => init::run(context, &args)?,
+        Command::Openapi => context.out.line(&crate::app::openapi().to_string())?,
         Command::Doctor(args) => return doctor::run(context, args).await,
         Command::Version => version(context).await?,
         Command::Serve(_) | Command::Bench(_) | Command::Completion { .. } => {}

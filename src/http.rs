@@ -21,6 +21,7 @@ mod handles;
 mod health;
 mod messages;
 mod metrics;
+mod openapi;
 mod page;
 mod pattern;
 mod probes;
@@ -50,6 +51,7 @@ pub use handles::{
     AgentCommand, Agents, Answer, Facts, Handles, Health, Limits, Messages, Ports, Readiness,
     Recovery, Schedules, VersionInfo, Work,
 };
+pub use openapi::openapi;
 pub use problem::{Fault, Problem};
 pub use rooms::Fleet;
 pub use serve::{
@@ -63,6 +65,8 @@ use router::{Request, Router};
 fn table() -> Router {
     let router = Router::default()
         .get("/", page::get)
+        .get("/docs", openapi::docs)
+        .get("/openapi.json", openapi::get)
         .get("/livez", probes::livez)
         .get("/readyz", probes::readyz)
         .get("/startupz", probes::startupz)

@@ -95,6 +95,9 @@ fn what_needs_no_daemon_is_taken() {
     for line in [
         "agents test echo --payload [1] --timeout 5s --config a.toml",
         "agents test -o json -- python3 agent.py --flag",
+        "init",
+        "init some/where",
+        "openapi",
         "config show --sources",
         "config validate --env production",
         "config schema",

@@ -11,7 +11,7 @@ use super::router::Outcome;
 
 const PAGE: &str = include_str!("page/index.html");
 /// Nothing from elsewhere, nothing framed.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
+pub(super) const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// `GET /`

@@ -122,6 +122,14 @@ impl Router {
         self
     }
 
+    /// Method and path of every route, in order.
+    pub(super) fn described(&self) -> Vec<(String, &'static str)> {
+        let routes = self.routes.iter();
+        routes
+            .map(|route| (route.method.to_string(), route.pattern.text))
+            .collect()
+    }
+
     /// The answer to a request, whatever happens.
     pub(super) async fn answer(&self, handles: Arc<Handles>, request: Request) -> Response {
         let started = Instant::now();

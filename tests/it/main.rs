@@ -5,6 +5,7 @@
 mod addressed;
 mod agents;
 mod architecture;
+mod begin;
 mod chaos;
 mod conformance;
 mod daemon;
