@@ -29,6 +29,7 @@ mod schedules;
 mod show;
 mod table;
 mod tasks;
+mod top;
 mod wait;
 mod workflows;
 
@@ -101,6 +102,8 @@ enum Command {
     Openapi,
     /// What the daemon needs, and what is wrong; exits 6 when something is critical
     Doctor(doctor::Args),
+    /// The daemon at a glance, drawn anew every second
+    Top(top::Args),
     /// How fast the house is on this machine; with --url, how fast a running daemon is
     Bench(bench::Args),
     /// The version of this binary and of the daemon
@@ -181,6 +184,7 @@ async fn dispatch(mut context: Context, command: Command) -> Result<ExitCode, Fa
         Command::Config(args) => config::run(context, args)?,
         Command::Init(args) => init::run(context, &args)?,
         Command::Openapi => context.out.line(&crate::app::openapi().to_string())?,
+        Command::Top(args) => top::run(context, &args).await?,
         Command::Doctor(args) => return doctor::run(context, args).await,
         Command::Version => version(context).await?,
         Command::Serve(_) | Command::Bench(_) | Command::Completion { .. } => {}

@@ -73,9 +73,9 @@ fn line(check: &Value, color: bool) -> String {
     let pad = " ".repeat(WIDE.saturating_sub(status.len()));
     let shown = if color { coloured(&status) } else { status };
     let (name, message) = (field(check, "name"), field(check, "message"));
-    let mut line = format!("{shown}{pad}  {name:<14}  {}", one_line(&message));
+    let mut line = format!("{shown}{pad}  {name:<16}  {}", one_line(&message));
     if let Some(way_out) = check["way_out"].as_str() {
-        line.push_str(&format!("\n{:WIDE$}  {:<14}  {way_out}", "", "what to do:"));
+        line.push_str(&format!("\n{:WIDE$}  {:<16}  {way_out}", "", "what to do:"));
     }
     line
 }

@@ -72,6 +72,7 @@ fn what_the_contract_names_is_taken() {
         "recovery run restart",
         "recovery run restart --check agent.echo",
         "recovery history",
+        "top --once",
         "events --follow --types task.* --since 2026-11-23T06:00:00Z",
         "messages list --to echo --from sum --type event --state waiting --limit 5",
         "messages send --to echo --type status_update --content {} --idempotency-key k",

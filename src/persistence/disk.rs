@@ -23,6 +23,14 @@ pub(crate) fn free_bytes(directory: &Path) -> Option<u64> {
     (disk.f_blocks > 0).then(|| disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
+/// The share of the disk of a directory that is in use, of what this user may use: as `df` counts.
+pub(crate) fn used_ratio(directory: &Path) -> Option<f64> {
+    let disk = statvfs(directory).ok()?;
+    let used = disk.f_blocks.saturating_sub(disk.f_bfree);
+    let all = used + disk.f_bavail;
+    (all > 0).then(|| used as f64 / all as f64)
+}
+
 /// Bytes of the whole disk of a directory.
 pub(crate) fn total_bytes(directory: &Path) -> Option<u64> {
     let disk = statvfs(directory).ok()?;

@@ -129,6 +129,12 @@ fn a_running_daemon_is_found_by_its_data_directory_and_its_troubles_are_told() {
     ] {
         assert_eq!(check(&report, name)["status"], status, "{report:#}");
     }
+    let seen = daemon.json(&["top", "--once"]);
+    assert_eq!(
+        (&seen["agents"][0]["name"], &seen["tasks"]["dead"]),
+        (&"vital".into(), &1.into()),
+        "{seen:#}"
+    );
     let pid = daemon.pid().to_string();
     let lock = check(&report, "lock")["message"].to_string();
     assert!(lock.contains(&pid), "{lock}");

@@ -97,13 +97,12 @@ fn lock(data_dir: &Path, owner: Option<Option<u32>>) -> Finding {
 
 fn disk_space(config: &Config) -> Finding {
     let place = existing(config.data_dir());
-    let (Some(free), Some(total)) = (disk::free_bytes(&place), disk::total_bytes(&place)) else {
+    let (Some(free), Some(used)) = (disk::free_bytes(&place), disk::used_ratio(&place)) else {
         return Finding::ok(
             "disk",
             "the file system does not say how much room there is",
         );
     };
-    let used = 1.0 - free as f64 / total.max(1) as f64;
     let mib = free / (1 << 20);
     let said = format!(
         "{:.0} % used, {mib} MiB free at {}",

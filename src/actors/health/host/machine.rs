@@ -54,12 +54,8 @@ impl Machine {
 /// Share of a directory's disk in use, 0 to 1, as `df` counts: blocks kept for root are neither
 /// used nor free. (`sysinfo` tells only what is there and what is available: where much is kept
 /// back, a disk with room would look full.)
-#[expect(clippy::cast_precision_loss, reason = "a share")]
 pub(super) fn disk_used(dir: &Path) -> Option<f64> {
-    let disk = rustix::fs::statvfs(dir).ok()?;
-    let used = disk.f_blocks.saturating_sub(disk.f_bfree);
-    let all = used + disk.f_bavail;
-    (all > 0).then(|| used as f64 / all as f64)
+    crate::persistence::disk::used_ratio(dir)
 }
 
 #[cfg(test)]
