@@ -15,6 +15,7 @@
 #[cfg(panic = "abort")]
 compile_error!("supervision catches panics: build agent-system with panic = \"unwind\"");
 
+mod acting;
 mod address;
 mod alarm;
 mod context;
@@ -32,10 +33,9 @@ mod tests;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use actix::ActorContext;
-use actix::dev::ContextFut;
 
 pub use address::{Address, AskError};
 pub use context::{AgentContext, BUDGET, TURN};
@@ -48,8 +48,9 @@ pub use scope::exit_with;
 
 use crate::actors::life::{Hosted, Life, Ready};
 use crate::domain::exit::ExitReason;
+use acting::Acting;
 use mailbox::Mailbox;
-use scope::{Order, Reins, Scope};
+use scope::{Order, Reins, Scope, Seat};
 use wakes::Held;
 
 /// Makes the state of one life.
@@ -105,31 +106,49 @@ impl<A: Hosted> Drop for Lives<A> {
 /// One life after another, as a task.
 pub(crate) struct Runner<A: Hosted> {
     stage: Option<Alive<A>>,
+    /// Where whoever posts or orders something wakes this task.
+    known: Option<Waker>,
     lives: Lives<A>,
 }
 
 /// The life that runs now.
 struct Alive<A: Hosted> {
-    scope: Arc<Scope>,
-    future: ContextFut<A, AgentContext<A>>,
+    seat: Seat,
+    acting: Acting<A>,
     ready: bool,
 }
 
 impl<A: Hosted> Runner<A> {
     pub(crate) fn new(lives: Lives<A>) -> Self {
-        Self { stage: None, lives }
+        Self {
+            stage: None,
+            known: None,
+            lives,
+        }
     }
 
     /// Drops what the life holds, without running its hooks if it has not run them itself.
     fn bury(&mut self) {
-        if let Some(Alive {
-            scope, mut future, ..
-        }) = self.stage.take()
-        {
-            scope.close();
-            future.ctx().terminate();
+        if let Some(mut alive) = self.stage.take() {
+            alive.acting.ctx.scope.close();
+            let acting = alive.acting;
             // A panic while dropping changes nothing any more; the life has ended already.
-            drop(scope.run(move || drop(future)));
+            drop(alive.seat.run(move || drop(acting)));
+        }
+    }
+
+    /// Makes known where this task is woken; it stays so until the task gets another waker.
+    fn be_known(&mut self, waker: &Waker) {
+        if !self
+            .known
+            .as_ref()
+            .is_some_and(|known| known.will_wake(waker))
+        {
+            self.known = Some(waker.clone());
+            self.lives.reins.wake_by(waker);
+            self.lives
+                .mailbox
+                .wake_by(self.lives.life.generation, waker);
         }
     }
 }
@@ -139,7 +158,7 @@ impl<A: Hosted> Future for Runner<A> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        this.lives.reins.waker.register(cx.waker());
+        this.be_known(cx.waker());
         if this.lives.over {
             return Poll::Ready(());
         }
@@ -178,14 +197,13 @@ impl<A: Hosted> Runner<A> {
 
     /// Polls the life, begins it if need be; `Some` is why it has ended.
     fn poll_life(&mut self, cx: &mut Context<'_>) -> Option<ExitReason> {
-        let alive = match self.stage.take() {
-            Some(alive) => alive,
-            None => match Alive::begin(&self.lives) {
-                Ok(alive) => alive,
+        if self.stage.is_none() {
+            match Alive::begin(&self.lives) {
+                Ok(alive) => self.stage = Some(alive),
                 Err(reason) => return Some(reason),
-            },
-        };
-        self.stage.insert(alive).poll(&self.lives, cx)
+            }
+        }
+        self.stage.as_mut()?.poll(&self.lives, cx)
     }
 }
 
@@ -193,27 +211,27 @@ impl<A: Hosted> Alive<A> {
     /// Makes fresh state and its context.
     fn begin(lives: &Lives<A>) -> Result<Self, ExitReason> {
         let scope = Scope::new(lives.reins.clone(), lives.grant.runner());
-        let made = scope.run(|| (lives.factory)(&lives.life));
+        let mut seat = Seat::of(scope.clone());
+        let made = seat.run(|| (lives.factory)(&lives.life));
         let actor = made
             .map_err(as_start_failure)?
             .map_err(|message| ExitReason::StartFailed { message })?;
-        let future = AgentContext::future(lives, scope.clone(), actor);
         Ok(Self {
-            scope,
-            future,
+            seat,
+            acting: Acting::new(lives, scope, actor),
             ready: false,
         })
     }
 
     fn poll(&mut self, lives: &Lives<A>, cx: &mut Context<'_>) -> Option<ExitReason> {
-        self.future.ctx().begin_turn();
+        self.acting.ctx.begin_turn();
         loop {
             let order = lives.reins.order();
             if order == Order::Kill {
-                return Some(self.scope.take_reason().unwrap_or(ExitReason::Killed));
+                return Some(self.take_reason().unwrap_or(ExitReason::Killed));
             }
-            let future = &mut self.future;
-            match self.scope.run(|| Pin::new(future).poll(cx)) {
+            let acting = &mut self.acting;
+            match self.seat.run(|| acting.poll(cx)) {
                 Err(panic) => return Some(panic),
                 Ok(Poll::Ready(())) => return Some(self.why_ended(&lives.reins)),
                 Ok(Poll::Pending) => {}
@@ -223,8 +241,8 @@ impl<A: Hosted> Alive<A> {
             if deaf {
                 lives.reins.give(Order::StopTold);
             }
-            if self.scope.take_ending() || deaf {
-                self.future.ctx().stop();
+            if self.acting.ctx.scope.take_ending() || deaf {
+                self.acting.ctx.stop();
                 continue;
             }
             if A::READY_AT_START && !std::mem::replace(&mut self.ready, true) {
@@ -236,13 +254,17 @@ impl<A: Hosted> Alive<A> {
 
     /// The reason of a life whose future has resolved.
     fn why_ended(&mut self, reins: &Reins) -> ExitReason {
-        let ordered = reins.order() != Order::Run || self.future.ctx().was_told_to_drain();
+        let ordered = reins.order() != Order::Run || self.acting.ctx.was_told_to_drain();
         let default = if ordered {
             ExitReason::Shutdown
         } else {
             ExitReason::Normal
         };
-        self.scope.take_reason().unwrap_or(default)
+        self.take_reason().unwrap_or(default)
+    }
+
+    fn take_reason(&self) -> Option<ExitReason> {
+        self.acting.ctx.scope.take_reason()
     }
 }
 
@@ -254,4 +276,24 @@ fn as_start_failure(reason: ExitReason) -> ExitReason {
         },
         other => other,
     }
+}
+
+/// What one runner of a life of `A` takes from the heap, in bytes, if nothing waits for it: its task,
+/// its mailbox, and what is shared about its lives.
+#[cfg(test)]
+pub(crate) fn weight<A: Hosted>() -> usize {
+    /// Two counters in front of what is shared.
+    const SHARED: usize = 16;
+    /// tokio's own part of a task, which is laid out in lines of the cache.
+    const TASK: usize = 100;
+    const LINES: usize = 128;
+    let task = (size_of::<Runner<A>>() + TASK).next_multiple_of(LINES);
+    let shared = [
+        size_of::<Mailbox<A>>(),
+        size_of::<Scope>(),
+        size_of::<Reins>(),
+        grant::WEIGHT,
+        host::weight::<A>(),
+    ];
+    task + shared.map(|size| SHARED + size).iter().sum::<usize>()
 }

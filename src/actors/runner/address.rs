@@ -7,7 +7,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use actix::{Handler, Message};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::alarm::Alarm;
+use super::alarm::{Alarm, Begun};
 use super::context::AgentContext;
 use super::mailbox::{Letter, Mailbox, Posted, TellError};
 use crate::actors::life::Hosted;
@@ -110,20 +110,29 @@ impl<A: Hosted> Address<A> {
         M: Message + Send + 'static,
         M::Result: Send,
     {
-        let (answer, waiting) = oneshot::channel();
-        let begun = Arc::new(AtomicBool::new(false));
+        let (answer, mut waiting) = oneshot::channel();
+        let mut alarm = Alarm::at(Instant::now() + deadline);
         let asked = Asked {
             message,
             answer,
-            begun: begun.clone(),
+            begun: alarm.begun(),
         };
-        let expires = Instant::now() + deadline;
         // It expires with its caller, who goes when the time is over.
-        self.mailbox.post(self.posted(asked, None), true)?;
-        match answer_until(waiting, expires).await {
-            Some(Ok(answer)) => Ok(answer),
-            Some(Err(_)) if begun.load(Ordering::Acquire) => Err(AskError::Died),
-            Some(Err(_)) if Instant::now() < expires => Err(AskError::Closed),
+        if let Err(refused) = self.mailbox.post(self.posted(asked, None), true) {
+            alarm.leave();
+            return Err(refused.into());
+        }
+        let answering = poll_fn(|cx| match Pin::new(&mut waiting).poll(cx) {
+            Poll::Ready(answer) => Poll::Ready(Some(answer)),
+            Poll::Pending => alarm.poll(cx).map(|()| None),
+        });
+        match answering.await {
+            Some(Ok(answer)) => {
+                alarm.leave();
+                Ok(answer)
+            }
+            Some(Err(_)) if alarm.has_begun() => Err(AskError::Died),
+            Some(Err(_)) if !alarm.is_over() => Err(AskError::Closed),
             Some(Err(_)) | None => Err(AskError::Timeout),
         }
     }
@@ -146,19 +155,6 @@ impl<A: Hosted> Address<A> {
             expires,
         }
     }
-}
-
-/// The answer, or `None` when the time is over.
-async fn answer_until<R>(
-    mut waiting: oneshot::Receiver<R>,
-    expires: Instant,
-) -> Option<Result<R, oneshot::error::RecvError>> {
-    let mut alarm = Alarm::at(expires);
-    poll_fn(move |cx| match Pin::new(&mut waiting).poll(cx) {
-        Poll::Ready(answer) => Poll::Ready(Some(answer)),
-        Poll::Pending => alarm.poll(cx).map(|()| None),
-    })
-    .await
 }
 
 impl<A: Hosted> Clone for Address<A> {
@@ -198,7 +194,7 @@ where
 struct Asked<M: Message> {
     message: M,
     answer: OneshotSender<M::Result>,
-    begun: Arc<AtomicBool>,
+    begun: Begun,
 }
 
 impl<A, M> Letter<A> for Asked<M>

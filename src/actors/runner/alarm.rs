@@ -1,84 +1,131 @@
-//! The deadline of a question. Most answers come long before it, so no timer is registered and taken
-//! back for each: one that is set for an earlier instant serves as well, and is set anew if it rings.
+//! What a question waits with: its deadline, and the mark that its handling has begun. Most answers
+//! come long before the deadline, so neither is made for each question: who was answered leaves both
+//! to the next who asks on its thread.
+//!
+//! Rely on: a timer set for an earlier instant serves as well, and is set anew if it rings; one that
+//! is set already, and wakes this very task, costs a question nothing but a look.
 //!
 //! Not here: who asks, see [`super::Address::ask`].
 
 use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
 
 use tokio::runtime::{Handle, Id};
+use tokio::task::coop::has_budget_remaining;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// Timers that a thread keeps for its next questions; each rings at most once while nobody asks.
+/// Alarms that a thread keeps for its next questions; each rings at most once while nobody asks.
 const KEPT: usize = 64;
 
 thread_local! {
-    static KEEPING: RefCell<Vec<Timer>> = const { RefCell::new(Vec::new()) };
+    static KEEPING: RefCell<Vec<(Begun, Option<Timer>)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A timer, and the runtime that drives it.
+/// Whether the handling of a question has begun; shared with the letter.
+pub(super) type Begun = Arc<AtomicBool>;
+
+/// A timer, the runtime that drives it, and whom it wakes: nobody that is known if `None`.
 struct Timer {
     runtime: Id,
     sleep: Pin<Box<Sleep>>,
+    wakes: Option<Waker>,
 }
 
 /// Rings at an instant, not before.
 pub(super) struct Alarm {
     at: Instant,
+    begun: Begun,
     timer: Option<Timer>,
 }
 
 impl Alarm {
-    /// Costs nothing until it is polled.
-    pub(super) const fn at(at: Instant) -> Self {
-        Self { at, timer: None }
+    /// Sets no timer until it is polled.
+    pub(super) fn at(at: Instant) -> Self {
+        let kept = KEEPING.with(|keeping| keeping.borrow_mut().pop());
+        let (begun, timer) = kept.unwrap_or_default();
+        Self { at, begun, timer }
+    }
+
+    /// The mark for the letter.
+    pub(super) fn begun(&self) -> Begun {
+        self.begun.clone()
+    }
+
+    /// Whether the handling has begun.
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Acquire)
+    }
+
+    /// Whether its instant has come.
+    pub(super) fn is_over(&self) -> bool {
+        Instant::now() >= self.at
     }
 
     /// Whether its instant has come; else the task is woken then.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let at = self.at;
-        let timer = self.timer.get_or_insert_with(|| Timer::set(at));
-        while timer.sleep.as_mut().poll(cx).is_ready() {
-            if Instant::now() >= at {
-                return Poll::Ready(());
-            }
-            // It was set for an earlier question.
-            timer.sleep.as_mut().reset(at);
+        match &mut self.timer {
+            Some(timer) if timer.is_set(at, cx.waker()) => Poll::Pending,
+            Some(timer) => timer.poll(at, cx),
+            none => none.insert(Timer::new(at)).poll(at, cx),
         }
-        Poll::Pending
     }
-}
 
-impl Timer {
-    /// One that rings at this instant, or before.
-    fn set(at: Instant) -> Self {
-        let runtime = Handle::current().id();
-        let kept = KEEPING.with(|keeping| keeping.borrow_mut().pop());
-        let Some(mut kept) = kept.filter(|kept| kept.runtime == runtime) else {
-            let sleep = Box::pin(sleep_until(at));
-            return Self { runtime, sleep };
-        };
-        if kept.sleep.deadline() > at || kept.sleep.is_elapsed() {
-            kept.sleep.as_mut().reset(at);
-        }
-        kept
-    }
-}
-
-impl Drop for Alarm {
-    fn drop(&mut self) {
-        let Some(timer) = self.timer.take() else {
-            return;
-        };
+    /// Its letter is answered, or was refused: nobody marks it any more, and the next question may
+    /// have it.
+    pub(super) fn leave(self) {
+        self.begun.store(false, Ordering::Relaxed);
         // While the thread ends there is nobody left who could ask.
         let kept = KEEPING.try_with(|keeping| {
             let mut keeping = keeping.borrow_mut();
             if keeping.len() < KEPT {
-                keeping.push(timer);
+                keeping.push((self.begun, self.timer));
             }
         });
         kept.ok();
+    }
+}
+
+impl Timer {
+    fn new(at: Instant) -> Self {
+        Self {
+            runtime: Handle::current().id(),
+            sleep: Box::pin(sleep_until(at)),
+            wakes: None,
+        }
+    }
+
+    /// Whether it rings at this instant or before, and wakes this task then. A task stays with its
+    /// runtime, so the timer's is the right one.
+    fn is_set(&self, at: Instant, waker: &Waker) -> bool {
+        let known = self
+            .wakes
+            .as_ref()
+            .is_some_and(|known| known.will_wake(waker));
+        known && self.sleep.deadline() <= at && !self.sleep.is_elapsed()
+    }
+
+    fn poll(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        self.wakes = None;
+        if self.runtime != Handle::current().id() {
+            *self = Self::new(at);
+        } else if self.sleep.deadline() > at {
+            self.sleep.as_mut().reset(at);
+        }
+        // Without budget the timer sends the task round once more and does not know it yet.
+        let is_told = has_budget_remaining();
+        while self.sleep.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= at {
+                return Poll::Ready(());
+            }
+            // It was set for an earlier question.
+            self.sleep.as_mut().reset(at);
+        }
+        self.wakes = is_told.then(|| cx.waker().clone());
+        Poll::Pending
     }
 }

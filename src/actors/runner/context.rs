@@ -1,22 +1,23 @@
-//! The context of a supervised actor: actix's, with our mailbox.
+//! The context of a supervised actor: what actix's own offers, with our mailbox.
 //!
 //! `run_later`, `run_interval`, `notify`, `wait`, streams and actor futures work as in actix. What
-//! differs: messages come only through [`Address`] (`AsyncContext::address` compiles, but nothing
-//! can be sent to it: it would have no bound), orders are seen between any two messages, and after
+//! differs: messages come only through [`Address`] (`AsyncContext::address` compiles, but is closed:
+//! what came through it would have no bound), orders are seen between any two messages, and after
 //! [`BUDGET`] messages in a row, or [`TURN`], others on the same thread have their turn.
+//!
+//! Not here: in which order an actor's futures and messages go, see [`super::acting`].
 
 use std::future::Future as _;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll};
+use std::task::Context as TaskContext;
 use std::time::Duration;
 
-use actix::dev::{AsyncContextParts, ContextFut, ContextParts};
 use actix::fut::ActorFuture;
-use actix::{Actor, ActorContext, ActorState, Addr, AsyncContext, SpawnHandle};
+use actix::{ActorContext, ActorState, Addr, AsyncContext, SpawnHandle};
 use tokio::time::Instant;
 
 use super::Lives;
+use super::acting::Wishes;
 use super::address::Address;
 use super::mailbox::{Mailbox, Next, SystemLetter};
 use super::scope::{Order, Reins, Scope};
@@ -35,10 +36,10 @@ const CLOCK_EVERY: u32 = 8;
 
 /// What a supervised actor is run in: `type Context = AgentContext<Self>`.
 pub struct AgentContext<A: Hosted> {
-    parts: ContextParts<A>,
+    pub(super) wishes: Wishes<A>,
     mailbox: Arc<Mailbox<A>>,
     reins: Arc<Reins>,
-    scope: Arc<Scope>,
+    pub(super) scope: Arc<Scope>,
     life: Life,
     taken: u32,
     turn_ends: Option<Instant>,
@@ -74,14 +75,13 @@ impl<A: Hosted> AgentContext<A> {
     /// Ends this life when no message waits any more.
     pub fn stop_when_idle(&mut self) {
         self.stops_when_idle = true;
+        // Asked for by a timer, nothing may wait already, and nothing else would have it looked at.
+        self.reins.wake();
     }
 
-    /// Makes what the runner polls: the actor in a context of its own.
-    pub(super) fn future(lives: &Lives<A>, scope: Arc<Scope>, actor: A) -> ContextFut<A, Self> {
-        // actix wants a mailbox; this one stays empty, since nothing can be sent to it.
-        let unused = actix::dev::Mailbox::default();
-        let mut ctx = Self {
-            parts: ContextParts::new(unused.sender_producer()),
+    pub(super) fn new(lives: &Lives<A>, scope: Arc<Scope>) -> Self {
+        Self {
+            wishes: Wishes::default(),
             mailbox: lives.mailbox.clone(),
             reins: lives.reins.clone(),
             scope,
@@ -90,9 +90,7 @@ impl<A: Hosted> AgentContext<A> {
             turn_ends: None,
             told_to_drain: false,
             stops_when_idle: false,
-        };
-        ctx.spawn(Pump);
-        ContextFut::new(ctx, actor, unused)
+        }
     }
 
     /// A new turn on the thread begins.
@@ -127,6 +125,33 @@ impl<A: Hosted> AgentContext<A> {
         told && !self.waiting() && !self.scope.is_ending()
     }
 
+    /// Passes a stop on, then takes messages out of the mailbox for as long as it may.
+    pub(super) fn take_messages(&mut self, actor: &mut A, task: &mut TaskContext<'_>) {
+        if self.reins.order() == Order::Stop && !self.waiting() {
+            self.reins.give(Order::StopTold);
+            actor.stop(self);
+        }
+        while self.is_taking() {
+            if self.turn_is_over() {
+                return after_the_others(task);
+            }
+            self.taken += 1;
+            match self.mailbox.next(self.life.generation) {
+                Next::System(letter) => self.obey(actor, letter),
+                Next::Letter(letter) => letter.deliver(actor, self),
+                Next::LastLetter(letter) => {
+                    letter.deliver(actor, self);
+                    if !self.stops_when_idle {
+                        return;
+                    }
+                }
+                Next::Nothing if self.stops_when_idle => self.stop(),
+                Next::Nothing => return,
+                Next::Fenced => self.terminate(),
+            }
+        }
+    }
+
     fn obey(&mut self, actor: &mut A, letter: SystemLetter) {
         match letter {
             SystemLetter::Drain(at_most) => {
@@ -135,47 +160,6 @@ impl<A: Hosted> AgentContext<A> {
             }
             SystemLetter::Probe(answer) => actor.probe(answer, self),
         }
-    }
-}
-
-/// Takes messages out of the mailbox, as one of the actor's own futures: so it rests while the
-/// actor waits, and ends with the life.
-struct Pump;
-
-impl<A: Hosted> ActorFuture<A> for Pump {
-    type Output = ();
-
-    fn poll(
-        self: Pin<&mut Self>,
-        actor: &mut A,
-        ctx: &mut AgentContext<A>,
-        task: &mut TaskContext<'_>,
-    ) -> Poll<()> {
-        if ctx.reins.order() == Order::Stop && !ctx.waiting() {
-            ctx.reins.give(Order::StopTold);
-            actor.stop(ctx);
-        }
-        while ctx.is_taking() {
-            if ctx.turn_is_over() {
-                after_the_others(task);
-                break;
-            }
-            ctx.taken += 1;
-            match ctx.mailbox.next(ctx.life.generation) {
-                Next::System(letter) => ctx.obey(actor, letter),
-                Next::Letter(letter) => letter.deliver(actor, ctx),
-                Next::LastLetter(letter) => {
-                    letter.deliver(actor, ctx);
-                    if !ctx.stops_when_idle {
-                        break;
-                    }
-                }
-                Next::Nothing if ctx.stops_when_idle => ctx.stop(),
-                Next::Nothing => break,
-                Next::Fenced => ctx.terminate(),
-            }
-        }
-        Poll::Pending
     }
 }
 
@@ -190,51 +174,43 @@ fn after_the_others(task: &mut TaskContext<'_>) {
 
 impl<A: Hosted> ActorContext for AgentContext<A> {
     fn stop(&mut self) {
-        self.parts.stop();
+        self.wishes.stop();
     }
 
     fn terminate(&mut self) {
-        self.parts.terminate();
+        self.wishes.state = ActorState::Stopped;
     }
 
     fn state(&self) -> ActorState {
-        self.parts.state()
+        self.wishes.state
     }
 }
 
 impl<A: Hosted> AsyncContext<A> for AgentContext<A> {
     fn address(&self) -> Addr<A> {
-        self.parts.address()
+        actix::dev::Mailbox::default().address()
     }
 
     fn spawn<F>(&mut self, future: F) -> SpawnHandle
     where
         F: ActorFuture<A, Output = ()> + 'static,
     {
-        self.parts.spawn(future)
+        self.wishes.spawn(future)
     }
 
     fn wait<F>(&mut self, future: F)
     where
         F: ActorFuture<A, Output = ()> + 'static,
     {
-        self.parts.wait(future);
+        self.wishes.wait(future);
     }
 
     fn waiting(&self) -> bool {
-        self.parts.waiting()
+        self.wishes.is_deaf()
     }
 
     fn cancel_future(&mut self, handle: SpawnHandle) -> bool {
-        self.parts.cancel_future(handle)
-    }
-}
-
-impl<A: Hosted> AsyncContextParts<A> for AgentContext<A>
-where
-    A: Actor<Context = Self>,
-{
-    fn parts(&mut self) -> &mut ContextParts<A> {
-        &mut self.parts
+        self.wishes.cancel(handle);
+        true
     }
 }

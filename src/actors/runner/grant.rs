@@ -29,6 +29,10 @@ struct Cell {
     generation: AtomicU64,
 }
 
+/// What a grant takes from the heap, in bytes.
+#[cfg(test)]
+pub(super) const WEIGHT: usize = size_of::<Cell>();
+
 impl Grant {
     /// Leave for `restarts` restarts in place, beginning with life `generation`.
     #[must_use]

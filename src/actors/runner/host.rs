@@ -74,7 +74,7 @@ impl<A: Hosted> ChildFactory for HostedChild<A> {
     fn start(&self, start: Start) -> Arc<dyn LifeControl> {
         let mailbox = self.mailbox(start.life.instance.index);
         let reins = Arc::new(Reins::default());
-        mailbox.attach(reins.clone(), start.life.generation, start.keep_mail);
+        mailbox.attach(start.life.generation, start.keep_mail);
         let lives = Lives {
             life: start.life,
             grant: start.grant,
@@ -144,4 +144,10 @@ impl<A: Hosted> fmt::Debug for HostedControl<A> {
             .field(&std::any::type_name::<A>())
             .finish()
     }
+}
+
+/// What the supervisor's hold takes from the heap, in bytes.
+#[cfg(test)]
+pub(super) fn weight<A: Hosted>() -> usize {
+    size_of::<HostedControl<A>>()
 }

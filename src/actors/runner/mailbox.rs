@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -15,7 +16,6 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::context::AgentContext;
-use super::scope::Reins;
 use super::wakes::hold_back;
 use crate::actors::life::{Evidence, Hosted};
 
@@ -77,7 +77,10 @@ struct Lanes<A: Hosted> {
     /// Something was posted whose wake is still held back.
     unwoken: bool,
     generation: u64,
-    runner: Option<Arc<Reins>>,
+    /// A runner is there.
+    attached: bool,
+    /// Wakes it; none before its first turn.
+    waker: Option<Waker>,
     system: VecDeque<SystemLetter>,
     letters: VecDeque<Posted<A>>,
 }
@@ -88,7 +91,8 @@ impl<A: Hosted> Mailbox<A> {
             open: true,
             unwoken: false,
             generation: 0,
-            runner: None,
+            attached: false,
+            waker: None,
             system: VecDeque::new(),
             letters: VecDeque::new(),
         };
@@ -123,18 +127,19 @@ impl<A: Hosted> Mailbox<A> {
     /// Puts something on the system lane; dropped if no runner is there.
     pub(crate) fn post_system(&self, letter: SystemLetter) {
         let mut lanes = self.lanes.lock();
-        if lanes.runner.is_some() {
+        if lanes.attached {
             lanes.system.push_back(letter);
             lanes.wake();
         }
     }
 
     /// A runner begins; `keep` tells whether what waits stays.
-    pub(crate) fn attach(&self, runner: Arc<Reins>, generation: u64, keep: bool) {
+    pub(crate) fn attach(&self, generation: u64, keep: bool) {
         let dropped = {
             let mut lanes = self.lanes.lock();
             lanes.open = true;
-            lanes.runner = Some(runner);
+            lanes.attached = true;
+            lanes.waker = None;
             lanes.generation = generation;
             lanes.system.clear();
             if keep {
@@ -144,6 +149,14 @@ impl<A: Hosted> Mailbox<A> {
             }
         };
         drop(dropped);
+    }
+
+    /// From now on, this wakes the runner of life `generation`.
+    pub(crate) fn wake_by(&self, generation: u64, waker: &Waker) {
+        let mut lanes = self.lanes.lock();
+        if lanes.attached && lanes.generation == generation {
+            lanes.waker = Some(waker.clone());
+        }
     }
 
     /// The attached runner goes on with another life.
@@ -159,7 +172,8 @@ impl<A: Hosted> Mailbox<A> {
     pub(crate) fn detach(&self, generation: u64) {
         let mut lanes = self.lanes.lock();
         if lanes.generation == generation {
-            lanes.runner = None;
+            lanes.attached = false;
+            lanes.waker = None;
             lanes.system.clear();
         }
     }
@@ -208,8 +222,8 @@ impl<A: Hosted> Posted<A> {
 
 impl<A: Hosted> Lanes<A> {
     fn wake(&mut self) {
-        if let Some(runner) = &self.runner {
-            self.unwoken = hold_back(runner);
+        if let Some(waker) = &self.waker {
+            self.unwoken = hold_back(waker);
         }
     }
 }

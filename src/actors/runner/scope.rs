@@ -1,6 +1,6 @@
 //! Which life the code on this thread belongs to, and what its panic says.
 //!
-//! Every poll of a life, and of a future linked to one, runs inside [`Scope::run`]: panics are
+//! Every poll of a life, and of a future linked to one, runs inside [`Seat::run`]: panics are
 //! caught and turned into an [`ExitReason`] with text and place, [`exit_with`] finds its life, and
 //! the arbiter's beat shows that somebody is at work.
 //!
@@ -12,8 +12,8 @@ use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Once};
+use std::task::Waker;
 
-use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -49,14 +49,27 @@ pub(crate) enum Order {
 #[derive(Debug, Default)]
 pub(crate) struct Reins {
     order: AtomicU8,
-    pub(crate) waker: AtomicWaker,
+    /// Set once a task: waking does not take it away, so no turn of the task has to set it again.
+    waker: Mutex<Option<Waker>>,
 }
 
 impl Reins {
     /// Gives an order; a greater one given before stands.
     pub(crate) fn give(&self, order: Order) {
         self.order.fetch_max(order as u8, Ordering::AcqRel);
-        self.waker.wake();
+        self.wake();
+    }
+
+    /// From now on, this wakes the runner.
+    pub(crate) fn wake_by(&self, waker: &Waker) {
+        *self.waker.lock() = Some(waker.clone());
+    }
+
+    /// Gives the runner another turn.
+    pub(crate) fn wake(&self) {
+        if let Some(waker) = &*self.waker.lock() {
+            waker.wake_by_ref();
+        }
     }
 
     /// What has been ordered.
@@ -95,20 +108,14 @@ impl Scope {
 
     /// Runs `work` as part of this life; a panic comes back as the reason of its end.
     pub(crate) fn run<R>(self: &Arc<Self>, work: impl FnOnce() -> R) -> Result<R, ExitReason> {
-        install_hook();
-        let outer = CURRENT.with(|current| current.replace(Some(self.clone())));
-        let at_work = Beat::enter(self.runner);
-        let result = catch_unwind(AssertUnwindSafe(work));
-        drop(at_work);
-        CURRENT.with(|current| current.replace(outer));
-        result.map_err(reason_of)
+        Seat::of(self.clone()).run(work)
     }
 
     /// Ends the life with this reason, unless one was given before.
     pub(crate) fn end_with(&self, reason: ExitReason) {
         self.exit.lock().get_or_insert_with(|| Box::new(reason));
         self.ending.store(true, Ordering::Release);
-        self.reins.waker.wake();
+        self.reins.wake();
     }
 
     /// Whether the life is to end and its context does not know yet; asked once an end.
@@ -143,6 +150,29 @@ impl Scope {
             }
             told.await;
         }
+    }
+}
+
+/// A hold on a scope for one who runs its code time after time: it moves to the thread and back,
+/// so that running costs no count of holders.
+#[derive(Debug)]
+pub(crate) struct Seat(Option<Arc<Scope>>);
+
+impl Seat {
+    pub(crate) const fn of(scope: Arc<Scope>) -> Self {
+        Self(Some(scope))
+    }
+
+    /// Runs `work` as part of this life; a panic comes back as the reason of its end.
+    pub(crate) fn run<R>(&mut self, work: impl FnOnce() -> R) -> Result<R, ExitReason> {
+        install_hook();
+        let runner = self.0.as_ref().map_or(0, |scope| scope.runner);
+        let outer = CURRENT.with(|current| current.replace(self.0.take()));
+        let at_work = Beat::enter(runner);
+        let result = catch_unwind(AssertUnwindSafe(work));
+        drop(at_work);
+        self.0 = CURRENT.with(|current| current.replace(outer));
+        result.map_err(reason_of)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Claims about lives and their ends.
 
+mod acting;
 mod deaths;
 mod mail;
 mod model;

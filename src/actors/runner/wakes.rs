@@ -5,23 +5,19 @@
 //! owner as ever, so nobody sleeps longer than until the guard is dropped.
 
 use std::cell::RefCell;
-use std::sync::Arc;
-
-use super::scope::Reins;
+use std::task::Waker;
 
 thread_local! {
-    static HELD: RefCell<Option<Vec<Arc<Reins>>>> = const { RefCell::new(None) };
+    static HELD: RefCell<Option<Vec<Waker>>> = const { RefCell::new(None) };
 }
 
 /// Wakes those whose wakes were held back when it is dropped.
 #[derive(Debug, Default)]
-pub(super) struct Held(Vec<Arc<Reins>>);
+pub(super) struct Held(Vec<Waker>);
 
 impl Drop for Held {
     fn drop(&mut self) {
-        for reins in self.0.drain(..) {
-            reins.waker.wake();
-        }
+        self.0.drain(..).for_each(Waker::wake);
     }
 }
 
@@ -35,7 +31,7 @@ pub(super) fn held<R>(work: impl FnOnce() -> R) -> (R, Held) {
 }
 
 /// While it lives, wakes of this thread are held back. Even a panic ends that.
-struct Holding(Option<Vec<Arc<Reins>>>);
+struct Holding(Option<Vec<Waker>>);
 
 impl Drop for Holding {
     fn drop(&mut self) {
@@ -44,14 +40,14 @@ impl Drop for Holding {
     }
 }
 
-/// Wakes a runner, unless wakes are held back: true then.
-pub(super) fn hold_back(reins: &Arc<Reins>) -> bool {
+/// Wakes a task, unless wakes are held back: true then.
+pub(super) fn hold_back(waker: &Waker) -> bool {
     let held = HELD.with(|held| {
         let mut held = held.borrow_mut();
-        held.as_mut().map(|held| held.push(reins.clone())).is_some()
+        held.as_mut().map(|held| held.push(waker.clone())).is_some()
     });
     if !held {
-        reins.waker.wake();
+        waker.wake_by_ref();
     }
     held
 }

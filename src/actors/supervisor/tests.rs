@@ -16,3 +16,4 @@ mod probing;
 mod revive;
 mod script;
 mod watching;
+mod weight;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::subject::{Do, Fault, LONG, Show, Watched, life, paused};
+use super::subject::{Do, Fault, LONG, Show, Subject, Watched, life, paused};
 use crate::actors::life::{ChildFactory, Start};
 use crate::actors::pool::Place;
-use crate::actors::runner::{AskError, Grant, TURN, TellError};
+use crate::actors::runner::{Address, AskError, Grant, TURN, TellError};
 use crate::domain::restart::{RestartRule, RestartType};
 
 /// A subject that takes nothing until the gate opens.
@@ -100,6 +100,62 @@ fn a_question_fails_at_its_own_deadline_whatever_was_asked_before() {
             let late = begun.elapsed() - deadline;
             assert!(late < Duration::from_millis(2), "{deadline:?} {late:?}");
         }
+    });
+}
+
+/// Asks somebody who never answers; how long after the deadline that failed.
+async fn late(address: Address<Subject>, deadline: Duration) -> Duration {
+    let begun = tokio::time::Instant::now();
+    let asked = tokio::time::timeout(LONG * 100, address.ask(Show, deadline)).await;
+    assert_eq!(asked, Ok(Err(AskError::Timeout)));
+    begun.elapsed() - deadline
+}
+
+#[test]
+fn what_an_answered_question_leaves_to_the_next_rings_for_that_one_in_whatever_task() {
+    paused(async {
+        let answering = Watched::start(Fault::None, 0);
+        let (hung, _gate) = gated(0).await;
+        for deadline in [LONG / 5, LONG * 3, LONG, LONG / 2] {
+            answering.address.ask(Show, LONG).await.unwrap();
+            let here = late(hung.address.clone(), deadline).await;
+            answering.address.ask(Show, LONG * 3).await.unwrap();
+            let there = tokio::task::spawn_local(late(hung.address.clone(), deadline));
+            let there = there.await.unwrap();
+            assert!(here.max(there) < Duration::from_millis(2), "{deadline:?}");
+        }
+    });
+}
+
+#[test]
+fn a_question_of_a_task_whose_budget_is_spent_still_fails_at_its_deadline() {
+    paused(async {
+        let (hung, _gate) = gated(0).await;
+        let asking = tokio::task::spawn_local(async move {
+            while tokio::task::coop::has_budget_remaining() {
+                tokio::task::coop::consume_budget().await;
+            }
+            hung.address.ask(Show, LONG).await
+        });
+        let asked = tokio::time::timeout(LONG * 2, asking).await;
+        assert_eq!(asked.expect("an end").unwrap(), Err(AskError::Timeout));
+    });
+}
+
+#[test]
+fn a_question_that_follows_an_answered_one_is_not_taken_for_begun() {
+    paused(async {
+        let answering = Watched::start(Fault::None, 0);
+        answering.address.ask(Show, LONG).await.unwrap();
+        let (gone, gate) = gated(0).await;
+        let asking = gone.address.ask(Show, LONG);
+        let closing = async {
+            gone.control.kill();
+            gone.exits(1).await;
+            gone.child.close(&life(gone.sink(), 1).instance);
+        };
+        assert_eq!(tokio::join!(asking, closing).0, Err(AskError::Closed));
+        drop(gate);
     });
 }
 

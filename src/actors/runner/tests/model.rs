@@ -10,7 +10,6 @@ use tokio::time::Instant;
 
 use super::super::context::AgentContext;
 use super::super::mailbox::{Letter, Mailbox, Next, Posted, SystemLetter, TellError};
-use super::super::scope::Reins;
 use super::subject::{Subject, paused};
 
 const CAPACITY: usize = 3;
@@ -111,7 +110,7 @@ impl Model {
 fn change(mailbox: &Mailbox<Subject>, model: &mut Model, step: &Step) {
     match step {
         &Step::Attach { generation, keep } => {
-            mailbox.attach(Arc::new(Reins::default()), generation, keep);
+            mailbox.attach(generation, keep);
             let letters = std::mem::take(&mut model.letters);
             *model = Model {
                 generation,

@@ -242,6 +242,19 @@ pub(super) struct Memory {
     changed: tokio::sync::Notify,
 }
 
+impl Memory {
+    /// The first ends, when there are so many.
+    pub(super) async fn ends(&self, count: usize) -> Vec<(u64, ExitReason)> {
+        loop {
+            let exits = self.exits.lock().clone();
+            if exits.len() >= count {
+                return exits;
+            }
+            self.changed.notified().await;
+        }
+    }
+}
+
 impl LifeSink for Memory {
     fn ready(&self, _: &InstanceId, _: u64, _: Ready) {
         self.readies.fetch_add(1, Ordering::SeqCst);
@@ -304,16 +317,7 @@ impl Watched {
 
     /// Waits until `count` lives have ended, and gives their reasons.
     pub(super) async fn exits(&self, count: usize) -> Vec<(u64, ExitReason)> {
-        let seen = async {
-            loop {
-                let exits = self.memory.exits.lock().clone();
-                if exits.len() >= count {
-                    return exits;
-                }
-                self.memory.changed.notified().await;
-            }
-        };
-        tokio::time::timeout(LONG, seen)
+        tokio::time::timeout(LONG, self.memory.ends(count))
             .await
             .expect("the ends are reported")
     }
