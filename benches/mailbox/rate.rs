@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use agent_system::supervision::{Address, AgentContext, Child, Hosted, Supervisor, Tree};
+use tokio::task::JoinHandle;
 
 const ROUNDS: usize = 7;
 const MESSAGES: u64 = 1_000_000;
@@ -73,18 +74,12 @@ async fn bare_tell() -> f64 {
     rate(MESSAGES, begun)
 }
 
-/// So many ask at the same time, each one question after the other.
-async fn asking<F: Future>(askers: u64, ask: impl Fn() -> F + Clone + 'static) -> f64 {
+/// So many ask at the same time, each one question after the other through one address: what it costs to
+/// clone that is not measured.
+async fn asking(askers: u64, asker: impl Fn(u64) -> JoinHandle<()>) -> f64 {
     let begun = Instant::now();
-    let asker = |_| {
-        let ask = ask.clone();
-        actix_rt::spawn(async move {
-            for _ in 0..QUESTIONS / askers {
-                ask().await;
-            }
-        })
-    };
-    for asker in (0..askers).map(asker).collect::<Vec<_>>() {
+    let all: Vec<JoinHandle<()>> = (0..askers).map(|_| asker(QUESTIONS / askers)).collect();
+    for asker in all {
         asker.await.unwrap();
     }
     rate(QUESTIONS, begun)
@@ -92,20 +87,28 @@ async fn asking<F: Future>(askers: u64, ask: impl Fn() -> F + Clone + 'static) -
 
 async fn ask(askers: u64) -> f64 {
     let (_tree, one) = supervised();
-    let ask = move || {
+    let asker = |questions| {
         let one = one.clone();
-        async move { one.ask(Add(1), DEADLINE).await.unwrap() }
+        actix_rt::spawn(async move {
+            for _ in 0..questions {
+                one.ask(Add(1), DEADLINE).await.unwrap();
+            }
+        })
     };
-    asking(askers, ask).await
+    asking(askers, asker).await
 }
 
 async fn bare_ask(askers: u64) -> f64 {
     let one = Counter::<false>(0).start();
-    let ask = move || {
+    let asker = |questions| {
         let one = one.clone();
-        async move { one.send(Add(1)).await.unwrap() }
+        actix_rt::spawn(async move {
+            for _ in 0..questions {
+                one.send(Add(1)).await.unwrap();
+            }
+        })
     };
-    asking(askers, ask).await
+    asking(askers, asker).await
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use crate::lives::{self, ASKERS, FEWER, Figures, MANY, MESSAGES, QUESTIONS};
+use crate::lives::{self, ASKERS, FEWER, Figures, MANY, MESSAGES};
 
 type Line = mpsc::UnboundedSender<()>;
 type Lines = Arc<Mutex<Vec<Line>>>;
@@ -115,17 +115,13 @@ async fn tell() -> Figures {
 
 async fn ask(askers: u64) -> Figures {
     let one = one().await;
-    let begun = Instant::now();
-    let asking = (0..askers).map(|_| {
+    let asker = |questions| {
         let one = one.clone();
         actix_rt::spawn(async move {
-            for _ in 0..QUESTIONS / askers {
+            for _ in 0..questions {
                 one.send(Add(1)).await.expect("a sum");
             }
         })
-    });
-    for asker in asking.collect::<Vec<_>>() {
-        asker.await.expect("an end");
-    }
-    lives::rate(QUESTIONS, begun)
+    };
+    lives::asking(askers, asker).await
 }

@@ -7,7 +7,7 @@ use kameo::mailbox;
 use kameo::prelude::*;
 use kameo::supervision::SupervisionStrategy;
 
-use crate::lives::{self, ASKERS, FEWER, Figures, MANY, MEMBERS, MESSAGES, QUESTIONS};
+use crate::lives::{self, ASKERS, FEWER, Figures, MANY, MEMBERS, MESSAGES};
 
 /// A supervisor with a strategy.
 struct Boss<const ALL: bool>;
@@ -133,17 +133,13 @@ async fn tell() -> Figures {
 
 async fn ask(askers: u64) -> Figures {
     let one = one().await;
-    let begun = Instant::now();
-    let asking = (0..askers).map(|_| {
+    let asker = |questions| {
         let one = one.clone();
         tokio::spawn(async move {
-            for _ in 0..QUESTIONS / askers {
+            for _ in 0..questions {
                 one.ask(Add(1)).await.expect("a sum");
             }
         })
-    });
-    for asker in asking.collect::<Vec<_>>() {
-        asker.await.expect("an end");
-    }
-    lives::rate(QUESTIONS, begun)
+    };
+    lives::asking(askers, asker).await
 }

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 
 pub const MANY: u32 = 100_000;
 pub const FEWER: u32 = 10_000;
@@ -91,6 +92,16 @@ pub async fn regroup(kill: impl AsyncFn()) -> f64 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     crate::table::median(&spans)
+}
+
+/// So many askers at the same time, each one question after the other; `asker` spawns one of them.
+pub async fn asking(askers: u64, asker: impl Fn(u64) -> JoinHandle<()>) -> Figures {
+    let begun = Instant::now();
+    let all: Vec<JoinHandle<()>> = (0..askers).map(|_| asker(QUESTIONS / askers)).collect();
+    for asker in all {
+        asker.await.expect("an end");
+    }
+    rate(QUESTIONS, begun)
 }
 
 /// How many of `count` there were a second.

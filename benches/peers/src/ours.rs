@@ -7,7 +7,7 @@ use agent_system::supervision::{
     Address, AgentContext, Child, Group, Hosted, Intensity, Strategy, Supervisor, Tree,
 };
 
-use crate::lives::{self, ASKERS, FEWER, Figures, MANY, MEMBERS, MESSAGES, QUESTIONS};
+use crate::lives::{self, ASKERS, FEWER, Figures, MANY, MEMBERS, MESSAGES};
 
 struct Worker([u64; 4]);
 
@@ -138,20 +138,16 @@ async fn tell() -> Figures {
 
 async fn ask(askers: u64) -> Figures {
     let (_tree, address) = one(0).await;
-    let begun = Instant::now();
-    let asking = (0..askers).map(|_| {
+    let asker = |questions| {
         let address = address.clone();
         actix_rt::spawn(async move {
-            for _ in 0..QUESTIONS / askers {
+            for _ in 0..questions {
                 address
                     .ask(Add(1), Duration::from_secs(60))
                     .await
                     .expect("a sum");
             }
         })
-    });
-    for asker in asking.collect::<Vec<_>>() {
-        asker.await.expect("an end");
-    }
-    lives::rate(QUESTIONS, begun)
+    };
+    lives::asking(askers, asker).await
 }

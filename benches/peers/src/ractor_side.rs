@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use ractor::rpc::CallResult;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 
-use crate::lives::{self, ASKERS, FEWER, Figures, MANY, MESSAGES, QUESTIONS};
+use crate::lives::{self, ASKERS, FEWER, Figures, MANY, MESSAGES};
 
 type Workers = Arc<Mutex<Vec<ActorRef<Do>>>>;
 
@@ -153,17 +153,13 @@ async fn tell() -> Figures {
 
 async fn ask(askers: u64) -> Figures {
     let one = one().await.lock()[0].clone();
-    let begun = Instant::now();
-    let asking = (0..askers).map(|_| {
+    let asker = |questions| {
         let one = one.clone();
         tokio::spawn(async move {
-            for _ in 0..QUESTIONS / askers {
+            for _ in 0..questions {
                 sum(&one, 1).await;
             }
         })
-    });
-    for asker in asking.collect::<Vec<_>>() {
-        asker.await.expect("an end");
-    }
-    lives::rate(QUESTIONS, begun)
+    };
+    lives::asking(askers, asker).await
 }
