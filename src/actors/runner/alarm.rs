@@ -22,7 +22,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 const KEPT: usize = 64;
 
 thread_local! {
-    static KEEPING: RefCell<Vec<(Begun, Option<Timer>)>> = const { RefCell::new(Vec::new()) };
+    static KEEPING: RefCell<Vec<Handed>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Whether the handling of a question has begun; shared with the letter.
@@ -35,29 +35,40 @@ struct Timer {
     wakes: Option<Waker>,
 }
 
+/// What goes from one question to the next: as one piece, so that handing it on moves a pointer.
+type Handed = Box<Kept>;
+
+/// What a question waits with.
+#[derive(Default)]
+struct Kept {
+    begun: Begun,
+    timer: Option<Timer>,
+}
+
 /// Rings at an instant, not before.
 pub(super) struct Alarm {
     at: Instant,
-    begun: Begun,
-    timer: Option<Timer>,
+    kept: Handed,
 }
 
 impl Alarm {
     /// Sets no timer until it is polled.
     pub(super) fn at(at: Instant) -> Self {
         let kept = KEEPING.with(|keeping| keeping.borrow_mut().pop());
-        let (begun, timer) = kept.unwrap_or_default();
-        Self { at, begun, timer }
+        Self {
+            at,
+            kept: kept.unwrap_or_default(),
+        }
     }
 
     /// The mark for the letter.
     pub(super) fn begun(&self) -> Begun {
-        self.begun.clone()
+        self.kept.begun.clone()
     }
 
     /// Whether the handling has begun.
     pub(super) fn has_begun(&self) -> bool {
-        self.begun.load(Ordering::Acquire)
+        self.kept.begun.load(Ordering::Acquire)
     }
 
     /// Whether its instant has come.
@@ -68,7 +79,7 @@ impl Alarm {
     /// Whether its instant has come; else the task is woken then.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let at = self.at;
-        match &mut self.timer {
+        match &mut self.kept.timer {
             Some(timer) if timer.is_set(at, cx.waker()) => Poll::Pending,
             Some(timer) => timer.poll(at, cx),
             none => none.insert(Timer::new(at)).poll(at, cx),
@@ -78,12 +89,12 @@ impl Alarm {
     /// Its letter is answered, or was refused: nobody marks it any more, and the next question may
     /// have it.
     pub(super) fn leave(self) {
-        self.begun.store(false, Ordering::Relaxed);
+        self.kept.begun.store(false, Ordering::Relaxed);
         // While the thread ends there is nobody left who could ask.
         let kept = KEEPING.try_with(|keeping| {
             let mut keeping = keeping.borrow_mut();
             if keeping.len() < KEPT {
-                keeping.push((self.begun, self.timer));
+                keeping.push(self.kept);
             }
         });
         kept.ok();
