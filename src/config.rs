@@ -21,6 +21,7 @@
 
 mod build;
 mod check;
+mod difference;
 mod dotenv;
 mod environment;
 mod json_schema;
@@ -120,6 +121,8 @@ pub struct Config {
     schedules: Vec<ScheduleSpec>,
     warnings: Vec<String>,
     settings: BTreeMap<Name, AgentSettings>,
+    shown: serde_json::Value,
+    values: difference::Values,
 }
 
 impl std::fmt::Debug for Config {
@@ -239,6 +242,12 @@ impl Config {
     #[must_use]
     pub const fn all_settings(&self) -> &BTreeMap<Name, AgentSettings> {
         &self.settings
+    }
+
+    /// All of it as a JSON object, secrets redacted.
+    #[must_use]
+    pub const fn shown(&self) -> &serde_json::Value {
+        &self.shown
     }
 
     /// How the daemon's stop divides its time.

@@ -24,6 +24,7 @@ pub mod queue;
 pub mod record;
 pub mod recovery;
 pub mod redaction;
+pub mod reload;
 pub mod restart;
 pub mod schedule;
 pub mod task;

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use super::Config;
 use super::check;
+use super::difference::Values;
 use super::layers::Layers;
 use super::problem::Problem;
 use super::tree::{Node, Table, at};
@@ -25,6 +26,7 @@ pub(super) const DATABASE_FILE: &str = "agent-system.db";
 
 /// The configuration, and all that is wrong with it; with any problem it is not to be used.
 pub(super) fn config(layers: Layers) -> (Config, Vec<Problem>) {
+    let shown = super::render::shown(&layers);
     let tree = &layers.tree;
     let root = View { table: Some(tree) };
     let mut problems = layers.problems;
@@ -48,6 +50,8 @@ pub(super) fn config(layers: Layers) -> (Config, Vec<Problem>) {
         data_dir: layers.data_dir,
         warnings: layers.warnings,
         settings: super::settings::of(tree),
+        shown,
+        values: Values::default(),
     };
     check::all(&config, tree, &mut problems);
     problems.extend(faults.into_iter().map(|(key, message)| {
@@ -63,6 +67,7 @@ pub(super) fn config(layers: Layers) -> (Config, Vec<Problem>) {
     let warnings = check::warnings(&config, tree);
     let mut config = config;
     config.warnings.extend(warnings);
+    config.values = Values::of(tree, &config);
     (config, problems)
 }
 

@@ -18,13 +18,20 @@ pub struct Problem {
     pub source: Option<Source>,
 }
 
+impl Problem {
+    /// What is wrong, with where the value came from.
+    #[must_use]
+    pub fn said(&self) -> String {
+        match &self.source {
+            Some(source) => format!("{} [{source}]", self.message),
+            None => self.message.clone(),
+        }
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.key, self.message)?;
-        match &self.source {
-            Some(source) => write!(f, " [{source}]"),
-            None => Ok(()),
-        }
+        write!(f, "{}: {}", self.key, self.said())
     }
 }
 

@@ -82,9 +82,12 @@ pub fn schema() -> Rendered {
 /// The effective configuration as a JSON object, secrets redacted: what `GET /api/v1/config` answers.
 #[must_use]
 pub fn redacted_json(request: &LoadRequest) -> Value {
-    let layers = layers::read(request);
-    let tree = printable(&layers);
-    json_object(&layers, &tree)
+    shown(&layers::read(request))
+}
+
+/// The same of what was read.
+pub(super) fn shown(layers: &Layers) -> Value {
+    json_object(layers, &printable(layers))
 }
 
 /// The tree as it may be printed: secrets taken out, the embedded database named.

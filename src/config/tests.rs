@@ -4,6 +4,7 @@ mod defaults;
 mod layers;
 mod probes;
 mod refusals;
+mod reload;
 mod secrets;
 mod shown;
 
