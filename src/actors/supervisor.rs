@@ -26,6 +26,8 @@ mod overrides;
 mod probed;
 mod probing;
 mod reconcile;
+mod redeclare;
+mod renewal;
 mod replica;
 mod reports;
 mod resting;
@@ -53,6 +55,7 @@ use tokio::time::Instant;
 pub use handle::{ANSWER_DEADLINE, MAX_REPLICAS, SIGN_DEADLINE, SupervisorError, SupervisorHandle};
 pub use outside::{Exit, Facts, Kept, Outside, SupervisorRecords};
 pub use probed::{ProbeResult, ProbeStatus};
+pub use redeclare::{Declaration, Redeclared};
 pub use revive::Revival;
 pub use shutdown::{SIBLING_PATIENCE, ShutdownReport, ShutdownSpans};
 pub use status::{
@@ -140,6 +143,8 @@ pub struct Supervisor {
     group_rule: RestartRule,
     group_policy: RestartPolicy,
     critical_grace: Duration,
+    /// Lives of settings that hold no more are being ended.
+    renewing: bool,
 }
 
 /// Where agents run.
@@ -199,6 +204,7 @@ pub fn start(plan: Plan) -> Result<SupervisorHandle, TreeError> {
         },
         group_policy: RestartPolicy::default(),
         critical_grace: plan.critical_grace.unwrap_or(CRITICAL_GRACE),
+        renewing: false,
     };
     supervisor.restore(plan.budgets);
     once.lock().replace(supervisor);
@@ -302,8 +308,10 @@ impl Supervisor {
         }
     }
 
-    /// Sets the one timer to the earliest instant of all.
+    /// Sets the one timer to the earliest instant of all; the last step of everything, so that places
+    /// in the tree change nowhere else.
     fn arm(&mut self, ctx: &mut AgentContext<Self>) {
+        self.forget_gone();
         let Some(next) = self.timers.next() else {
             return;
         };

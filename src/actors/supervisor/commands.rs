@@ -188,7 +188,8 @@ impl Handler<GetAgents> for Supervisor {
     type Result = Vec<AgentStatus>;
 
     fn handle(&mut self, _: GetAgents, _: &mut AgentContext<Self>) -> Vec<AgentStatus> {
-        (0..self.tree.agents.len())
+        let all = 0..self.tree.agents.len();
+        all.filter(|agent| !self.tree.agents[*agent].leaving)
             .map(|agent| self.status(agent))
             .collect()
     }
@@ -231,8 +232,9 @@ impl Handler<AskForSign> for Supervisor {
 
 impl Supervisor {
     pub(super) fn agent_index(&self, name: &Name) -> Result<usize, SupervisorError> {
-        self.tree
-            .agent(name)
+        let known = self.tree.agent(name);
+        known
+            .filter(|agent| !self.tree.agents[*agent].leaving)
             .ok_or_else(|| SupervisorError::NotFound {
                 name: name.to_string(),
                 nearest: self.tree.nearest(name.as_str()),

@@ -61,6 +61,9 @@ impl Supervisor {
                 self.after_ordered_end(slot, Then::Rejoin);
             }
             Some(then) => self.after_ordered_end(slot, then),
+            None if self.tree.agents[slot.agent].leaving => {
+                self.after_ordered_end(slot, Then::AsWanted);
+            }
             None => self.after_death(slot, &end),
         }
     }
@@ -165,6 +168,7 @@ impl Supervisor {
     fn go_on_in_place(&mut self, slot: Slot, end: &End) {
         let life = Running {
             ending: end.was.ending,
+            outdated: end.was.outdated,
             ..Running::new(
                 end.was.control.clone(),
                 end.was.grant.clone(),
@@ -218,6 +222,7 @@ impl Supervisor {
         if self.tree.agents[slot.agent].alive == 0 {
             self.agent_is_down(slot.agent);
         }
+        self.advance_renewal();
     }
 
     /// A life ended that was not told to.

@@ -21,19 +21,19 @@ use crate::domain::restart::{GiveUp, Ledger, Strategy};
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
     /// Who is to end, in that order.
-    order: Vec<Slot>,
+    pub(super) order: Vec<Slot>,
     /// So many of them have been told.
-    told: usize,
+    pub(super) told: usize,
     /// So many of them are known to be down.
-    down: usize,
+    pub(super) down: usize,
     /// Everybody who takes part.
-    agents: BTreeSet<usize>,
+    pub(super) agents: BTreeSet<usize>,
     /// When they start, or their trial begins.
-    resume: Instant,
+    pub(super) resume: Instant,
     /// What happens when all are down.
-    goal: Goal,
+    pub(super) goal: Goal,
     /// All are down, in quarantine.
-    quarantined: bool,
+    pub(super) quarantined: bool,
 }
 
 impl Plan {
@@ -107,7 +107,7 @@ impl Supervisor {
 
     /// Tells whoever may be told by now; goes on when everybody is down. Each member is looked at
     /// once, however many ends there are.
-    fn advance_plan(&mut self, group: usize) {
+    pub(super) fn advance_plan(&mut self, group: usize) {
         let Some(mut plan) = self.tree.groups[group].plan.take() else {
             return;
         };
@@ -348,6 +348,15 @@ impl Replica {
 
     fn is_in_plan(&self) -> bool {
         self.hold == Hold::Group
+    }
+
+    /// Has no part in a shared restart any more, which may have come anywhere with it.
+    pub(super) fn quit_plan(&mut self) {
+        if self.life.is_none() {
+            self.leave_plan();
+        } else if self.hold == Hold::Group {
+            self.hold = Hold::None;
+        }
     }
 
     fn leave_plan(&mut self) {

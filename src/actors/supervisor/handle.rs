@@ -12,6 +12,7 @@ use super::commands::{
 };
 use super::explained::GetStanding;
 use super::overrides::Changed;
+use super::redeclare::{Declaration, Redeclare};
 use super::reports::EndLife;
 use super::revive::Revival;
 use super::shutdown::{ShutDown, ShutdownReport, ShutdownSpans};
@@ -207,6 +208,18 @@ impl SupervisorHandle {
         }
         let agent = name.clone();
         self.change(ScaleAgent { agent, replicas }).await
+    }
+
+    /// Takes over what is declared from now on; only whom that concerns is touched. Answers when
+    /// that has begun: what is ended drains first.
+    ///
+    /// # Errors
+    /// If what is declared is no tree, or the supervisor stops or does not answer. Nothing was
+    /// changed, except perhaps with [`SupervisorError::Timeout`].
+    pub async fn redeclare(&self, declared: Declaration) -> Result<()> {
+        self.address
+            .ask(Redeclare(declared), ANSWER_DEADLINE)
+            .await?
     }
 
     /// The last log lines of a replica (the first that has any unless one is named), oldest first;

@@ -27,7 +27,7 @@ use crate::actors::life::Ready;
 use crate::actors::probes::Question;
 use crate::actors::runner::AgentContext;
 use crate::clock;
-use crate::domain::agent::AgentState;
+use crate::domain::agent::{AgentState, InstanceId};
 use crate::domain::exit::ExitReason;
 use crate::domain::probe::{ProbeHow, ProbeKind, Turn, is_excused};
 use crate::domain::timestamp::Timestamp;
@@ -42,7 +42,8 @@ const AGAIN_SOON: Duration = Duration::from_secs(1);
 #[derive(Message)]
 #[rtype(result = "()")]
 struct ProbeRan {
-    slot: Slot,
+    /// Places in the tree change while an answer is on its way.
+    instance: InstanceId,
     generation: u64,
     kind: ProbeKind,
     asked: Instant,
@@ -54,8 +55,9 @@ impl Handler<ProbeRan> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, ran: ProbeRan, ctx: &mut AgentContext<Self>) {
-        if self.is_asked(ran.slot, ran.generation) {
-            self.probe_ran(ran);
+        let slot = self.tree.slot(&ran.instance);
+        if let Some(slot) = slot.filter(|slot| self.is_asked(*slot, ran.generation)) {
+            self.probe_ran(slot, ran);
         }
         self.arm(ctx);
     }
@@ -177,7 +179,7 @@ impl Supervisor {
             .flatten();
         let asked_of = Question {
             how: probe.how.for_replica(instance.index),
-            instance,
+            instance: instance.clone(),
             timeout,
             agent: spec.clone(),
         };
@@ -196,7 +198,7 @@ impl Supervisor {
                 (None, None) => Err("nobody here can ask by this means".to_owned()),
             };
             let ran = ProbeRan {
-                slot,
+                instance,
                 generation,
                 kind,
                 asked,
@@ -209,8 +211,8 @@ impl Supervisor {
         Some(Asking::of(asking))
     }
 
-    fn probe_ran(&mut self, ran: ProbeRan) {
-        let ProbeRan { slot, kind, .. } = ran;
+    fn probe_ran(&mut self, slot: Slot, ran: ProbeRan) {
+        let kind = ran.kind;
         let spec = self.tree.agents[slot.agent].spec.clone();
         let (Some(probe), took) = (spec.probes.get(kind), ran.asked.elapsed()) else {
             return;

@@ -17,8 +17,11 @@ impl Supervisor {
     /// Whether a replica should have a life, now or when its rest is over.
     pub(super) fn is_wanted(&self, slot: Slot) -> bool {
         let agent = &self.tree.agents[slot.agent];
-        let held = agent.replicas.get(slot.index).map(|replica| replica.hold);
+        let replica = agent.replicas.get(slot.index);
+        let held = replica.map(|replica| replica.hold);
+        let may_stay = !agent.leaving || replica.is_some_and(Replica::waits_to_end);
         self.shutdown.is_none()
+            && may_stay
             && slot.index < agent.wanted
             && agent.desired != Desired::Stopped
             && matches!(held, Some(Hold::None | Hold::Group))

@@ -87,6 +87,8 @@ pub(super) struct Running {
     pub(super) begun_at: Timestamp,
     pub(super) ready: Option<(Instant, Ready)>,
     pub(super) ending: Option<Ending>,
+    /// It was started with settings that hold no more: its turn to end comes.
+    pub(super) outdated: bool,
     /// By when the present step of its end should be over.
     pub(super) deadline: Option<Instant>,
     /// When it is asked for a sign.
@@ -114,6 +116,7 @@ impl Running {
             begun_at: crate::clock::now(),
             ready: None,
             ending: None,
+            outdated: false,
             deadline: None,
             sign_at: None,
             cause: None,

@@ -4,6 +4,7 @@
 use actix::prelude::*;
 
 use super::Supervisor;
+use super::tree::Slot;
 use crate::actors::life::{LifeNote, LifeSink, Ready};
 use crate::actors::pool::Blocked;
 use crate::actors::runner::{Address, AgentContext};
@@ -54,16 +55,19 @@ impl Handler<EndLife> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, end: EndLife, ctx: &mut AgentContext<Self>) {
-        let slot = self.tree.slot(&end.instance);
-        let current = slot.filter(|slot| {
-            self.tree
-                .replica(*slot)
-                .is_some_and(|replica| replica.is_in(end.generation))
-        });
-        if let Some(slot) = current {
+        if let Some(slot) = self.current(&end.instance, end.generation) {
             self.condemn(slot, ExitReason::Killed);
         }
         self.arm(ctx);
+    }
+}
+
+impl Supervisor {
+    /// Where a life stands, if it is still the present one of its replica.
+    pub(super) fn current(&self, instance: &InstanceId, generation: u64) -> Option<Slot> {
+        let slot = self.tree.slot(instance)?;
+        let replica = self.tree.replica(slot)?;
+        replica.is_in(generation).then_some(slot)
     }
 }
 

@@ -113,7 +113,7 @@ impl Supervisor {
         }
     }
 
-    fn start_on_trial(&mut self, slot: Slot) {
+    pub(super) fn start_on_trial(&mut self, slot: Slot) {
         let replica = &mut self.tree.agents[slot.agent].replicas[slot.index];
         replica.ledger.put_on_trial();
         replica.due = None;

@@ -13,6 +13,7 @@ mod operator;
 mod order;
 mod policy;
 mod probing;
+mod redeclare;
 mod revive;
 mod script;
 mod watching;

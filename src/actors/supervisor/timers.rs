@@ -9,7 +9,7 @@ use std::collections::BinaryHeap;
 
 use tokio::time::Instant;
 
-use super::tree::Slot;
+use super::tree::{Moves, Slot};
 use crate::domain::probe::ProbeKind;
 
 /// What is due. `u64` is the generation it was set for.
@@ -41,6 +41,27 @@ pub(super) enum Due {
     LastStop,
 }
 
+impl Due {
+    fn moved(self, moves: &Moves) -> Option<Self> {
+        Some(match self {
+            Self::Rest(slot) => Self::Rest(moves.slot(slot)?),
+            Self::StartTimeout(slot) => Self::StartTimeout(moves.slot(slot)?),
+            Self::Deadline(slot) => Self::Deadline(moves.slot(slot)?),
+            Self::Stable(slot) => Self::Stable(moves.slot(slot)?),
+            Self::Sign(slot) => Self::Sign(moves.slot(slot)?),
+            Self::RunProbe(slot, generation, kind) => {
+                Self::RunProbe(moves.slot(slot)?, generation, kind)
+            }
+            Self::ServiceRested(slot, generation) => {
+                Self::ServiceRested(moves.slot(slot)?, generation)
+            }
+            Self::Group(group) => Self::Group(moves.group(group)?),
+            Self::Critical(agent) => Self::Critical(moves.agent(agent)?),
+            Self::NextToStop | Self::LastDrain | Self::LastStop => self,
+        })
+    }
+}
+
 /// The heap.
 #[derive(Debug, Default)]
 pub(super) struct Timers(BinaryHeap<Reverse<(Instant, Due)>>);
@@ -48,6 +69,15 @@ pub(super) struct Timers(BinaryHeap<Reverse<(Instant, Due)>>);
 impl Timers {
     pub(super) fn set(&mut self, at: Instant, due: Due) {
         self.0.push(Reverse((at, due)));
+    }
+
+    /// The same in another tree; those of whom nothing is left are dropped.
+    pub(super) fn follow(&mut self, moves: &Moves) {
+        let moved = self
+            .0
+            .drain()
+            .filter_map(|Reverse((at, due))| Some(Reverse((at, due.moved(moves)?))));
+        self.0 = moved.collect::<Vec<_>>().into();
     }
 
     /// How many are set.

@@ -4,6 +4,9 @@
 
 mod order;
 mod standing;
+mod succession;
+
+pub(super) use succession::Moves;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -74,6 +77,8 @@ pub(super) struct Agent {
     pub(super) rules: Arc<GroupSpec>,
     pub(super) group: Option<usize>,
     pub(super) desired: Desired,
+    /// It is declared no more, and here only until its last life has ended.
+    pub(super) leaving: bool,
     /// What an operator set, as it was last kept.
     pub(super) set: Overrides,
     /// Replicas wanted; more may still be on their way out.
@@ -246,7 +251,8 @@ impl Tree {
 
     /// The nearest agent's name to one that nobody has.
     pub(super) fn nearest(&self, name: &str) -> Option<String> {
-        nearest(name, self.by_name.keys().map(Name::as_str)).map(str::to_owned)
+        let declared = self.agents.iter().filter(|agent| !agent.leaving);
+        nearest(name, declared.map(|agent| agent.spec.name.as_str())).map(str::to_owned)
     }
 
     /// A group and those above it. Endless if they form a circle.
@@ -348,6 +354,7 @@ impl Agent {
             rules,
             group,
             desired: set.desired.unwrap_or(Desired::Running),
+            leaving: false,
             wanted,
             replicas: replicas(wanted, generation, &set.stopped_replicas),
             set,

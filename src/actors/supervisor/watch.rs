@@ -17,7 +17,7 @@ use crate::actors::awake;
 use crate::actors::life::{Evidence, LifeNote, Ready, TailOf};
 use crate::actors::runner::AgentContext;
 use crate::actors::work::ReadyAgent;
-use crate::domain::agent::{AgentState, Desired, OnStall, Verdict};
+use crate::domain::agent::{AgentState, Desired, InstanceId, OnStall, Verdict};
 use crate::domain::exit::ExitReason;
 use crate::domain::liveness::verdict;
 
@@ -25,7 +25,8 @@ use crate::domain::liveness::verdict;
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct ProbeEnded {
-    slot: Slot,
+    /// Places in the tree change while an answer is on its way.
+    instance: InstanceId,
     generation: u64,
     answer: Option<Evidence>,
     /// The life itself said that it shows no sign: no task excuses that.
@@ -37,12 +38,8 @@ impl Handler<ProbeEnded> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, ended: ProbeEnded, ctx: &mut AgentContext<Self>) {
-        let current = self
-            .tree
-            .replica(ended.slot)
-            .is_some_and(|r| r.is_in(ended.generation));
-        if current {
-            self.probe_ended(ended);
+        if let Some(slot) = self.current(&ended.instance, ended.generation) {
+            self.probe_ended(slot, ended);
         }
         self.arm(ctx);
     }
@@ -264,12 +261,13 @@ impl Supervisor {
 
     /// Asks a life for a sign. The next question follows the answer, so none is ever doubled.
     pub(super) fn sign_is_due(&mut self, slot: Slot) {
-        let timeout = self.tree.agents[slot.agent].spec.liveness.timeout;
+        let liveness = self.tree.agents[slot.agent].spec.liveness;
+        let timeout = liveness.timeout;
         let Some(replica) = self.tree.replica_mut(slot) else {
             return;
         };
         replica.sign_watched = false;
-        let (up, generation) = (replica.is_up(), replica.generation);
+        let (up, generation) = (replica.is_up() && liveness.enabled, replica.generation);
         let Some(life) = replica.life.as_mut().filter(|_| up) else {
             return;
         };
@@ -279,11 +277,11 @@ impl Supervisor {
             Some(_) => life.sign_at = None,
         }
         let (answer, me) = (life.control.probe(), self.me.clone());
-        let asked = Instant::now();
+        let (instance, asked) = (self.tree.instance(slot), Instant::now());
         actix_rt::spawn(async move {
             let answer = awake::within(timeout, answer).await;
             let ended = ProbeEnded {
-                slot,
+                instance,
                 generation,
                 refused: matches!(answer, Ok(Err(_))),
                 answer: answer.ok().and_then(Result::ok),
@@ -294,9 +292,8 @@ impl Supervisor {
         });
     }
 
-    fn probe_ended(&mut self, ended: ProbeEnded) {
+    fn probe_ended(&mut self, slot: Slot, ended: ProbeEnded) {
         let ProbeEnded {
-            slot,
             answer,
             refused,
             took,

@@ -12,6 +12,7 @@ mod budget;
 mod design;
 mod laws;
 mod players;
+mod reload;
 mod steps;
 mod turns;
 mod wishes;

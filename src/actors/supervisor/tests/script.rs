@@ -299,6 +299,11 @@ impl World {
         self.stage.cast.lock()[&instance].clone()
     }
 
+    /// What makes lives of whoever is declared later.
+    pub(super) fn factory(&self) -> Arc<dyn ChildFactory> {
+        Arc::new(self.stage.clone())
+    }
+
     /// Lets the present life of a replica crash.
     pub(super) async fn crash(&self, instance: &str) {
         self.actor(instance).end(ExitReason::ExitCode { code: 1 });

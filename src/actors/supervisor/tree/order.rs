@@ -1,7 +1,7 @@
 //! In which order agents start, and stop the other way round: as declared, but after what they depend
 //! on. A group stands where its first agent is declared.
 
-use super::{Tree, Unit};
+use super::{Agent, Tree, Unit};
 use crate::domain::restart::Strategy;
 
 impl Tree {
@@ -43,7 +43,7 @@ impl Tree {
         self.rank_agents();
     }
 
-    fn rank_agents(&mut self) {
+    pub(super) fn rank_agents(&mut self) {
         let mut placed = vec![false; self.agents.len()];
         let mut order = Vec::with_capacity(self.agents.len());
         for agent in 0..self.agents.len() {
@@ -76,28 +76,36 @@ impl Tree {
     /// Whether somebody who needs this agent still has a life: who depends on it, or comes after it
     /// under `rest_for_one`.
     pub(in super::super) fn is_needed(&self, agent: usize) -> bool {
-        let lives = |other: &usize| self.agents[*other].alive > 0;
-        self.agents[agent].dependents.iter().any(lives) || self.is_followed(agent)
+        self.is_needed_by(agent, |other| other.alive > 0)
     }
 
-    fn is_followed(&self, agent: usize) -> bool {
+    /// Whether one of these needs this agent.
+    pub(in super::super) fn is_needed_by(
+        &self,
+        agent: usize,
+        these: impl Fn(&Agent) -> bool,
+    ) -> bool {
+        let mut dependents = self.agents[agent].dependents.iter();
+        dependents.any(|other| these(&self.agents[*other])) || self.is_followed(agent, &these)
+    }
+
+    fn is_followed(&self, agent: usize, by: &impl Fn(&Agent) -> bool) -> bool {
         let mut unit = Unit::Agent(agent);
         for group in self.ancestors(self.agents[agent].group) {
             let group_of = &self.groups[group];
             if group_of.spec.strategy == Strategy::RestForOne {
                 let later = group_of.units.iter().rev();
                 let mut later = later.take_while(|other| **other != unit);
-                if later.any(|other| self.lives_below(*other)) {
+                if later.any(|other| {
+                    self.agents_of(*other)
+                        .iter()
+                        .any(|it| by(&self.agents[*it]))
+                }) {
                     return true;
                 }
             }
             unit = Unit::Group(group);
         }
         false
-    }
-
-    fn lives_below(&self, unit: Unit) -> bool {
-        let lives = |agent: &usize| self.agents[*agent].alive > 0;
-        self.agents_of(unit).iter().any(lives)
     }
 }

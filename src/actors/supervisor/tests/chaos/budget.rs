@@ -48,6 +48,14 @@ impl Budgets {
         }
     }
 
+    /// Others are declared from now on.
+    pub(super) fn redeclared(&mut self, design: &Design) {
+        let Self {
+            most, plain, alone, ..
+        } = Self::of(design);
+        (self.most, self.plain, self.alone) = (most, plain, alone);
+    }
+
     /// The next life of this replica is no restart.
     pub(super) fn excuse(&mut self, instance: InstanceId) {
         self.excused.insert(instance);

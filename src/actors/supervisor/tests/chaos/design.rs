@@ -127,6 +127,11 @@ impl Design {
         &self.agents[self.rank(name)]
     }
 
+    /// The same of one that may be declared no more.
+    pub(super) fn find(&self, name: &Name) -> Option<&AgentSpec> {
+        self.agents.iter().find(|spec| spec.name == *name)
+    }
+
     /// Its place in the order of starts: nobody waits for one that is declared later.
     pub(super) fn rank(&self, name: &Name) -> usize {
         let mut agents = self.agents.iter();
@@ -144,11 +149,8 @@ impl Design {
 
     /// The groups around an agent, the innermost first.
     fn around(&self, name: &Name) -> impl Iterator<Item = &GroupSpec> {
-        let own = self
-            .spec(name)
-            .group
-            .as_ref()
-            .map(|group| self.declared(group));
+        let own = self.find(name).and_then(|spec| spec.group.as_ref());
+        let own = own.map(|group| self.declared(group));
         std::iter::successors(own, |group| {
             group.parent.as_ref().map(|above| self.declared(above))
         })

@@ -45,7 +45,9 @@ pub(super) fn inside(supervisor: &mut Supervisor) -> Seen {
         seen.rows.push(row);
     }
     for agent in 0..supervisor.tree.agents.len() {
-        let wrong = counted(supervisor, agent).or_else(|| shown(supervisor, agent));
+        let wrong = counted(supervisor, agent)
+            .or_else(|| shown(supervisor, agent))
+            .or_else(|| goes(supervisor, agent));
         let name = &supervisor.tree.agents[agent].spec.name;
         seen.wrongs
             .extend(wrong.map(|what| format!("{name}: {what}")));
@@ -137,6 +139,20 @@ fn counted(supervisor: &Supervisor, index: usize) -> Option<&'static str> {
         Some("is counted wrong")
     } else if window > max {
         Some("has more deaths in its window than allowed")
+    } else {
+        None
+    }
+}
+
+/// Whose settings hold no more has its turn to end, and who is declared no more goes with its last
+/// life.
+fn goes(supervisor: &Supervisor, index: usize) -> Option<&'static str> {
+    let agent = &supervisor.tree.agents[index];
+    let mut replicas = agent.replicas.iter();
+    if agent.leaving && agent.alive == 0 {
+        Some("is declared no more, has no life and is not forgotten")
+    } else if !supervisor.renewing && replicas.any(Replica::waits_to_end) {
+        Some("lives on with settings that hold no more")
     } else {
         None
     }

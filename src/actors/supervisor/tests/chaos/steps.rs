@@ -1,9 +1,6 @@
 //! What may happen: deaths of every kind, blocked threads, an operator's wishes, a healer, services
 //! that go away, other settings, and daemons that die.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use rand::Rng;
 
 use super::design::{MOST_REPLICAS, one_of};
@@ -50,8 +47,9 @@ impl World {
             75..80 => self.cure(),
             80..83 => self.services_answer(false),
             83..88 => self.services_answer(true),
-            88..94 => self.report_again(),
-            94..97 => self.end_daemon(0).await,
+            88..91 => self.report_again(),
+            91..95 => self.redeclare().await,
+            95..97 => self.end_daemon(0).await,
             97..99 => self.end_daemon(1).await,
             _ => self.end_daemon(2).await,
         }
@@ -244,29 +242,5 @@ impl World {
         if let Some(reins) = reins {
             reins.report_again(stale);
         }
-    }
-
-    /// The daemon comes back with other settings.
-    async fn reload(&mut self) {
-        let mut design = (*self.design).clone();
-        let nth = self.chance.random_range(0..design.agents.len());
-        let spec = &mut design.agents[nth];
-        let (name, before) = (spec.name.clone(), spec.replicas);
-        spec.replicas = self.chance.random_range(1..MOST_REPLICAS);
-        spec.stop.timeout = Duration::from_secs(self.chance.random_range(1..4));
-        if spec.replicas != before {
-            // What an operator scaled is over when the file's number changes.
-            if let Some(set) = self.store.overrides.lock().get_mut(&name) {
-                set.replicas = None;
-            }
-            let mut pages = self.book.open();
-            if let Some(asked) = pages.asked.get_mut(&name) {
-                asked.wanted = spec.replicas;
-                asked.held.retain(|index| *index < spec.replicas);
-            }
-        }
-        self.design = Arc::new(design);
-        self.book.open().design = self.design.clone();
-        self.crash_daemon().await;
     }
 }

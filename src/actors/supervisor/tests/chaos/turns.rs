@@ -43,6 +43,13 @@ impl Turns {
         *self = Self::default();
     }
 
+    /// Others are declared from now on: whose turn it was is over.
+    pub(super) fn redeclared<'a>(&mut self, everybody: impl Iterator<Item = &'a Name>) {
+        self.told.clear();
+        self.last_start.clear();
+        everybody.for_each(|agent| self.touch(agent));
+    }
+
     /// The daemon stops; those already on their way out have had their turn.
     pub(super) fn shut_down(&mut self, on_their_way: BTreeSet<Name>) {
         self.shutdown = Some(Shutdown {
@@ -95,6 +102,7 @@ impl Turns {
 
     fn told_at_shutdown(&mut self, design: &Design, agent: &Name) -> Option<String> {
         let shutdown = self.shutdown.as_mut()?;
+        design.find(agent)?;
         // Who is needed by one that lives has its turn when that one is down.
         let needed = design.is_needed(agent);
         if !shutdown.told.insert(agent.clone()) || needed {

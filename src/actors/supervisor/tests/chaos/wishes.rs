@@ -25,7 +25,8 @@ impl World {
     }
 
     fn stands_alone(&self, agent: &Name) -> bool {
-        self.design.spec(agent).group.is_none()
+        let declared = self.design.find(agent);
+        declared.is_none_or(|spec| spec.group.is_none())
     }
 
     /// The next life of a replica is nobody's fault; with it restart those that share its restarts.

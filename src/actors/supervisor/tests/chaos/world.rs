@@ -71,7 +71,7 @@ impl SupervisorRecords for Store {
 
 impl Store {
     /// The budgets, as if the wall clock had passed like the paused one.
-    fn budgets(&self) -> Vec<RestartBudget> {
+    pub(super) fn budgets(&self) -> Vec<RestartBudget> {
         let kept = self.budgets.lock();
         kept.values()
             .map(|(budget, at)| {
@@ -91,7 +91,7 @@ impl Store {
             .collect()
     }
 
-    fn record(&self, spec: &AgentSpec) -> AgentRecord {
+    pub(super) fn record(&self, spec: &AgentSpec) -> AgentRecord {
         let generations = self.generations.lock();
         let (generation, restarts_total) = generations.get(&spec.name).copied().unwrap_or_default();
         let overrides = self.overrides.lock();
@@ -121,6 +121,8 @@ pub(super) struct World {
     pub(super) victim: Option<InstanceId>,
     pub(super) rows: Vec<Row>,
     pub(super) step: usize,
+    /// Who is declared no more, with what was asked of it.
+    pub(super) bench: Vec<(AgentSpec, Asked)>,
 }
 
 /// What a daemon is made of: the way to it, and the hosts of its agents.
@@ -195,6 +197,7 @@ impl World {
             victim: None,
             rows: Vec::new(),
             step: 0,
+            bench: Vec::new(),
         };
         world.look().await;
         world
