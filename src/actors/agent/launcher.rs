@@ -8,6 +8,7 @@
 //! than most programs do, so the thread keeps some started at the ready (see [`spares`]): whoever
 //! starts an agent takes one, gives it its order on stdin, and it becomes the agent's program at once.
 
+mod lasts;
 mod spares;
 
 use std::ffi::OsString;
@@ -27,8 +28,9 @@ use super::environment::{Environment, EnvironmentError, environment, secrets_of}
 use super::exec::{self, THIS_PROGRAM, mark_of};
 use super::family::{Family, Sweeper, signal_group};
 use super::process::OomKills;
-use crate::domain::agent::{ProcessLimits, ProcessSpec};
+use crate::domain::agent::{InstanceId, ProcessLimits, ProcessSpec};
 use crate::domain::redaction::Redactor;
+use lasts::{Gone, Lasts};
 use spares::{MAX_SPARES, Order, Shelf, Spares, Started};
 
 /// Starts waiting for the thread.
@@ -59,6 +61,7 @@ pub struct Launcher {
     living: Arc<Living>,
     oom_kills: Arc<OomKills>,
     sweeper: Sweeper,
+    lasts: Lasts,
 }
 
 /// The processes that live, counted.
@@ -66,6 +69,11 @@ pub struct Launcher {
 struct Living(AtomicUsize);
 
 impl Launcher {
+    /// A life of this replica comes; gives what it has to wait for.
+    pub(super) fn follow(&self, replica: &InstanceId, gone: Gone) -> Option<Gone> {
+        self.lasts.follow(replica, gone)
+    }
+
     /// Starts the thread. Pipes and exits are watched by `runtime`, which is the daemon's own and
     /// not an arbiter's. `owner` marks the processes, see [`super::owner_of`]. The running program
     /// must begin with [`super::answer_early`].
@@ -113,6 +121,7 @@ impl Launcher {
             living,
             oom_kills: Arc::new(OomKills::from_now()),
             sweeper: Sweeper::default(),
+            lasts: Lasts::default(),
         })
     }
 

@@ -36,7 +36,7 @@ use actix::fut::{ActorFutureExt as _, wrap_future};
 use actix::{Actor, ActorContext as _, AsyncContext as _};
 use parking_lot::Mutex;
 use rustix::process::Signal;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use super::proc;
 use super::registry::AgentEnvironment;
@@ -75,8 +75,6 @@ impl Plan {
 #[derive(Debug)]
 struct Slot {
     log: Arc<AgentLog>,
-    /// Turns true when the process of the last life is gone.
-    gone: Mutex<Option<watch::Receiver<bool>>>,
 }
 
 /// The replicas of an agent, as their lives come.
@@ -102,7 +100,6 @@ impl Slot {
     fn new(instance: InstanceId, plan: &Plan) -> Self {
         Self {
             log: Arc::new(AgentLog::new(instance, plan.log_file.clone(), plan.many)),
-            gone: Mutex::new(None),
         }
     }
 }

@@ -66,7 +66,8 @@ impl Session {
         life: Life,
     ) -> (Self, Option<Arc<Talk>>) {
         let (gone, watch) = watch::channel(false);
-        let predecessor = slot.gone.lock().replace(watch);
+        let launcher = &plan.environment.launcher;
+        let predecessor = launcher.follow(&life.instance, watch);
         let talk = (plan.process.protocol == ProcessProtocol::Stdio).then(|| {
             let work = plan.environment.work.clone();
             Talk::begin(life.clone(), work, slot.log.clone(), leash.clone())
