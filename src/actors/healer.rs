@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
 
 use crate::actors::health::HealthHandle;
@@ -67,7 +67,7 @@ pub trait RecoveryEffects: Send + Sync + Debug {
 /// What the healer is given.
 #[derive(Clone)]
 pub struct HealerDeps {
-    /// Actions and limits.
+    /// Actions and limits at first.
     pub spec: Arc<RecoverySpec>,
     /// The reports, and checks run again.
     pub health: HealthHandle,
@@ -166,10 +166,24 @@ fn hint(nearest: Option<&str>) -> String {
 /// The last run of each action; outlives the lives of the healer.
 type LastRuns = Arc<Mutex<BTreeMap<String, RecoveryRun>>>;
 
+/// Actions and limits as they hold now; outlive the lives of the healer.
+#[derive(Debug, Clone)]
+struct Rules(Arc<RwLock<Arc<RecoverySpec>>>);
+
+impl Rules {
+    fn of(spec: Arc<RecoverySpec>) -> Self {
+        Self(Arc::new(RwLock::new(spec)))
+    }
+
+    fn now(&self) -> Arc<RecoverySpec> {
+        self.0.read().clone()
+    }
+}
+
 /// The way to the healer. Cheap to clone; good over its restarts.
 #[derive(Debug, Clone)]
 pub struct HealerHandle {
-    spec: Arc<RecoverySpec>,
+    rules: Rules,
     health: HealthHandle,
     last: LastRuns,
     address: Address<Healer>,
@@ -180,17 +194,25 @@ impl HealerHandle {
     #[must_use]
     pub fn child(deps: HealerDeps) -> (Arc<dyn ChildFactory>, Self) {
         let last = LastRuns::default();
-        let (spec, health) = (deps.spec.clone(), deps.health.clone());
-        let lives = last.clone();
-        let child = HostedChild::new(move |_| Healer::new(deps.clone(), lives.clone()));
+        let (rules, health) = (Rules::of(deps.spec.clone()), deps.health.clone());
+        let lives = (rules.clone(), last.clone());
+        let child = HostedChild::new(move |_| {
+            let (rules, last) = lives.clone();
+            Healer::new(deps.clone(), rules, last)
+        });
         let address = child.address(0);
         let handle = Self {
-            spec,
+            rules,
             health,
             last,
             address,
         };
         (child, handle)
+    }
+
+    /// Other actions and limits from now on. Runs that are under way go on, and runs so far count.
+    pub fn set_spec(&self, spec: Arc<RecoverySpec>) {
+        *self.rules.0.write() = spec;
     }
 
     /// All actions, in the order in which they answer. Never waits.
@@ -207,7 +229,7 @@ impl HealerHandle {
             mode: action.mode,
             last_run: last.get(&action.name).cloned(),
         };
-        self.spec.actions.iter().map(view).collect()
+        self.rules.now().actions.iter().map(view).collect()
     }
 
     /// Runs an action now, whatever its budget and mode, for the check named or its own; answers
@@ -217,7 +239,7 @@ impl HealerHandle {
     /// [`HealerError`] if there is nothing to run.
     pub async fn run(&self, action: &str, check: Option<&str>) -> Result<RecoveryRun, HealerError> {
         let spec = self.known(action)?;
-        let check = self.checked(spec, check)?;
+        let check = self.checked(&spec, check)?;
         let order = RunAction {
             action: spec.clone(),
             check: check.to_owned(),
@@ -268,10 +290,10 @@ impl HealerHandle {
         })
     }
 
-    fn known(&self, name: &str) -> Result<&RecoveryActionSpec, HealerError> {
-        let actions = &self.spec.actions;
+    fn known(&self, name: &str) -> Result<RecoveryActionSpec, HealerError> {
+        let actions = &self.rules.now().actions;
         let found = actions.iter().find(|action| action.name == name);
-        found.ok_or_else(|| HealerError::NotFound {
+        found.cloned().ok_or_else(|| HealerError::NotFound {
             name: name.chars().take(80).collect(),
             nearest: nearest(name, actions.iter().map(|a| a.name.as_str())).map(str::to_owned),
         })

@@ -29,7 +29,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, watch};
 
 pub use monitor::METRICS_INTERVAL;
@@ -53,7 +53,7 @@ const ASK_SLACK: Duration = Duration::from_secs(1);
 pub struct HealthDeps {
     /// How often, how long, which limits.
     pub settings: HealthSettings,
-    /// The recovery actions, so that a critical check names the one that answers it.
+    /// The recovery actions at first, so that a critical check names the one that answers it.
     pub actions: Arc<[RecoveryActionSpec]>,
     /// The database, and where results are kept.
     pub store: Arc<dyn HealthStore>,
@@ -83,15 +83,20 @@ impl fmt::Debug for HealthDeps {
     }
 }
 
-/// The last report; outlives the lives of the monitor.
+/// The last report, and what can change; outlives the lives of the monitor.
 #[derive(Debug)]
 struct Shared {
     report: watch::Sender<Option<Arc<HealthReport>>>,
+    actions: RwLock<Arc<[RecoveryActionSpec]>>,
 }
 
 impl Shared {
     fn report(&self) -> Option<Arc<HealthReport>> {
         self.report.borrow().clone()
+    }
+
+    fn actions(&self) -> Arc<[RecoveryActionSpec]> {
+        self.actions.read().clone()
     }
 
     fn publish(&self, report: HealthReport) -> Arc<HealthReport> {
@@ -135,6 +140,7 @@ impl HealthHandle {
     pub fn child(deps: HealthDeps) -> (Arc<dyn ChildFactory>, Self) {
         let shared = Arc::new(Shared {
             report: watch::Sender::new(None),
+            actions: RwLock::new(deps.actions.clone()),
         });
         let deadline = deps.settings.check_timeout + ASK_SLACK;
         let lives = shared.clone();
@@ -145,6 +151,11 @@ impl HealthHandle {
             deadline,
         };
         (child, handle)
+    }
+
+    /// The recovery actions from now on; checks name them from their next look on.
+    pub fn set_actions(&self, actions: Arc<[RecoveryActionSpec]>) {
+        *self.shared.actions.write() = actions;
     }
 
     /// The last report; `None` before the first round has ended. Never waits.

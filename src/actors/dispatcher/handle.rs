@@ -1,5 +1,6 @@
 //! The dispatcher's handle: the only way to it.
 
+mod declared;
 mod flows;
 mod queues;
 mod reads;
@@ -8,6 +9,7 @@ mod waits;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -25,7 +27,7 @@ use super::{COMMAND_WITHIN, DispatchError, Result};
 use crate::actors::post::Post;
 use crate::actors::runner::{Address, HostedChild, TellError};
 use crate::actors::work::AgentControl;
-use crate::domain::agent::{AgentSpec, InstanceId};
+use crate::domain::agent::InstanceId;
 use crate::domain::ids::{SessionId, TaskId, WorkflowId};
 use crate::domain::message::{Message, NewMessage};
 use crate::domain::name::Name;
@@ -58,7 +60,9 @@ struct Shared {
     known: Known,
     depths: Depths,
     queues: Mutex<BTreeMap<Name, QueueSpec>>,
-    schedules: OnceLock<Arc<[ScheduleSpec]>>,
+    schedules: Mutex<Arc<[ScheduleSpec]>>,
+    /// Whether there has been a schedule in this life of the daemon.
+    scheduled: AtomicBool,
     post: Post,
     control: OnceLock<Arc<dyn AgentControl>>,
     address: OnceLock<Address<Dispatcher>>,
@@ -88,7 +92,8 @@ impl Dispatcher {
             queues: Mutex::default(),
             post: Post::new(parts.store.clone()),
             parts,
-            schedules: OnceLock::new(),
+            schedules: Mutex::new(Arc::new([])),
+            scheduled: AtomicBool::new(false),
             control: OnceLock::new(),
             address: OnceLock::new(),
             runtime: tokio::runtime::Handle::current(),
@@ -111,19 +116,6 @@ impl DispatcherHandle {
     pub fn set_control(&self, control: Arc<dyn AgentControl>) {
         // A second one would be a second supervisor; the first stays.
         drop(self.0.control.set(control));
-    }
-
-    /// The agents that work can be addressed to, with their roles and queues.
-    pub fn set_known_agents<'a>(&self, specs: impl IntoIterator<Item = &'a AgentSpec>) {
-        self.0.known.set(specs.into_iter());
-    }
-
-    /// The queues as configured; set once, before the dispatcher starts.
-    pub fn set_queues(&self, specs: &BTreeMap<Name, QueueSpec>) {
-        self.0.known.declare(specs.keys().cloned());
-        self.0.depths.set(specs.values());
-        self.store().set_queues(specs.values());
-        *self.0.queues.lock() = specs.clone();
     }
 
     /// Stores a task; if a slot is free, it is handed out by the same commit.

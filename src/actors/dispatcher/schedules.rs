@@ -63,7 +63,7 @@ impl Dispatcher {
     /// Fires what has fallen due.
     pub(super) fn look_at_schedules(&mut self, ctx: &mut Ctx) {
         let specs = self.handle.schedule_specs();
-        if specs.is_empty() || self.memory.lock().desk.draining {
+        if !self.handle.has_schedules() || self.memory.lock().desk.draining {
             return;
         }
         let (store, session) = (self.store(), self.handle.session());

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 
 use super::ledger::{Ledger, OBSERVED, RUNNING, SUPPRESSED, cut_off};
 use super::run::{Begun, carry_out};
-use super::{HealerDeps, LastRuns};
+use super::{HealerDeps, LastRuns, Rules};
 use crate::actors::life::Hosted;
 use crate::actors::runner::AgentContext;
 use crate::domain::health::{HealthCheck, HealthReport, HealthStatus};
@@ -38,6 +38,7 @@ type Pair = (String, String);
 /// The actor.
 pub(super) struct Healer {
     deps: HealerDeps,
+    rules: Rules,
     ledger: Ledger,
     guard: Guard,
     /// Instants of this life: the wall clock's at its start, moved on by a clock that never jumps.
@@ -49,9 +50,10 @@ pub(super) struct Healer {
 }
 
 impl Healer {
-    pub(super) fn new(deps: HealerDeps, last: LastRuns) -> Self {
+    pub(super) fn new(deps: HealerDeps, rules: Rules, last: LastRuns) -> Self {
         Self {
-            guard: Guard::new(&deps.spec),
+            guard: Guard::new(&rules.now()),
+            rules,
             ledger: Ledger::new(deps.store.clone(), deps.facts.clone(), last),
             wall_at_start: crate::clock::now(),
             started: Instant::now(),
@@ -144,10 +146,11 @@ impl Healer {
             .collect();
         self.told
             .retain(|(_, check)| names.contains(check.as_str()));
+        let spec = self.rules.now();
+        self.guard.follow(&spec);
         // What was seen between rounds is shown, and acted on when it lasts till the round.
         let lasting = |check: &&HealthCheck| critical(check) && !check.is_early();
         for check in report.checks.iter().filter(lasting) {
-            let spec = self.deps.spec.clone();
             if let Some(action) = action_for(&spec.actions, &check.name) {
                 self.answer(action, check, ctx);
             }

@@ -79,6 +79,11 @@ impl Guard {
         }
     }
 
+    /// Other limits of all actions together, from now on; what ran so far counts.
+    pub const fn follow(&mut self, spec: &RecoverySpec) {
+        (self.max, self.within) = (spec.max, spec.within);
+    }
+
     /// Whether an action may run for a check now. Counts nothing.
     #[must_use]
     pub fn decide(&self, action: &RecoveryActionSpec, check: &str, now: Timestamp) -> Decision {

@@ -132,6 +132,18 @@ pub fn agent(name: &str, figures: AgentGauges) {
     text::set_agent_cpu(label, figures.cpu_seconds);
 }
 
+/// An agent is supervised no more: its gauges and its check's fall to zero, its counters stand.
+pub fn agent_is_gone(name: &str) {
+    if !AGENT_LABELS.read().contains(name) {
+        return;
+    }
+    for figure in [AGENT_UP, AGENT_UPTIME, AGENT_QUEUE_DEPTH, AGENT_MEMORY] {
+        gauge!(figure, "agent" => name.to_owned()).set(0.0);
+    }
+    let check = format!("{AGENT_CHECK_PREFIX}{name}");
+    gauge!(HEALTH_STATUS, "check" => check).set(0.0);
+}
+
 /// Sets how many replicas of a kind are in a state.
 pub fn agents(state: &'static str, kind: &'static str, count: usize) {
     gauge!(AGENTS, "state" => state, "kind" => kind).set(small(count));

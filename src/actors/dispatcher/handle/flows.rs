@@ -1,12 +1,9 @@
-//! What workflows are told from outside, and what falls due by itself.
-
-use std::sync::Arc;
+//! What workflows are told from outside.
 
 use super::DispatcherHandle;
 use crate::actors::dispatcher::Result;
 use crate::actors::dispatcher::flows::GiveSignal;
 use crate::domain::ids::WorkflowId;
-use crate::domain::schedule::ScheduleSpec;
 use crate::domain::workflow::Workflow;
 
 impl DispatcherHandle {
@@ -28,19 +25,5 @@ impl DispatcherHandle {
             answer,
         })
         .await?
-    }
-
-    /// What falls due by itself; set once, before the dispatcher begins.
-    pub fn set_schedules(&self, specs: &[ScheduleSpec]) {
-        // A second set would be a second configuration; the first stays.
-        drop(self.0.schedules.set(specs.into()));
-    }
-
-    pub(in crate::actors::dispatcher) fn schedule_specs(&self) -> Arc<[ScheduleSpec]> {
-        self.0
-            .schedules
-            .get()
-            .cloned()
-            .unwrap_or_else(|| Arc::new([]))
     }
 }
