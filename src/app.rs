@@ -20,6 +20,7 @@ mod news;
 mod parts;
 mod ports;
 mod records;
+mod reload;
 mod stop;
 mod upkeep;
 mod view;
@@ -112,8 +113,7 @@ pub(crate) fn serve(request: &LoadRequest, registry: Registry) -> ExitCode {
             return ExitCode::from(invalid.exit_code());
         }
     };
-    let shown = crate::config::render::redacted_json(request);
-    match house::run(config, shown, registry, begun, stop::live) {
+    match house::run(config, request.clone(), registry, begun, stop::live) {
         Ok(ending) => ExitCode::from(ending.exit_code()),
         Err(error) => {
             eprintln!("agent-system: {error}");

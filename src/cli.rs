@@ -94,7 +94,7 @@ enum Command {
     Metrics(records::Metrics),
     /// The database, with or without a running daemon
     Db(Box<db::Args>),
-    /// The configuration, without a running daemon
+    /// The configuration: of files, and of the running daemon
     Config(config::Args),
     /// A configuration and an agent to begin with
     Init(init::Args),
@@ -181,7 +181,7 @@ async fn dispatch(mut context: Context, command: Command) -> Result<ExitCode, Fa
         Command::Metrics(args) => records::metrics(context, args).await?,
 
         Command::Db(args) => db::run(context, *args).await?,
-        Command::Config(args) => config::run(context, args)?,
+        Command::Config(args) => config::run(context, args).await?,
         Command::Init(args) => init::run(context, &args)?,
         Command::Openapi => context.out.line(&crate::app::openapi().to_string())?,
         Command::Top(args) => top::run(context, &args).await?,

@@ -15,6 +15,7 @@ mod agents;
 mod artifacts;
 mod body;
 mod call;
+mod config;
 mod database;
 mod events;
 mod handles;
@@ -48,8 +49,8 @@ pub use agents::view::{
     AgentHealth, AgentView, InstanceView, QueueView, Replicas, Restarts, Usage,
 };
 pub use handles::{
-    AgentCommand, Agents, Answer, Facts, Handles, Health, Limits, Messages, Ports, Readiness,
-    Recovery, Schedules, VersionInfo, Work,
+    AgentCommand, Agents, Answer, Configuration, Facts, Handles, Health, Limits, Messages, Ports,
+    Readiness, Recovery, Schedules, VersionInfo, Work,
 };
 pub use openapi::openapi;
 pub use problem::{Fault, Problem};
@@ -100,10 +101,12 @@ fn table() -> Router {
         .stream("/api/v1/events", events::list)
         .get("/api/v1/metrics/system", metrics::system)
         .get("/api/v1/metrics/agents", metrics::agents)
-        .get("/api/v1/config", probes::config)
         .get("/api/v1/database", database::status)
         .get("/api/v1/database/migrations", database::migrations)
         .get("/api/v1/database/history", database::history)
+        .get("/api/v1/config", config::get)
+        .post("/api/v1/config:plan", config::plan)
+        .post("/api/v1/config:apply", config::apply)
         .long("/api/v1/database:backup", database::backup)
         .long("/api/v1/database:prune", database::prune)
 }

@@ -6,6 +6,8 @@ mod ground;
 mod inner;
 mod serving;
 
+pub(super) use fleet::record_of;
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,14 +17,15 @@ use self::inner::Around;
 use super::StartError;
 use super::ports::{About, Listeners};
 use super::records::Records;
+use super::reload::{Reloader, Rooms};
 use super::view::View;
-use crate::actors::agent::Registry;
+use crate::actors::agent::{AgentEnvironment, Registry};
 use crate::actors::dispatcher::DispatcherHandle;
 use crate::actors::health::HealthHandle;
 use crate::actors::journal::JournalHandle;
 use crate::actors::pool::Pool;
 use crate::actors::supervisor::SupervisorHandle;
-use crate::config::{Config, StopBudget};
+use crate::config::{Config, LoadRequest, StopBudget};
 use crate::domain::ids::SessionId;
 use crate::http::{Close, Readiness, Server};
 use crate::persistence::Store;
@@ -47,13 +50,14 @@ pub(super) struct House {
     pub(super) budget: StopBudget,
     pub(super) about: About,
     pub(super) records: Arc<Records>,
+    pub(super) reloader: Arc<Reloader>,
     pub(super) begun: Instant,
 }
 
 /// Puts the house together. Runs on the system arbiter.
 pub(super) async fn boot(
     config: Config,
-    shown: serde_json::Value,
+    request: LoadRequest,
     registry: Registry,
     metrics: Metrics,
     begun: Instant,
@@ -73,10 +77,8 @@ pub(super) async fn boot(
     )
     .await?;
     let (agents, records) = (fleet.tree.clone(), fleet.records.clone());
-    let view = Arc::new(View {
-        supervisor: agents.clone(),
-        dispatcher: dispatcher.handle.clone(),
-    });
+    let reloads = (request, fleet.environment.clone(), records.clone());
+    let view = View::of(&agents, &dispatcher.handle);
     let readiness = watch::Sender::new(Readiness::default());
     let around = Around {
         fleet,
@@ -87,9 +89,10 @@ pub(super) async fn boot(
     };
     let inner = inner::start(&config, &ground, dispatcher, around)?;
     tokio::spawn(metrics.clone().upkeep());
+    let reloader = reloader(&config, &ground, &inner, agents.clone(), reloads);
     let answering = serving::Answering {
         config: &config,
-        shown,
+        reloader: reloader.clone(),
         ground: &ground,
         inner: &inner,
         agents: agents.clone(),
@@ -114,8 +117,30 @@ pub(super) async fn boot(
         budget: config.stop_budget(),
         about: served.about,
         records,
+        reloader,
         begun,
     })
+}
+
+/// Who takes over other settings.
+fn reloader(
+    config: &Config,
+    ground: &ground::Ground,
+    inner: &inner::Inner,
+    agents: SupervisorHandle,
+    (request, environment, records): (LoadRequest, AgentEnvironment, Arc<Records>),
+) -> Arc<Reloader> {
+    let rooms = Rooms {
+        environment,
+        store: ground.store.clone(),
+        journal: ground.journal.clone(),
+        records,
+        agents,
+        dispatcher: inner.dispatcher.clone(),
+        health: inner.health.clone(),
+        healer: inner.healer.clone(),
+    };
+    Reloader::new(request, config.clone(), rooms)
 }
 
 fn open_artifacts(config: &Config) -> Result<Artifacts, StartError> {

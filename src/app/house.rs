@@ -8,7 +8,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::{StartError, boot};
 use crate::actors::agent::Registry;
-use crate::config::{Config, LogFormat, LogLevel};
+use crate::config::{Config, LoadRequest, LogFormat, LogLevel};
 use crate::persistence::lock::Lock;
 use crate::telemetry::logging::{self, LineFormat, LoggingSettings, RotationPolicy};
 use crate::telemetry::metrics::Metrics;
@@ -22,7 +22,7 @@ const MAX_BLOCKING_THREADS: usize = 64;
 /// takes; what it gives is given back. Closing the house is its part.
 pub(super) fn run<T>(
     config: Config,
-    shown: serde_json::Value,
+    request: LoadRequest,
     registry: Registry,
     begun: Instant,
     live: impl AsyncFnOnce(boot::House) -> T,
@@ -31,13 +31,13 @@ pub(super) fn run<T>(
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
-    stand(config, shown, registry, Metrics::install()?, begun, live)
+    stand(config, request, registry, Metrics::install()?, begun, live)
 }
 
 /// As [`run`], with the process's log and recorder as they are.
 pub(super) fn stand<T>(
     config: Config,
-    shown: serde_json::Value,
+    request: LoadRequest,
     registry: Registry,
     metrics: Metrics,
     begun: Instant,
@@ -48,7 +48,7 @@ pub(super) fn stand<T>(
     let shared = runtime.clone();
     let system = System::with_tokio_rt(move || shared);
     let ended = system.block_on(async {
-        let house = boot::boot(config, shown, registry, metrics, begun).await?;
+        let house = boot::boot(config, request, registry, metrics, begun).await?;
         Ok(live(house).await)
     });
     drop(system);

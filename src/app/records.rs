@@ -48,6 +48,10 @@ enum Order {
     Keep(Kept),
     /// Keep what an operator set, then say how that went.
     Overrides(Name, Overrides, oneshot::Sender<Result<(), StoreError>>),
+    /// An agent runs with these settings from now on.
+    RunsWith(Name, SettingsInForce),
+    /// Reserve numbers for the lives of an agent, then say how that went.
+    Reserve(AgentRecord, oneshot::Sender<Result<(), StoreError>>),
 }
 
 impl Records {
@@ -83,6 +87,29 @@ impl Records {
         store
             .save_generation(&agent.name, mark, agent.restarts_total)
             .await
+    }
+
+    /// The same of one that is declared while the task writes.
+    ///
+    /// # Errors
+    /// The store's, or that too much waits.
+    pub(super) async fn reserve_for_new(&self, agent: &AgentRecord) -> Result<(), StoreError> {
+        let (reserved, waiting) = oneshot::channel();
+        let order = Order::Reserve(agent.clone(), reserved);
+        let overloaded = Err(StoreError::Overloaded {
+            operation: "reserve numbers of lives",
+        });
+        match self.waiting.send(order).await {
+            Ok(()) => waiting.await.unwrap_or(overloaded),
+            Err(_) => overloaded,
+        }
+    }
+
+    /// An agent runs with these settings from now on: deaths are kept with them.
+    pub(super) async fn runs_with(&self, agent: Name, settings: SettingsInForce) {
+        // Refused only when nothing is kept any more.
+        let order = Order::RunsWith(agent, settings);
+        self.waiting.send(order).await.ok();
     }
 
     /// The task that writes, as a child for the tree.
@@ -191,6 +218,16 @@ impl Desk {
                 // Who asked may have stopped waiting.
                 kept.send(self.store.set_overrides(&agent, overrides).await)
                     .ok();
+            }
+            Order::RunsWith(agent, settings) => {
+                self.settings.insert(agent, settings);
+            }
+            Order::Reserve(agent, reserved) => {
+                let mark = self.generations.used(&agent.name, agent.generation).mark;
+                let (name, restarts) = (&agent.name, agent.restarts_total);
+                let kept = self.store.save_generation(name, mark, restarts).await;
+                // As above.
+                reserved.send(kept).ok();
             }
             Order::Keep(mut record) => {
                 let ahead = self.moves_ahead(&mut record);

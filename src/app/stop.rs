@@ -11,6 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Ending;
 use super::boot::House;
+use super::reload::hang_ups;
 use crate::actors::supervisor::{Escalated, ShutdownSpans};
 
 /// How long the daemon's own actors may take to end.
@@ -39,6 +40,7 @@ pub(super) async fn live(house: House) -> Ending {
         name = signals.next() => Cause::Told(name),
         gave_up = house.agents.escalated() => Cause::GaveUp(gave_up),
         gave_up = house.inner.escalated() => Cause::GaveUp(gave_up),
+        () = hang_ups(&house.reloader) => unreachable!("SIGHUP is heard for as long as the daemon lives"),
         () = ready(&house) => unreachable!("readiness is reported for as long as the daemon lives"),
     };
     match &cause {

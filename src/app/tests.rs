@@ -65,7 +65,15 @@ fn live_in<T>(data: &Path, live: impl AsyncFnOnce(House) -> T) -> T {
     let config = Config::load(request).unwrap();
     let registry = Registry::built_in().register("echo", |_| Ok(Echo));
     let (_recorder, metrics) = Metrics::for_test();
-    house::stand(config, Value::Null, registry, metrics, Instant::now(), live).unwrap()
+    house::stand(
+        config,
+        LoadRequest::default(),
+        registry,
+        metrics,
+        Instant::now(),
+        live,
+    )
+    .unwrap()
 }
 
 /// Waits, with a bound, until `look` finds something.

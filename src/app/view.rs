@@ -1,6 +1,7 @@
 //! The agents as health sees them: supervision and work of each in one entry, from memory.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -17,6 +18,16 @@ use crate::domain::name::Name;
 pub(super) struct View {
     pub(super) supervisor: SupervisorHandle,
     pub(super) dispatcher: DispatcherHandle,
+}
+
+impl View {
+    /// Of these two.
+    pub(super) fn of(supervisor: &SupervisorHandle, dispatcher: &DispatcherHandle) -> Arc<Self> {
+        Arc::new(Self {
+            supervisor: supervisor.clone(),
+            dispatcher: dispatcher.clone(),
+        })
+    }
 }
 
 impl AgentsView for View {

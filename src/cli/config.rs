@@ -1,5 +1,8 @@
-//! `config`: what the configuration is, whether it is right, what it may hold; and the flags that
-//! say where it comes from, shared with `serve` and `db`.
+//! `config`: what the configuration is, whether it is right, what it may hold, and what a running
+//! daemon would take over of it; and the flags that say where it comes from, shared with `serve` and
+//! `db`.
+
+mod reload;
 
 use std::path::PathBuf;
 
@@ -93,6 +96,10 @@ enum Command {
     },
     /// The JSON Schema of a configuration file
     Schema,
+    /// What the running daemon would take over of its changed files; nothing changes
+    Plan,
+    /// Has the running daemon take over its changed files
+    Apply(reload::Apply),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -101,7 +108,7 @@ enum Text {
     Json,
 }
 
-pub(super) fn run(context: &Context, args: Args) -> Result<(), Failure> {
+pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let rendered = match args.command {
         Command::Show {
             from,
@@ -119,6 +126,8 @@ pub(super) fn run(context: &Context, args: Args) -> Result<(), Failure> {
         }
         Command::Validate { from } => render::validate(&from.request()),
         Command::Schema => render::schema(),
+        Command::Plan => return reload::plan(context).await,
+        Command::Apply(args) => return reload::apply(context, args).await,
     };
     print(context, &rendered)
 }

@@ -4,7 +4,6 @@
 //! the rooms behind them. Every answer has its deadline on the other side; what cannot be
 //! answered comes back as the [`Problem`] that the caller gets.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +25,7 @@ use crate::domain::message::{Message, NewMessage};
 use crate::domain::name::Name;
 use crate::domain::query::{Page, PageRequest, QueueState, Submitted};
 use crate::domain::record::RecoveryRun;
+use crate::domain::reload::ReloadPlan;
 use crate::domain::schedule::{ScheduleRun, ScheduleStatus};
 use crate::domain::task::{IdempotencyKey, NewTask, Task};
 use crate::domain::timestamp::Timestamp;
@@ -160,6 +160,21 @@ pub trait Recovery: Send + Sync {
     fn run<'a>(&'a self, action: &'a str, check: Option<&'a str>) -> Answer<'a, RecoveryRun>;
 }
 
+/// The configuration that the daemon runs with, and its change.
+pub trait Configuration: Send + Sync {
+    /// All of it as a JSON object, secrets redacted. Never waits.
+    fn shown(&self) -> Arc<serde_json::Value>;
+    /// The settings of an agent, with where they came from, secrets redacted; `None` if it is not
+    /// declared. Never waits.
+    fn settings_of(&self, agent: &Name) -> Option<AgentSettings>;
+    /// What would change if what the daemon was started with were read anew; 422 with every
+    /// problem.
+    fn plan(&self) -> Answer<'_, ReloadPlan>;
+    /// Takes it over, if it is still what was planned; answers with what that changed. 409 if it is
+    /// not, 422 with every problem; then nothing has changed.
+    fn apply(&self, planned: Option<String>) -> Answer<'_, ReloadPlan>;
+}
+
 /// New journal entries.
 pub trait Facts: Send + Sync {
     /// Entries from now on; a receiver that lags is told so by its channel.
@@ -256,10 +271,8 @@ pub struct Handles {
     pub closing: Closing,
     /// Who answers.
     pub about: VersionInfo,
-    /// The effective configuration, secrets redacted.
-    pub config: serde_json::Value,
-    /// The settings of each agent, with where they came from, secrets redacted.
-    pub settings: Arc<BTreeMap<Name, AgentSettings>>,
+    /// The configuration.
+    pub config: Arc<dyn Configuration>,
 }
 
 impl Handles {

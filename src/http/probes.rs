@@ -135,9 +135,3 @@ async fn agents(handles: &Handles) -> Option<String> {
 pub(super) async fn version(call: Call) -> Outcome {
     reply::json(&call.handles.about)
 }
-
-/// `GET /api/v1/config`
-pub(super) async fn config(call: Call) -> Outcome {
-    call.query.only(&[])?;
-    reply::json(&call.handles.config)
-}

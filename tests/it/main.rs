@@ -18,6 +18,7 @@ mod hardened;
 mod keeping;
 mod postgres;
 mod queues;
+mod reload;
 mod serve;
 mod standing;
 mod storm;

@@ -40,7 +40,7 @@ pub(super) fn run(plan: &Plan) -> Result<Report, BenchError> {
     let registry = Registry::built_in().register("noop", |_| Ok(Noop { commits }));
     let measured = house::run(
         config,
-        serde_json::Value::Null,
+        LoadRequest::default(),
         registry,
         Instant::now(),
         async |house| {

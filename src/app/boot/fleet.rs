@@ -26,6 +26,8 @@ use crate::persistence::artifacts::Artifacts;
 pub(super) struct Fleet {
     pub(super) tree: SupervisorHandle,
     pub(super) records: Arc<Records>,
+    /// What agents need of the daemon.
+    pub(super) environment: AgentEnvironment,
     /// Rung when an agent has settled.
     pub(super) settled: Arc<Notify>,
 }
@@ -87,6 +89,7 @@ pub(super) async fn start(
     Ok(Fleet {
         tree,
         records,
+        environment,
         settled,
     })
 }
@@ -99,7 +102,8 @@ fn launcher(owner: &str) -> Result<Launcher, StartError> {
     })
 }
 
-fn record_of(spec: &AgentSpec) -> AgentRecord {
+/// An agent's row when nothing is known of it.
+pub(in crate::app) fn record_of(spec: &AgentSpec) -> AgentRecord {
     let now = clock::now();
     let kind = serde_json::to_value(spec.runs.kind()).unwrap_or_default();
     AgentRecord {

@@ -11,6 +11,7 @@ use crate::actors::health::MetricsSampler;
 use crate::actors::supervisor::SupervisorHandle;
 use crate::app::StartError;
 use crate::app::ports::{About, Listeners};
+use crate::app::reload::{Configured, Reloader};
 use crate::app::view::View;
 use crate::config::Config;
 use crate::http::{
@@ -33,7 +34,7 @@ pub(super) struct Served {
 /// Who answers on the API's port, and who on that of the metrics.
 pub(super) struct Answering<'a> {
     pub(super) config: &'a Config,
-    pub(super) shown: serde_json::Value,
+    pub(super) reloader: Arc<Reloader>,
     pub(super) ground: &'a Ground,
     pub(super) inner: &'a Inner,
     pub(super) agents: SupervisorHandle,
@@ -126,8 +127,7 @@ impl Answering<'_> {
                 started_at: self.ground.session.started_at,
                 ports,
             },
-            settings: Arc::new(self.config.all_settings().clone()),
-            config: self.shown,
+            config: Arc::new(Configured(self.reloader)),
         }
     }
 

@@ -33,7 +33,7 @@ pub(in crate::http) async fn explain(mut call: Call) -> Outcome {
         |page| page.items.first().map(FaultSeen::of),
     );
     let told = explain::explain(&standing, &work, fault.as_ref());
-    let known = call.handles.settings.get(&name);
+    let known = call.handles.config.settings_of(&name);
     let settings = known.map_or_else(Vec::new, |known| in_force(&known.settings, &standing));
     reply::json(&json!({
         "name": standing.name,

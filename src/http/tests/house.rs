@@ -1,5 +1,8 @@
 //! A served house: a database in a scratch directory, one agent, one check, one action.
 
+pub(super) use declared::READ;
+
+mod declared;
 mod schedules;
 mod standing;
 mod work;
@@ -283,8 +286,7 @@ fn handles(
                 metrics: 8000,
             },
         },
-        settings: Arc::default(),
-        config: json!({"security": {"jwt": {"secret": "…"}}}),
+        config: Arc::new(declared::Declared::default()),
     }
 }
 
