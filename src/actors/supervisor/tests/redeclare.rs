@@ -143,6 +143,34 @@ fn who_depends_on_others_ends_before_them_and_starts_after_them() {
 }
 
 #[test]
+fn one_that_dies_before_its_turn_to_end_is_followed_by_one_with_the_new_settings() {
+    paused(async {
+        fn waits(spec: &mut AgentSpec) {
+            let on = "a".parse().unwrap();
+            spec.depends_on.insert(on, DependsOn::Started);
+        }
+        let world = Script::default()
+            .agent("a")
+            .agent("b")
+            .with(waits)
+            .begin()
+            .await;
+        world.log.take(&[]);
+        let after = agent("b", |spec| {
+            waits(spec);
+            anew(spec);
+        });
+        let both = [agent("a", anew), after];
+        world.redeclare(Vec::new(), both).await.unwrap();
+        world.crash("a").await;
+        assert_eq!(world.lives(), ["drain b#0", "start a#0 2 keeps"]);
+        world.pass(SECOND * 30).await;
+        let status = world.status("a").await;
+        assert_eq!((status.state, status.generation), (AgentState::Ready, 2));
+    });
+}
+
+#[test]
 fn one_that_is_added_starts_after_what_it_depends_on() {
     paused(async {
         let world = Script::default().agent("a").begin().await;

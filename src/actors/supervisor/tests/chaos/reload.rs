@@ -32,7 +32,8 @@ impl World {
     pub(super) async fn redeclare(&mut self) {
         let mut design = (*self.design).clone();
         for _ in 0..self.chance.random_range(1..4) {
-            match self.chance.random_range(0..10) {
+            match self.chance.random_range(0..12) {
+                10 | 11 => self.move_one(&mut design),
                 0..5 => {
                     let name = self.any(&design);
                     self.edit(&mut design, &name);
@@ -91,6 +92,22 @@ impl World {
         };
         let asked = self.book.open().asked.insert(name, never).unwrap();
         self.bench.push((spec, asked));
+    }
+
+    /// One leaves its group for none, or comes into one; those of nested groups stay.
+    fn move_one(&mut self, design: &mut Design) {
+        let name = self.any(design);
+        if design.is_nested(&name) {
+            return;
+        }
+        let flat = design.groups.iter().find(|it| it.name.as_str() == "flat");
+        let flat = flat.map(|group| group.name.clone());
+        let mut agents = design.agents.iter_mut();
+        let spec = agents.find(|spec| spec.name == name).unwrap();
+        spec.group = match spec.group {
+            Some(_) => None,
+            None => flat,
+        };
     }
 
     fn add_again(&mut self, design: &mut Design) {
