@@ -160,10 +160,14 @@ fn health_over_http_on_the_command_line_and_in_the_records_agrees() {
         );
     }
     assert_eq!(names(&daemon.json(&["health"])), checked);
-    let history = daemon.get("/api/v1/health/checks/agent.echo/history");
-    assert_eq!(history.0, 200, "{}", history.1);
-    let history: Value = serde_json::from_str(&history.1).unwrap();
-    assert_eq!(history["items"][0]["status"], "healthy", "{history}");
+    // A round is told before it is stored.
+    let first = eventually("the round is in the records", || {
+        let history = daemon.get("/api/v1/health/checks/agent.echo/history");
+        assert_eq!(history.0, 200, "{}", history.1);
+        let history: Value = serde_json::from_str(&history.1).unwrap();
+        history["items"].get(0).cloned()
+    });
+    assert_eq!(first["status"], "healthy", "{first}");
 }
 
 #[test]

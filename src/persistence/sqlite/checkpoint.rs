@@ -5,12 +5,16 @@
 //! checkpoint waits for nobody and nobody for it). What the writer adds meanwhile keeps the log from
 //! beginning anew; when that is little, the writer writes it back itself, between two commits.
 //!
+//! SQLite syncs the database only when the whole log is in it, which is at the writer's turn. So the thread
+//! brings what it wrote to the disk by itself, and leaves the writer's sync next to nothing.
+//!
 //! Rely on: under load the log stays near [`LONG`] pages, and nothing is added to one of [`TOO_LONG`]
 //! before it was tried to write it back, unless a reader still needs it. Errors are not told: a log
 //! that is not written back stays, and the next commit meets the same disk.
 //!
 //! Not here: the log's end after silence and at closing, see [`super::writer`].
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -21,6 +25,7 @@ use rusqlite::Connection;
 
 use super::connection;
 use super::fault::SqlResult;
+use super::shared::FileIdentity;
 
 /// Pages in the log from which on it is written back. Most pages of the hot tables are written again
 /// and again: fewer, larger write-backs write each of them once.
@@ -88,6 +93,24 @@ fn next(log: Log, tried: Option<Tried>) -> Step {
     }
 }
 
+/// The database's file, to be synced beside SQLite. It is never closed: with any of its descriptors the
+/// system takes the locks of all connections of this process away. There is one for each file that
+/// stood under the path.
+#[derive(Default)]
+pub(super) struct KeptOpen(Mutex<Option<(FileIdentity, &'static File)>>);
+
+impl KeptOpen {
+    fn file(&self, path: &Path) -> SqlResult<Option<&'static File>> {
+        let identity = FileIdentity::of(path)?;
+        let mut kept = self.0.lock();
+        if kept.is_none_or(|(known, _)| known != identity) {
+            let opened = File::open(path).ok();
+            *kept = opened.map(|file| (identity, &*Box::leak(Box::new(file))));
+        }
+        Ok(kept.map(|(_, file)| file))
+    }
+}
+
 /// Keeps the log short; lives as long as the writer.
 pub(super) struct Checkpoints {
     turn: Arc<Turn>,
@@ -111,15 +134,16 @@ enum State {
 
 impl Checkpoints {
     /// Opens the connection beside the writer's, and starts the thread.
-    pub(super) fn start(path: &Path) -> SqlResult<Self> {
+    pub(super) fn start(path: &Path, kept_open: &KeptOpen) -> SqlResult<Self> {
         let conn = connection::open_checkpointer(path)?;
+        let file = kept_open.file(path)?;
         let turn = Arc::<Turn>::default();
         let theirs = Arc::clone(&turn);
         let thread = std::thread::Builder::new()
             .name("store-log".into())
             .spawn(move || {
                 let _ends = Ends(&theirs);
-                theirs.serve(&conn);
+                theirs.serve(&conn, file);
             });
         if let Err(error) = &thread {
             tracing::warn!(%error, "the writer writes its log back itself");
@@ -177,7 +201,7 @@ impl Drop for Ends<'_> {
 }
 
 impl Turn {
-    fn serve(&self, conn: &Connection) {
+    fn serve(&self, conn: &Connection, file: Option<&File>) {
         loop {
             {
                 let mut state = self.state.lock();
@@ -189,6 +213,10 @@ impl Turn {
                 }
             }
             write_back(conn);
+            if let Some(Err(error)) = file.map(File::sync_data) {
+                // SQLite's own sync, through a descriptor of its own, meets it too.
+                tracing::debug!(%error, "the database was not synced beside its writer");
+            }
             let mut state = self.state.lock();
             if *state == State::Works {
                 *state = State::Rests;

@@ -203,9 +203,29 @@ fn flow_op() -> impl Strategy<Value = Op> {
     ]
 }
 
+/// Workflows that fail and are undone, and little else.
+fn undo_op() -> impl Strategy<Value = Op> {
+    let pick = any::<usize>;
+    prop_oneof![
+        3 => flows::UNDONE.prop_map(|template| Op::Run { template }),
+        20 => Just(Op::Claim { free: [2, 2, 4] }),
+        30 => (pick(), prop_oneof![4 => 2..5u8, 2 => 5..8u8, 1 => 8..12u8])
+            .prop_map(|(pick, how)| Op::Settle { pick, late: false, how }),
+        4 => (0..3u32).prop_map(|seconds| Op::Wait { seconds }),
+        1 => pick().prop_map(|pick| Op::Cancel { pick }),
+        1 => pick().prop_map(|pick| Op::CancelFlow { pick }),
+        6 => pick().prop_map(|pick| Op::RetryFlow { pick }),
+        1 => Just(Op::DaemonDies),
+    ]
+}
+
 fn ops() -> impl Strategy<Value = Vec<Op>> {
     use proptest::collection::vec;
-    prop_oneof![2 => vec(op(), 1..200), 1 => vec(flow_op(), 1..200)]
+    prop_oneof![
+        2 => vec(op(), 1..200),
+        1 => vec(flow_op(), 1..200),
+        1 => vec(undo_op(), 1..200),
+    ]
 }
 
 fn limits() -> impl Strategy<Value = Limits> {

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
 use super::CommitListener;
+use super::checkpoint::KeptOpen;
 use super::connection::Synchronous;
 use super::fault::{Fault, SqlResult};
 use super::queue::WriteQueue;
@@ -98,6 +99,8 @@ pub(super) struct Shared {
     found_full: AtomicBool,
     /// Whether the disk failed while the log was written, which has not been begun anew since.
     pub(super) log_failed: AtomicBool,
+    /// The database's file, for the thread that writes the log back.
+    pub(super) kept_open: KeptOpen,
     /// Whether a backup is being taken.
     backing_up: AtomicBool,
     /// Commits since the store was opened.
@@ -130,6 +133,7 @@ impl Shared {
             reserve,
             found_full: AtomicBool::new(false),
             log_failed: AtomicBool::new(false),
+            kept_open: KeptOpen::default(),
             backing_up: AtomicBool::new(false),
             commits: AtomicU64::new(0),
             written_back: AtomicU64::new(0),

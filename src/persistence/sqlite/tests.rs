@@ -1,5 +1,6 @@
 //! Claims about the writer and the readers that no other backend shares.
 
+mod log;
 mod room;
 
 use std::sync::Arc;

@@ -132,7 +132,7 @@ fn open(shared: &Shared) -> SqlResult<Opened> {
         shared.log_failed.store(false, Relaxed);
     }
     connection::touch(&conn)?;
-    let checkpoints = Checkpoints::start(&shared.path)?;
+    let checkpoints = Checkpoints::start(&shared.path, &shared.kept_open)?;
     let identity = FileIdentity::of(&shared.path)?;
     shared.sizes.measure(&shared.path);
     Ok(Opened {

@@ -17,6 +17,8 @@ use crate::domain::workflow::WorkflowState;
 
 /// Workflows to choose from.
 pub(super) const TEMPLATES: usize = 6;
+/// Those of them that are undone when they fail.
+pub(super) const UNDONE: std::ops::Range<usize> = 3..5;
 const SIGNALS: [&str; 3] = ["go", "maybe", "unknown"];
 
 fn template(number: usize) -> Value {
