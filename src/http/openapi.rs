@@ -110,9 +110,9 @@ fn operation(method: &str, path: &str, words: Option<&Words>) -> Value {
 fn responses(answer: &str) -> Value {
     let problem = json!({"application/problem+json": {"schema": shapes::reference("Problem")}});
     let mut all = json!({"default": {"description": "a problem", "content": problem}});
-    let (created, shape) = match answer.strip_prefix("202 ") {
-        Some(shape) => (true, shape),
-        None => (false, answer),
+    let (stored, shape) = match answer.split_once(' ') {
+        Some((status @ ("201" | "202"), shape)) => (Some(status), shape),
+        _ => (None, answer),
     };
     let content = match shape {
         kinds if kinds.contains('/') => {
@@ -121,9 +121,11 @@ fn responses(answer: &str) -> Value {
         }
         shape => json!({"application/json": {"schema": shapes::answer(shape)}}),
     };
-    all["200"] = json!({"description": "done, or so already", "content": content});
-    if created {
-        all["202"] = json!({"description": "stored, and on its way", "content": content});
+    if stored != Some("201") {
+        all["200"] = json!({"description": "done, or so already", "content": content});
+    }
+    if let Some(status) = stored {
+        all[status] = json!({"description": "stored", "content": content});
     }
     if shape == "HealthReport" {
         all["503"] = json!({"description": "something is critical", "content": content});

@@ -1,6 +1,6 @@
 //! What is said of each route: one line each.
 //!
-//! `answer` is the name of a shape, `[Shape]` a page of it, `202 Shape` for what creates, content
+//! `answer` is the name of a shape, `[Shape]` a page of it, `201 Shape` or `202 Shape` for what creates, content
 //! types for what is no JSON. `body` is the name of a shape, with `?` where it may be left out.
 
 /// What is said of one route.
@@ -116,7 +116,7 @@ pub(super) const ROUTES: &[Words] = &[
     get("GET /api/v1/queues/{name}", "One queue", "", "Queue"),
     post("POST /api/v1/queues/{name}:pause", "Hand nothing out of it, also until a time", "Pause?", "Queue"),
     post("POST /api/v1/queues/{name}:resume", "Hand out of it again", "Nothing?", "Queue"),
-    post("POST /api/v1/artifacts", "Upload a large value; the body is its bytes", "bytes", "Artifact"),
+    post("POST /api/v1/artifacts", "Upload a large value; the body is its bytes", "bytes", "201 Artifact"),
     get("GET /api/v1/artifacts/{name}", "Its bytes; the name's slash as %2F", "", "application/octet-stream"),
     get("GET /api/v1/artifacts/{owner}/{file}", "Its bytes", "", "application/octet-stream"),
     get("GET /api/v1/schedules", "All schedules", "limit cursor", "[Schedule]"),
@@ -141,6 +141,6 @@ pub(super) const ROUTES: &[Words] = &[
     get("GET /api/v1/database", "The database: file, schema, sizes, rows", "", "object"),
     get("GET /api/v1/database/migrations", "Which migrations there are, and which it has", "limit cursor", "[object]"),
     get("GET /api/v1/database/history", "Which migrations were carried out", "limit cursor", "[object]"),
-    post("POST /api/v1/database:backup", "A consistent copy beside the running daemon", "Backup?", "object"),
+    post("POST /api/v1/database:backup", "A consistent copy beside the running daemon", "Backup?", "201 object"),
     post("POST /api/v1/database:prune", "Remove what retention allows", "Prune?", "object"),
 ];

@@ -157,6 +157,38 @@ async fn real_answers_have_the_described_shapes_and_described_parameters_are_tak
 }
 
 #[tokio::test]
+async fn commands_are_answered_with_described_statuses_and_shapes() {
+    let house = House::open().await;
+    let document = openapi();
+    let mut wrong = Vec::new();
+    for (path, pattern, body) in [
+        ("tasks", "tasks", "{\"agent\":\"echo\"}"),
+        ("artifacts", "artifacts", "{}"),
+        ("agents/echo:start", "agents/{name}:start", "{}"),
+        (
+            "dead-letters:retry",
+            "dead-letters:retry",
+            "{\"dry_run\":true}",
+        ),
+        ("queues/default:pause", "queues/{name}:pause", "{}"),
+        (
+            "health/checks/agent.echo:run",
+            "health/checks/{name}:run",
+            "{}",
+        ),
+        ("database:backup", "database:backup", "{}"),
+    ] {
+        let answer = house.post(&format!("/api/v1/{path}"), body).await;
+        let post = &document["paths"][format!("/api/v1/{pattern}")]["post"];
+        let described = &post["responses"][answer.status.as_str()];
+        assert!(described.is_object(), "{path} answers {}", answer.status);
+        let schema = &described["content"]["application/json"]["schema"];
+        misfits(&document, schema, &answer.json(), path, &mut wrong);
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn the_description_is_served_for_programs_and_for_people() {
     let house = House::open().await;
     let served = house.get("/openapi.json").await;

@@ -49,6 +49,7 @@ pub(super) fn never_ready(trouble: Trouble) -> Wrong {
         Trouble::Silent(span) => {
             Wrong::Failed(format!("not ready within {span:?} of hello"), ANSWER_HELLO)
         }
+        trouble @ Trouble::HungUp(_) => Wrong::Failed(trouble.to_string(), SEE_STDERR),
         Trouble::Ended(why) if why.starts_with("command '") => Wrong::Failed(why, CORRECT_COMMAND),
         Trouble::Ended(how) => Wrong::Failed(format!("it ended before `ready`: {how}"), SEE_STDERR),
     }

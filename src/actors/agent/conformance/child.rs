@@ -41,6 +41,8 @@ pub(super) enum Trouble {
     Silent(Duration),
     /// The process has ended.
     Ended(String),
+    /// The process lives, but not one of its pipes.
+    HungUp(&'static str),
 }
 
 impl std::fmt::Display for Trouble {
@@ -48,6 +50,7 @@ impl std::fmt::Display for Trouble {
         match self {
             Self::Silent(span) => write!(f, "nothing came within {span:?}"),
             Self::Ended(how) => write!(f, "the process ended: {how}"),
+            Self::HungUp(pipe) => write!(f, "it closed its {pipe} and runs on"),
         }
     }
 }
@@ -119,11 +122,11 @@ impl Child {
     pub(super) async fn tell_raw(&mut self, frame: &Value) -> Result<(), Trouble> {
         let line = format!("{frame}\n");
         let Some(stdin) = &mut self.stdin else {
-            return Err(Trouble::Ended("its input is closed".into()));
+            return Err(Trouble::HungUp("input"));
         };
         match timeout(READS_WITHIN, stdin.write_all(line.as_bytes())).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(self.trouble(READS_WITHIN).await),
+            Ok(Err(_)) => Err(self.trouble("input").await),
             Err(_) => Err(Trouble::Silent(READS_WITHIN)),
         }
     }
@@ -142,7 +145,7 @@ impl Child {
                         return Ok(found);
                     }
                 }
-                Ok(None) => return Err(self.trouble(within).await),
+                Ok(None) => return Err(self.trouble("output").await),
                 Err(_) => return Err(Trouble::Silent(within)),
             }
         }
@@ -171,12 +174,11 @@ impl Child {
         }
     }
 
-    /// Why nothing comes any more, once its output has ended.
-    async fn trouble(&mut self, within: Duration) -> Trouble {
+    /// Why a pipe has ended: with its process, or before it.
+    async fn trouble(&mut self, pipe: &'static str) -> Trouble {
         match self.end(END_FOLLOWS_WITHIN).await {
             Ok((_, how)) => Trouble::Ended(how),
-            Err(_) if within == READS_WITHIN => Trouble::Ended("it closed its input".into()),
-            Err(_) => Trouble::Ended("it closed its output".into()),
+            Err(_) => Trouble::HungUp(pipe),
         }
     }
 
