@@ -121,7 +121,10 @@ fn a_program_that_is_no_agent_fails_at_once_and_says_why() {
         (&["no-such-program"][..], "not found in PATH"),
         (&["sleep", "1000"], "not ready within 300ms"),
         (&["sh", "-c", "exit 3"], "exit code 3"),
-        (&["sh", "-c", "exec >&-; exec sleep 1000"], "closed its output"),
+        (
+            &["sh", "-c", "exec >&-; exec sleep 1000"],
+            "closed its output",
+        ),
     ] {
         let (code, report) = tested(&[&limits, command].concat());
         assert_eq!(code, Some(1), "{report:#}");
