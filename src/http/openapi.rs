@@ -99,7 +99,7 @@ fn operation(method: &str, path: &str, words: Option<&Words>) -> Value {
                 Some(name) => (name, false),
                 None => (body, true),
             };
-            let content = json!({"application/json": {"schema": shapes::reference(name)}});
+            let content = json!({"application/json": {"schema": shapes::answer(name)}});
             operation["requestBody"] = json!({"required": required, "content": content});
         }
     }

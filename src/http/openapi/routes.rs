@@ -138,6 +138,8 @@ pub(super) const ROUTES: &[Words] = &[
     get("GET /api/v1/metrics/system", "Figures of the host of the past", "limit", "[object]"),
     get("GET /api/v1/metrics/agents", "Figures of agents of the past", "limit", "[AgentFigures]"),
     get("GET /api/v1/config", "The effective configuration, secrets redacted", "", "object"),
+    post("POST /api/v1/config:plan", "What a change of the configuration's files would do", "Nothing?", "object"),
+    post("POST /api/v1/config:apply", "Take the changed files over; with plan, only what that plan was", "object?", "object"),
     get("GET /api/v1/database", "The database: file, schema, sizes, rows", "", "object"),
     get("GET /api/v1/database/migrations", "Which migrations there are, and which it has", "limit cursor", "[object]"),
     get("GET /api/v1/database/history", "Which migrations were carried out", "limit cursor", "[object]"),
