@@ -1,5 +1,4 @@
-//! Probes and what the daemon says of itself: `/livez`, `/readyz`, `/startupz`, `/version`, and
-//! the effective configuration.
+//! Probes and what the daemon says of itself: `/livez`, `/readyz`, `/startupz`, `/version`.
 //!
 //! `/livez` asks nobody: it answers as long as requests are served at all. `/readyz` asks the
 //! database's state, which is kept in memory, and the supervisor with a deadline of its own, so

@@ -8,6 +8,11 @@ use serde_json::{Map, Value, json};
 
 type Fields = &'static [(&'static str, &'static str)];
 
+#[rustfmt::skip]
+const PLAN: Fields = &[
+    ("plan", "text"), ("changes", "bool"), ("counts", "object"), ("units", "[object]"),
+    ("pending", "[object]"), ("warnings", "texts"),
+];
 const STATUS: Fields = &[("status", "text"), ("-conditions", "[object]")];
 #[rustfmt::skip]
 const VERSION: Fields = &[
@@ -182,6 +187,8 @@ const SHAPES: &[(&str, bool, Fields)] = &[
         ],
     ),
     ("Prune", true, &[("dry_run", "bool?")]),
+    ("Apply", true, &[("plan", "text?")]),
+    ("Plan", false, PLAN),
 ];
 
 /// Every shape, as JSON Schema.
