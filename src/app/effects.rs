@@ -56,11 +56,23 @@ impl RecoveryEffects for Effects {
 
 /// What was done, for people.
 fn told(agent: &Name, done: Revival) -> String {
-    let Revival { ended, on_trial } = done;
-    match (ended, on_trial) {
-        (0, 0) => format!("{agent} is already on its way"),
-        (_, 0) => format!("ended {ended} lives of {agent} for new ones"),
-        (0, _) => format!("started {on_trial} replicas of {agent} on trial"),
-        _ => format!("started {on_trial} replicas of {agent} on trial, ended {ended} lives"),
+    let Revival {
+        ended,
+        early,
+        on_trial,
+    } = done;
+    let parts = [
+        (early, "cut short the backoff of"),
+        (on_trial, "started on trial"),
+        (ended, "ended for new lives"),
+    ];
+    let done: Vec<String> = parts
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{what} {count} replicas"))
+        .collect();
+    match done.is_empty() {
+        true => format!("{agent} is already on its way"),
+        false => format!("{agent}: {}", done.join(", ")),
     }
 }

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::Supervisor;
 use super::replica::{Hold, Replica, Then};
+use super::revive::Revival;
 use super::timers::Due;
 use super::tree::{Group, Slot};
 use crate::domain::agent::{AgentProgram, AgentState};
@@ -279,19 +280,30 @@ impl Supervisor {
         plan.is_some_and(|plan| plan.is_down() && plan.goal == Goal::Restart)
     }
 
-    /// Groups above an agent that rest start now, on trial; says how many replicas have a life.
-    pub(super) fn revive_groups(&mut self, agent: usize) -> usize {
+    /// Groups above an agent that rest start now, out of quarantine on trial; says how many replicas
+    /// have a life.
+    pub(super) fn revive_groups(&mut self, agent: usize) -> Revival {
+        let mut done = Revival::default();
         let groups: Vec<usize> = self.tree.ancestors(self.tree.agents[agent].group).collect();
-        let mut started = 0;
         for group in groups {
-            if self.group_rests(group) {
-                self.tree.groups[group].ledger.put_on_trial();
-                let slots = self.start_afresh(group);
-                started += slots.iter().filter(|slot| self.lives(**slot)).count();
-                self.keep_group_budget(group);
+            if !self.group_rests(group) {
+                continue;
             }
+            let plan = self.tree.groups[group].plan.as_ref();
+            let on_trial = plan.is_some_and(|plan| plan.quarantined);
+            if on_trial {
+                self.tree.groups[group].ledger.put_on_trial();
+            }
+            let slots = self.start_afresh(group);
+            let started = slots.iter().filter(|slot| self.lives(**slot)).count();
+            let count = match on_trial {
+                true => &mut done.on_trial,
+                false => &mut done.early,
+            };
+            *count += started;
+            self.keep_group_budget(group);
         }
-        started
+        done
     }
 
     /// A plan's time has come; out of quarantine it is a trial.

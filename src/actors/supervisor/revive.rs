@@ -1,9 +1,10 @@
 //! What a healer may do that is no operator: bring an agent back without forgiving it anything.
 //!
 //! ```text
-//! stalled life ──────────▶ ended at once, the next one follows
-//! backoff, quarantine ───▶ started now, on trial: its next death is one more quarantine
-//! only sound lives ──────▶ all ended in order: what is wrong shows in none of them alone
+//! stalled life ──────▶ ended at once, the next one follows
+//! backoff ───────────▶ started now; its deaths count as if it had waited
+//! quarantine ────────▶ started now, on trial: its next death is one more quarantine
+//! only sound lives ──▶ all ended in order: what is wrong shows in none of them alone
 //! ```
 //!
 //! Rely on: what an operator stopped stays down, what failed for good stays failed, and no death is
@@ -22,7 +23,9 @@ use crate::domain::name::Name;
 pub struct Revival {
     /// Lives that were told to end; the next ones follow.
     pub ended: usize,
-    /// Replicas that were started on trial, before their rest was over.
+    /// Replicas in backoff that were started before it was over.
+    pub early: usize,
+    /// Replicas that were started on trial, before their quarantine was over.
     pub on_trial: usize,
 }
 
@@ -33,8 +36,10 @@ enum Case {
     Held,
     /// It is on its way up or down.
     OnItsWay,
-    /// It rests by itself.
-    Resting,
+    /// It waits for its next life.
+    Backoff,
+    /// It has given up, for a time.
+    Quarantined,
     /// It rests with its group.
     RestingWithGroup,
     /// It holds a task and shows nothing.
@@ -68,11 +73,15 @@ impl Supervisor {
             .iter()
             .any(|(_, case)| *case == Case::RestingWithGroup)
         {
-            done.on_trial += self.revive_groups(agent);
+            done = self.revive_groups(agent);
         }
         for (slot, case) in cases {
             match case {
-                Case::Resting => {
+                Case::Backoff => {
+                    self.start_early(*slot);
+                    done.early += 1;
+                }
+                Case::Quarantined => {
                     self.start_on_trial(*slot);
                     done.on_trial += 1;
                 }
@@ -107,7 +116,8 @@ impl Supervisor {
             (Some(_), ..) => Case::OnItsWay,
             (None, Hold::Group, _) if group_rests() => Case::RestingWithGroup,
             (None, Hold::Group, _) => Case::OnItsWay,
-            (None, Hold::None, AgentState::Backoff | AgentState::Quarantined) => Case::Resting,
+            (None, Hold::None, AgentState::Backoff) => Case::Backoff,
+            (None, Hold::None, AgentState::Quarantined) => Case::Quarantined,
             (None, Hold::None, _) => Case::OnItsWay,
             (None, Hold::Operator | Hold::Done(_) | Hold::Failed, _) => Case::Held,
         }
@@ -116,6 +126,12 @@ impl Supervisor {
     pub(super) fn start_on_trial(&mut self, slot: Slot) {
         let replica = &mut self.tree.agents[slot.agent].replicas[slot.index];
         replica.ledger.put_on_trial();
+        self.start_early(slot);
+    }
+
+    /// Ends its rest; no death is forgotten.
+    pub(super) fn start_early(&mut self, slot: Slot) {
+        let replica = &mut self.tree.agents[slot.agent].replicas[slot.index];
         replica.due = None;
         replica.state = AgentState::Pending;
         self.start_again(slot);

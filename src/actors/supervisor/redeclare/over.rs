@@ -106,11 +106,7 @@ impl Supervisor {
             };
             match (replica.life.is_some(), replica.hold, replica.state) {
                 (false, Hold::None, AgentState::Quarantined) => self.start_on_trial(slot),
-                (false, Hold::None, AgentState::Backoff) => {
-                    replica.due = None;
-                    replica.state = AgentState::Pending;
-                    self.start_again(slot);
-                }
+                (false, Hold::None, AgentState::Backoff) => self.start_early(slot),
                 (false, Hold::Failed | Hold::Done(_), _) => {
                     replica.hold = Hold::None;
                     replica.state = AgentState::Pending;

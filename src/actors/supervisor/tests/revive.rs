@@ -25,6 +25,7 @@ async fn exhaust(world: &World, name: &str) {
 
 const STARTED: Revival = Revival {
     ended: 0,
+    early: 0,
     on_trial: 1,
 };
 
@@ -82,16 +83,24 @@ fn a_trial_that_lasts_closes_the_breaker() {
 }
 
 #[test]
-fn a_backoff_is_cut_short_for_a_trial() {
+fn a_healer_cuts_a_backoff_short_and_five_deaths_are_allowed_all_the_same() {
     paused(async {
         let world = Script::default().agent("echo").begin().await;
         world.crash("echo").await;
-        world.crash("echo").await;
-        assert_eq!(world.state("echo").await, AgentState::Backoff);
-        assert_eq!(revive(&world, "echo").await, Ok(STARTED));
-        assert_eq!(world.state("echo").await, AgentState::Ready);
+        let early = Revival {
+            ended: 0,
+            early: 1,
+            on_trial: 0,
+        };
+        for _ in 0..4 {
+            world.crash("echo").await;
+            assert_eq!(world.state("echo").await, AgentState::Backoff);
+            assert_eq!(revive(&world, "echo").await, Ok(early));
+            assert_eq!(world.state("echo").await, AgentState::Ready);
+        }
         world.crash("echo").await;
         assert_eq!(world.state("echo").await, AgentState::Quarantined);
+        assert_eq!(world.status("echo").await.restarts.total, 5);
     });
 }
 
@@ -138,6 +147,7 @@ fn a_stuck_life_is_ended_at_once_and_its_sound_sibling_works_on() {
         world.log.take(&[]);
         let done = Revival {
             ended: 1,
+            early: 0,
             on_trial: 0,
         };
         assert_eq!(revive(&world, "echo").await, Ok(done));
