@@ -35,8 +35,9 @@ pub(crate) fn start_as(child: &dyn ChildFactory, kind: RestartType) -> Arc<dyn L
     })
 }
 
+/// Wants to know nothing.
 #[derive(Debug)]
-struct Deaf;
+pub(crate) struct Deaf;
 
 impl LifeSink for Deaf {
     fn ready(&self, _: &InstanceId, _: u64, _: Ready) {}

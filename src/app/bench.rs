@@ -12,7 +12,7 @@
 mod drive;
 mod figures;
 mod noop;
-mod private;
+pub(super) mod private;
 mod spread;
 mod wire;
 

@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
+use super::bench::private::quiet;
 use super::boot::House;
 use super::house;
 use crate::actors::agent::{Agent, Failure, Registry, Scope};
-use crate::config::{Config, Environment, LoadRequest};
+use crate::config::{Config, LoadRequest};
 use crate::telemetry::metrics::Metrics;
 
 /// Longer than anything here takes on a busy machine.
@@ -48,21 +49,7 @@ fn live_in<T>(data: &Path, live: impl AsyncFnOnce(House) -> T) -> T {
     let file = data.join("test.toml");
     let agents = "[agents.echo]\nkind = \"actor\"\nactor = \"echo\"\nconcurrency = 16\n";
     std::fs::write(&file, agents).unwrap();
-    let flags = [
-        ("server.port", "0"),
-        ("monitoring.metrics_port", "0"),
-        ("logging.level", "WARNING"),
-    ];
-    let request = LoadRequest {
-        environment: Some(Environment::Development),
-        files: vec![file],
-        data_dir: Some(data.to_owned()),
-        flags: flags
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .to_vec(),
-        ..LoadRequest::default()
-    };
-    let config = Config::load(request).unwrap();
+    let config = Config::load(quiet(data, file)).unwrap();
     let registry = Registry::built_in().register("echo", |_| Ok(Echo));
     let (_recorder, metrics) = Metrics::for_test();
     house::stand(

@@ -164,12 +164,17 @@ fn configuration(data: &Path) -> Result<Config, BenchError> {
         what: "write the configuration",
         source,
     })?;
+    Config::load(quiet(data, file)).map_err(|invalid| BenchError::Start(invalid.to_string()))
+}
+
+/// A file's settings in the development environment, on free ports, with a quiet log.
+pub(in crate::app) fn quiet(data: &Path, file: PathBuf) -> LoadRequest {
     let flags = [
         ("server.port", "0"),
         ("monitoring.metrics_port", "0"),
         ("logging.level", "WARNING"),
     ];
-    let request = LoadRequest {
+    LoadRequest {
         environment: Some(Environment::Development),
         files: vec![file],
         data_dir: Some(data.to_owned()),
@@ -177,6 +182,5 @@ fn configuration(data: &Path) -> Result<Config, BenchError> {
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .to_vec(),
         ..LoadRequest::default()
-    };
-    Config::load(request).map_err(|invalid| BenchError::Start(invalid.to_string()))
+    }
 }

@@ -61,11 +61,8 @@ const fn post_wait(
     answer: &'static str,
 ) -> Words {
     Words {
-        at,
-        says,
         query: "wait",
-        body,
-        answer,
+        ..post(at, says, body, answer)
     }
 }
 

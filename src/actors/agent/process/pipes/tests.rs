@@ -11,20 +11,11 @@ use tokio::io::AsyncReadExt as _;
 
 use super::*;
 use crate::actors::agent::process::leash::Leash;
-use crate::actors::life::{Life, LifeNote, LifeSink, Ready};
+use crate::actors::life::Life;
+use crate::actors::testing::Deaf;
 use crate::actors::work::{AgentMessage, AgentOutcome, AgentSubmission, ReadyAgent, WorkSink};
 use crate::domain::agent::InstanceId;
 use crate::domain::ids::{LeaseId, TaskId};
-
-/// Wants to know nothing.
-#[derive(Debug)]
-struct Deaf;
-
-impl LifeSink for Deaf {
-    fn ready(&self, _: &InstanceId, _: u64, _: Ready) {}
-    fn noted(&self, _: &InstanceId, _: u64, _: LifeNote) {}
-    fn exited(&self, _: &InstanceId, _: u64, _: ExitReason) {}
-}
 
 impl WorkSink for Deaf {
     fn agent_ready(&self, _: ReadyAgent) {}
