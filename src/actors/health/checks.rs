@@ -50,16 +50,43 @@ struct Part {
     word: &'static str,
     figure: Option<f64>,
     limits: Threshold,
-    /// Whether a figure that is not there yet is no cause for worry.
-    may_be_absent: bool,
+    /// What passes in a moment is no cause for worry until as many samples as must agree show it;
+    /// what is full or used up is one at the first look.
+    passes: bool,
+    /// Whether there are as many samples as must agree.
+    is_sustained: bool,
     more: Value,
 }
 
 impl Part {
+    fn of(
+        word: &'static str,
+        passes: bool,
+        window: &Window,
+        figure: impl Fn(&Sample) -> Option<f64>,
+        limits: Threshold,
+    ) -> Self {
+        Self {
+            word,
+            figure: window.sustained(&figure),
+            limits,
+            passes,
+            is_sustained: window.is_full_of(&figure),
+            more: json!({}),
+        }
+    }
+
+    fn with(mut self, more: Value) -> Self {
+        self.more = more;
+        self
+    }
+
     fn status(&self) -> HealthStatus {
+        if self.passes && !self.is_sustained {
+            return HealthStatus::Healthy;
+        }
         match self.figure {
             Some(figure) => self.limits.level(figure),
-            None if self.may_be_absent => HealthStatus::Healthy,
             None => HealthStatus::Unknown,
         }
     }
@@ -67,7 +94,7 @@ impl Part {
     fn says(&self) -> String {
         match self.figure {
             Some(figure) => format!("{} {}", self.word, percent(figure)),
-            None if self.may_be_absent => format!("{} not measured yet", self.word),
+            None if self.passes => format!("{} not measured yet", self.word),
             None => format!("{} cannot be read", self.word),
         }
     }
@@ -137,33 +164,17 @@ pub(super) fn system(
         let message = "no sample of the host's figures in time".to_owned();
         return Judged::unknown(SYSTEM_CHECK.to_owned(), SYSTEM_CHECK, message);
     };
-    let host = |figure: fn(&HostSample) -> Option<f64>| window.sustained(|s| figure(&s.host));
+    let part = |word, passes, figure: fn(&HostSample) -> Option<f64>, limits| {
+        Part::of(word, passes, window, |s| figure(&s.host), limits)
+    };
     let parts = [
-        Part {
-            word: "cpu",
-            figure: host(|h| h.cpu),
-            limits: settings.cpu,
-            may_be_absent: true,
-            more: json!({ "source": sources.cpu }),
-        },
-        Part {
-            word: "memory",
-            figure: host(HostSample::memory_ratio),
-            limits: settings.memory,
-            may_be_absent: false,
-            more: json!({
-                "source": sources.memory,
-                "used_bytes": newest.host.memory.map(|(used, _)| used),
-                "limit_bytes": newest.host.memory.map(|(_, limit)| limit),
-            }),
-        },
-        Part {
-            word: "disk",
-            figure: host(|h| h.disk),
-            limits: settings.disk,
-            may_be_absent: false,
-            more: json!({}),
-        },
+        part("cpu", true, |h| h.cpu, settings.cpu).with(json!({ "source": sources.cpu })),
+        part("memory", false, HostSample::memory_ratio, settings.memory).with(json!({
+            "source": sources.memory,
+            "used_bytes": newest.host.memory.map(|(used, _)| used),
+            "limit_bytes": newest.host.memory.map(|(_, limit)| limit),
+        })),
+        part("disk", false, |h| h.disk, settings.disk),
     ];
     join(
         SYSTEM_CHECK,
@@ -181,12 +192,8 @@ pub(super) fn database(
     settings: &HealthSettings,
 ) -> Judged {
     use crate::domain::health::DATABASE_CHECK;
-    let part = |word, figure: fn(&Sample) -> Option<f64>| Part {
-        word,
-        figure: window.sustained(figure),
-        limits: settings.pool,
-        may_be_absent: true,
-        more: json!({}),
+    let part = |word, figure: fn(&Sample) -> Option<f64>| {
+        Part::of(word, true, window, figure, settings.pool)
     };
     let parts = [part("pool", |s| s.readers), part("queue", |s| s.writes)];
     let mut judged = join(DATABASE_CHECK, DATABASE_CHECK, &parts, facts_of(status));

@@ -79,6 +79,11 @@ impl Window {
         let known: Vec<f64> = self.samples.iter().filter_map(figure).collect();
         sustained(known.into_iter(), self.keep)
     }
+
+    /// Whether there are as many samples of a figure as must agree.
+    pub(super) fn is_full_of(&self, figure: impl Fn(&Sample) -> Option<f64>) -> bool {
+        self.samples.iter().filter_map(figure).count() >= self.keep
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share")]

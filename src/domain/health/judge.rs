@@ -54,7 +54,8 @@ impl Default for Threshold {
 
 /// The figure that a series of samples, oldest first, is judged by: the smallest of the `last`
 /// ones. It is past a limit exactly if all of them are, so a single peak never alarms.
-/// With fewer samples, right after the start, it is the smallest of those; with none there is none.
+/// With fewer samples, right after the start, it is the smallest of those, which tells nothing yet of
+/// what passes in a moment; with none there is none.
 #[must_use]
 pub fn sustained(samples: impl DoubleEndedIterator<Item = f64>, last: usize) -> Option<f64> {
     samples.rev().take(last.max(1)).reduce(f64::min)

@@ -164,6 +164,27 @@ fn a_peak_of_the_processors_alarms_only_when_three_samples_show_it() {
 }
 
 #[test]
+fn a_pool_that_is_in_use_at_the_first_look_alarms_only_when_three_samples_show_it() {
+    paused(async {
+        let world = World::of(&[]);
+        world.set(|w| {
+            w.cpu = 0.99;
+            w.database.readers_busy = w.database.readers;
+            w.database.writes_queued = w.database.writes_capacity;
+        });
+        let (handle, _life) = world.monitor();
+        let first = report_that(&handle, |_| true).await;
+        assert_eq!(first.status, HealthStatus::Healthy, "{first:?}");
+        let check = first.check("database").expect("a check");
+        assert_eq!(check.details["pool"]["ratio"], 1.0, "it is shown");
+        let next = report_that(&handle, |r| r.checked_at > first.checked_at).await;
+        for check in ["database", "system"] {
+            assert_eq!(level(&next, check), Some(HealthStatus::Critical), "{check}");
+        }
+    });
+}
+
+#[test]
 fn a_check_that_hangs_or_panics_is_unknown_and_delays_no_other() {
     for answers in [Answers::Never, Answers::WithAPanic] {
         paused(async move {
