@@ -174,12 +174,19 @@ impl Store {
             drop(turn);
             taken
         });
-        taken.await.unwrap_or_else(|_| {
+        let taken = taken.await.unwrap_or_else(|_| {
             Err(BackupError::Io {
                 path,
                 message: "the backup panicked, or the daemon is ending".into(),
             })
-        })
+        });
+        // On a full disk a database that was let go of cannot be opened, for reasons in other words.
+        match (taken, self.sqlite().full("backup")) {
+            (Err(BackupError::Io { path, message }), Some(_)) => {
+                Err(BackupError::NoRoom { path, message })
+            }
+            (taken, _) => taken,
+        }
     }
 }
 
