@@ -171,12 +171,12 @@ fn sum(payload: &Value) -> Result<Value, Fault> {
 
 fn flaky(task: &Value, frames: &Frames) -> Result<Value, Fault> {
     let payload = &task["payload"];
-    let sleep = payload["sleep_ms"].as_u64().unwrap_or(0);
-    frames.sleep(task, Duration::from_millis(sleep))?;
     let below = payload["below_attempt"].as_u64().unwrap_or(u64::MAX);
     if task["attempt"].as_u64().unwrap_or(1) >= below {
         return Ok(payload.clone());
     }
+    let sleep = payload["sleep_ms"].as_u64().unwrap_or(0);
+    frames.sleep(task, Duration::from_millis(sleep))?;
     if payload["crash"] == true {
         let _told = writeln!(io::stderr(), "flaky: crashing as the payload says");
         std::process::exit(1);

@@ -30,6 +30,11 @@ async fn the_sample_agents_do_what_they_say() {
         ("failed".into(), false)
     );
     let flaky = Rig::start(sample("flaky"));
+    let mut second = task(json!({"sleep_ms": 600_000, "crash": true, "below_attempt": 2}));
+    second.attempt = 2;
+    let id = second.id;
+    flaky.port().await.assign(second).unwrap();
+    assert!(matches!(flaky.settled(id).await, AgentOutcome::Output(_)));
     assert_eq!(
         failed_with(&flaky.run(json!({"fail": "why"})).await),
         ("failed".into(), true)
