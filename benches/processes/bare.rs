@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::fleet::BINARY;
 use super::stamps::{Stamps, now, until_last};
+use super::still::until_still;
 
 /// A child through `exec-agent`, with the pipes and the environment that an agent has.
 fn spawn(program: &Path, stamps: &Path) -> Child {
@@ -49,7 +50,7 @@ pub(crate) fn kills(program: &Path, stamps: &mut Stamps, count: usize) -> Vec<Du
     let spans = (0..count)
         .map(|_| {
             let killer = std::thread::spawn(move || {
-                std::thread::sleep(super::SETTLES);
+                until_still();
                 let begun = now();
                 super::kill(alive.pid);
                 begun

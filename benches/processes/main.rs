@@ -5,13 +5,13 @@
 
 #![expect(
     clippy::expect_used,
-    clippy::disallowed_methods,
-    reason = "a measurement ends where its ground does, and waits for quiet between two rounds"
+    reason = "a measurement ends where its ground does"
 )]
 
 mod bare;
 mod fleet;
 mod stamps;
+mod still;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use fleet::Fleet;
 use stamps::{Stamps, now, until_last};
+use still::{until_childless, until_still};
 
 const STARTED: usize = 200;
 const START_ROUNDS: usize = 5;
@@ -31,8 +32,6 @@ const KILLS: usize = 200;
 const KILL_ROUNDS: usize = 3;
 /// From a kill to the first instruction of the next process, milliseconds: p50, p99.
 const KILL_BAR: (f64, f64) = (1.5, 5.0);
-/// Between two kills.
-const SETTLES: Duration = Duration::from_millis(20);
 
 const BURST: usize = 100;
 const BURST_ROUNDS: usize = 5;
@@ -116,7 +115,7 @@ fn start_with(dir: &Path, program: &Path, word: &str) -> f64 {
         fleet.go();
         let ours = until_last(begun, &stamps.take(STARTED));
         drop(fleet);
-        std::thread::sleep(Duration::from_millis(300));
+        until_childless();
         println!(
             "{word} round {round}: bare {:.1} ms, ours {:.1} ms",
             milliseconds(bare),
@@ -175,7 +174,7 @@ fn killed(dir: &Path, program: &Path, name: &str, spares: usize) -> Vec<Duration
     let mut alive = stamps.next();
     (0..KILLS)
         .map(|_| {
-            std::thread::sleep(SETTLES);
+            until_still();
             let begun = now();
             kill(alive.pid);
             alive = stamps.next();
@@ -220,7 +219,7 @@ fn burst(dir: &Path, program: &Path, name: &str, spares: usize) -> Vec<Duration>
     let mut alive = stamps.take(BURST);
     (0..BURSTS)
         .map(|_| {
-            std::thread::sleep(Duration::from_millis(1_000));
+            until_still();
             let begun = now();
             alive.iter().for_each(|stamp| kill(stamp.pid));
             alive = stamps.take(BURST);
