@@ -93,7 +93,7 @@ async fn until(mut condition: impl FnMut() -> bool) {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), holds)
+    tokio::time::timeout(Duration::from_secs(90), holds)
         .await
         .expect("in time");
 }

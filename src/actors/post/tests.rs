@@ -23,7 +23,7 @@ use crate::domain::query::PageRequest;
 use crate::persistence::{SqliteOptions, Store, StoreError, Synchronous};
 
 /// Never reached unless something is broken.
-const LONG: Duration = Duration::from_secs(10);
+const LONG: Duration = Duration::from_secs(90);
 
 fn name(text: &str) -> Name {
     text.parse().unwrap()

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use super::{Question, wire};
 use crate::config::{Config, Environment, LoadRequest};
 use crate::domain::agent::InstanceId;
 use crate::domain::probe::ProbeHow;
 
-const LONG: Duration = Duration::from_secs(20);
+const LONG: Duration = Duration::from_secs(90);
 const SHORT: Duration = Duration::from_millis(100);
 
 fn question(how: ProbeHow, timeout: Duration) -> Question {
@@ -51,9 +51,12 @@ async fn server(says: &'static str) -> String {
     place.to_string()
 }
 
-async fn nobody() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap().to_string()
+/// A port that is taken, so that nobody else comes to listen there, and where nobody listens.
+fn nobody() -> (TcpSocket, String) {
+    let silent = TcpSocket::new_v4().unwrap();
+    silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let place = silent.local_addr().unwrap().to_string();
+    (silent, place)
 }
 
 #[tokio::test]
@@ -86,7 +89,9 @@ async fn a_server_that_hangs_or_is_not_there_is_told_apart_in_time() {
     let asked = question(ProbeHow::Http(url.clone()), SHORT);
     let late = wire::http(&url, &asked, 200..400).await.unwrap_err();
     assert!(late.contains("no answer within 100ms"), "{late}");
-    let url = format!("http://{}/", nobody().await);
+    let (_silent, place) = nobody();
+    let url = format!("http://{place}/");
+    let asked = question(ProbeHow::Http(url.clone()), LONG);
     let refused = wire::http(&url, &asked, 200..400).await.unwrap_err();
     assert!(refused.contains("cannot connect"), "{refused}");
 }
@@ -94,6 +99,7 @@ async fn a_server_that_hangs_or_is_not_there_is_told_apart_in_time() {
 #[tokio::test]
 async fn a_port_passes_when_it_opens() {
     assert_eq!(wire::tcp(&server("").await, LONG).await, Ok(()));
-    let refused = wire::tcp(&nobody().await, LONG).await.unwrap_err();
+    let (_silent, place) = nobody();
+    let refused = wire::tcp(&place, LONG).await.unwrap_err();
     assert!(refused.contains("cannot connect"), "{refused}");
 }

@@ -195,7 +195,8 @@ fn ends_the_daemon(part: &'static str) {
             ending = tokio::time::timeout(LONG, stop::live(house)) => ending,
             () = killer => unreachable!("it never ends"),
         };
-        assert!(missed.now_or_never().expect("readiness said so").unwrap());
+        let missed = tokio::time::timeout(LONG, missed).await;
+        assert!(missed.expect("readiness said so").unwrap());
         ending.expect("it ends")
     });
     assert_eq!((ending, ending.exit_code()), (Ending::GaveUp, 70));

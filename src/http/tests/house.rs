@@ -92,6 +92,8 @@ pub(crate) struct Rooms {
     pub(crate) agent: parking_lot::Mutex<AgentView>,
     pub(crate) status: parking_lot::Mutex<HealthStatus>,
     pub(crate) facts: broadcast::Sender<Arc<Event>>,
+    /// How many have begun to wait for a task that has not ended.
+    pub(crate) waiting: watch::Sender<usize>,
 }
 
 fn done<T: Send + 'static>(answer: Result<T, Problem>) -> Answer<'static, T> {
@@ -155,6 +157,7 @@ impl Rooms {
             agent: parking_lot::Mutex::new(echo()),
             status: parking_lot::Mutex::new(HealthStatus::Healthy),
             facts,
+            waiting: watch::Sender::new(0),
         })
     }
 

@@ -15,7 +15,7 @@ use crate::domain::timestamp::Timestamp;
 async fn until(stream: &mut Download, wanted: &str) -> String {
     let mut text = String::new();
     while !text.contains(wanted) {
-        let piece = tokio::time::timeout(Duration::from_secs(10), stream.next()).await;
+        let piece = tokio::time::timeout(Duration::from_secs(90), stream.next()).await;
         let piece = piece.expect(&text).unwrap().expect("the stream has ended");
         assert!(text.len() < 1 << 20, "{text}");
         text.push_str(&String::from_utf8_lossy(&piece));
@@ -42,7 +42,7 @@ async fn events_come_as_they_happen_and_are_replayed_after_a_position() {
     until(&mut again, "event:task.created").await;
     house.close.now();
     while live.next().await.unwrap().is_some() {}
-    assert_eq!(house.server.drained(Duration::from_secs(5)).await, 0);
+    assert_eq!(house.server.drained(Duration::from_secs(90)).await, 0);
 }
 
 #[tokio::test]
@@ -110,7 +110,8 @@ async fn who_waits_at_drain_is_told_to_come_back() {
     let path = format!("/api/v1/tasks/{id}?wait=30s");
     let waiting = house.ask(Method::GET, &path, &[], "");
     let told = async {
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        let mut waiting = house.rooms.waiting.subscribe();
+        waiting.wait_for(|waiting| *waiting > 0).await.unwrap();
         house.close.now();
     };
     let (heard, ()) = tokio::join!(waiting, told);

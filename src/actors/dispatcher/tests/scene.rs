@@ -31,7 +31,7 @@ use crate::domain::task::{NewTask, Target, Task, TaskError};
 use crate::persistence::{SqliteOptions, Store, Synchronous, WriterKeeper};
 
 /// A deadline of the real clock that is never reached unless something is broken.
-pub(super) const LONG: Duration = Duration::from_secs(10);
+pub(super) const LONG: Duration = Duration::from_secs(90);
 
 /// Runs a claim.
 pub(super) fn scene(claim: impl Future<Output = ()>) {

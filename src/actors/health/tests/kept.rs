@@ -13,7 +13,7 @@ use crate::domain::record::HealthRecord;
 use crate::persistence::{SqliteOptions, Store};
 
 /// A deadline that is never reached unless something is broken.
-const LONG: Duration = Duration::from_secs(20);
+const LONG: Duration = Duration::from_secs(90);
 
 /// Waits until a check has a row.
 async fn row(store: &Store, check: &str) -> HealthRecord {

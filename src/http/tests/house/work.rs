@@ -67,6 +67,7 @@ impl Work for Rooms {
         async move {
             let task = self.store.task(id).await?;
             if !task.state.is_final() {
+                self.waiting.send_modify(|waiting| *waiting += 1);
                 tokio::time::sleep(at_most).await;
             }
             Ok(task)

@@ -27,7 +27,7 @@ async fn under_load_the_log_is_written_back_beside_the_writer_and_begins_anew() 
             break;
         }
         longest = now;
-        assert!(longest < 20_000, "it grows and grows");
+        assert!(longest < 60_000, "it grows and grows");
     }
     assert!(longest >= 3_000, "it was never long: {longest}");
     let [database, log] = ["test.db", "test.db-wal"]

@@ -93,7 +93,7 @@ async fn what_a_dead_process_had_been_sent_counts_as_delivered_however_late_its_
         broken,
     };
     // The child has read its task and is dead, while its writer still stands behind the write.
-    seen.recv_timeout(Duration::from_secs(20)).unwrap();
+    seen.recv_timeout(Duration::from_secs(90)).unwrap();
     let mut finished = std::pin::pin!(pipes.finish());
     let early = finished.as_mut().now_or_never();
     assert!(early.is_none(), "nobody may ask before the writer is done");
