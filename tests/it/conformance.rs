@@ -59,7 +59,7 @@ fn every_agent_that_comes_with_the_house_passes_its_own_test() {
 
 #[test]
 fn a_task_that_is_at_work_is_cancelled_by_the_test() {
-    let payload = r#"{"sleep_ms": 1000}"#;
+    let payload = r#"{"sleep_ms": 2000}"#;
     let (code, report) = tested(&["flaky", "--payload", payload]);
     assert_eq!(code, Some(0), "{report:#}");
     assert_eq!(outcome(&report, "cancel"), "ok");
@@ -88,7 +88,7 @@ fn faulty(folder: &Path) -> String {
 fn each_fault_of_an_agent_is_named_with_the_way_out_and_the_others_are_still_looked_for() {
     let folder = tempfile::tempdir().unwrap();
     let script = faulty(folder.path());
-    let (code, report) = tested(&["--timeout", "300ms", "--", "sh", &script]);
+    let (code, report) = tested(&["--timeout", "2s", "--", "sh", &script]);
     assert_eq!(code, Some(1), "{report:#}");
     let expected = [
         ("ready", "ok"),
@@ -116,17 +116,18 @@ fn each_fault_of_an_agent_is_named_with_the_way_out_and_the_others_are_still_loo
 
 #[test]
 fn a_program_that_is_no_agent_fails_at_once_and_says_why() {
-    let limits = ["--startup-timeout", "300ms", "--"];
-    for (command, why) in [
-        (&["no-such-program"][..], "not found in PATH"),
-        (&["sleep", "1000"], "not ready within 300ms"),
-        (&["sh", "-c", "exit 3"], "exit code 3"),
+    let soon = ["--startup-timeout", "300ms", "--"];
+    for (limits, command, why) in [
+        (&["--"][..], &["no-such-program"][..], "not found in PATH"),
+        (&soon, &["sleep", "1000"], "not ready within 300ms"),
+        (&["--"], &["sh", "-c", "exit 3"], "exit code 3"),
         (
+            &["--"],
             &["sh", "-c", "exec >&-; exec sleep 1000"],
             "closed its output",
         ),
     ] {
-        let (code, report) = tested(&[&limits, command].concat());
+        let (code, report) = tested(&[limits, command].concat());
         assert_eq!(code, Some(1), "{report:#}");
         let message = report["checks"][0]["message"].as_str().unwrap();
         assert!(message.contains(why), "{message}");

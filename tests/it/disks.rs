@@ -146,8 +146,11 @@ fn submit_until_it_stays_full(daemon: &Daemon, disk: &Disk) -> Vec<String> {
             (507, &Value::from("storage_full")),
             "{refusal}"
         );
+        // The room that was kept back is given free when the daemon has found out, not before.
+        let is_full = || daemon.get("/readyz").0 == 503;
+        let found_out = is_full();
         disk.fill_again();
-        (daemon.get("/readyz").0 == 503).then_some(())
+        (found_out && is_full()).then_some(())
     });
     all
 }
@@ -193,11 +196,6 @@ fn database_check(daemon: &Daemon) -> String {
     check["status"].as_str().unwrap_or_default().to_owned()
 }
 
-fn events(daemon: &Daemon, kind: &str) -> usize {
-    let events = daemon.json(&["events", "--types", kind]);
-    events["items"].as_array().unwrap().len()
-}
-
 /// A daemon on a disk of its own; the disk is dropped after it.
 fn daemon_on(
     disk: &RefCell<Option<Disk>>,
@@ -236,13 +234,15 @@ fn refuses_what_is_new(daemon: &Daemon, disk: &Disk) -> Vec<String> {
 /// Each loss and its end are in the journal, and the log was not flooded.
 fn was_told_without_a_storm(daemon: &Daemon) {
     eventually("the journal has each loss and its end", || {
-        let [lost, restored] = ["database.lost", "database.restored"].map(|it| events(daemon, it));
+        let [lost, restored] =
+            ["database.lost", "database.restored"].map(|it| daemon.events(it).len());
         (lost > 0 && lost == restored).then_some(())
     });
     let log = daemon.log();
-    let loud = log
-        .lines()
-        .filter(|line| line.contains("WARN") || line.contains("ERROR"));
+    // How busy the machine is is another story.
+    let loud = log.lines().filter(|line| {
+        (line.contains("WARN") || line.contains("ERROR")) && !line.contains("check=system")
+    });
     assert!(loud.count() < 100, "a storm in the log:\n{log}");
 }
 
@@ -358,7 +358,10 @@ fn what_could_not_be_brought_to_the_disk_is_not_acknowledged_and_what_was_is_the
     });
     acknowledged.push(runs);
     all_succeed(&daemon, &acknowledged);
-    assert!(events(&daemon, "database.restored") > 0);
+    eventually("the journal has the loss and its end", || {
+        let told = |kind| !daemon.events(kind).is_empty();
+        (told("database.lost") && told("database.restored")).then_some(())
+    });
     daemon.crash_and_start_again();
     all_succeed(&daemon, &acknowledged);
 }

@@ -27,6 +27,9 @@ fn an_approval_outlives_the_daemon() {
             {"name": "send", "agent": "echo", "payload": {"$ref": "tasks.ask.result.by"}},
         ]}),
     );
+    eventually("it waits", || {
+        (state_of(&daemon, &id)["waits"] != json!([])).then_some(())
+    });
     daemon.crash_and_start_again();
     assert_eq!(state_of(&daemon, &id)["waits"][0]["signal"], "publish");
     let yes = r#"{"approved":true,"by":"ada"}"#;
@@ -56,7 +59,7 @@ fn a_workflow_is_undone_over_the_sudden_death_of_the_daemon() {
             {"name": "book", "agent": "echo", "payload": "F1", "compensate": "unbook"},
             {"name": "charge", "agent": "echo", "payload": 7, "depends_on": ["book"], "compensate": "refund"},
             {"name": "ask", "approval": "go", "depends_on": ["charge"]},
-            {"name": "refund", "agent": "flaky", "payload": {"sleep_ms": 700, "value": 1}},
+            {"name": "refund", "agent": "flaky", "payload": {"sleep_ms": 600_000, "below_attempt": 2}},
             {"name": "unbook", "agent": "echo", "payload": {"$ref": "tasks.book.result"}},
         ]}),
     );
@@ -73,8 +76,11 @@ fn a_workflow_is_undone_over_the_sudden_death_of_the_daemon() {
         "too dear",
     ]);
     eventually("it is being undone", || {
-        (state_of(&daemon, &id)["state"] == "compensating").then_some(())
+        assert_ne!(state_of(&daemon, &id)["state"], "failed", "undone too soon");
+        let running = daemon.json(&["tasks", "list", "--state", "running"]);
+        (running["items"].as_array()?.len() == 1).then_some(())
     });
+    assert_eq!(state_of(&daemon, &id)["state"], "compensating");
     daemon.crash_and_start_again();
     let done = eventually("it is undone", || {
         Some(state_of(&daemon, &id)).filter(|it| it["state"] == "failed")

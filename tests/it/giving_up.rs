@@ -67,14 +67,8 @@ fn is_in(daemon: &Daemon, name: &str, state: &str) -> bool {
 
 /// The events of a type about a subject, oldest first.
 fn events(daemon: &Daemon, kind: &str, subject: &str) -> Vec<Value> {
-    let page = daemon.json(&["events", "--types", kind]);
-    let items = page.as_array().cloned();
-    let items = items.or_else(|| page["items"].as_array().cloned()).unwrap();
-    let mut found: Vec<Value> = items
-        .into_iter()
-        .filter(|event| event["subject"] == subject)
-        .collect();
-    found.sort_by_key(|event| event["seq"].as_i64());
+    let mut found = daemon.events(kind);
+    found.retain(|event| event["subject"] == subject);
     found
 }
 

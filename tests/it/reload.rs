@@ -78,9 +78,7 @@ fn applied(daemon: &Daemon) -> Value {
 
 /// What the journal says of applications; it is written beside the answer.
 fn events(daemon: &Daemon) -> Vec<Value> {
-    let page = daemon.json(&["events", "--types", "config.applied"]);
-    let items = page.as_array().or_else(|| page["items"].as_array());
-    items.unwrap().clone()
+    daemon.events("config.applied")
 }
 
 fn does(plan: &Value) -> Vec<(String, String)> {

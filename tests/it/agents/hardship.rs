@@ -168,7 +168,7 @@ async fn a_family_that_does_not_bury_its_dead_leaves_none_behind() {
     // The child of the shell dies while the shell, replaced, waits for nobody.
     let rig = Rig::start(ProcessSpec {
         protocol: ProcessProtocol::None,
-        ..script("sleep 0.01 & exec sleep 1000")
+        ..script("(until grep -qx sleep /proc/$$/comm; do :; done) & exec sleep 1000")
     });
     rig.ready().await;
     let pid = rig.pid(0).await;

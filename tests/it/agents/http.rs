@@ -8,7 +8,7 @@ use agent_system::actors::work::AgentOutcome;
 use agent_system::domain::agent::{AgentProgram, HeaderSpec, HttpSpec};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 
 use super::rig::{LONG, Rig, failed_with, output, task};
@@ -135,9 +135,10 @@ async fn a_service_that_misbehaves_fails_the_task_with_a_clear_error() {
 
 #[actix_rt::test]
 async fn a_service_that_is_not_there_is_told_of_and_the_task_may_be_retried() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
-    drop(listener);
+    // It holds its port, so that nobody else comes to listen there, and does not listen itself.
+    let silent = TcpSocket::new_v4().unwrap();
+    silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("http://{}/", silent.local_addr().unwrap());
     let rig = rig_of(url);
     match rig.run(json!(null)).await {
         AgentOutcome::Failed(error) => {

@@ -8,6 +8,12 @@ use agent_system::actors::agent::{boot_id, end_leftovers};
 use agent_system::domain::record::SpawnedProcess;
 
 use super::rig::eventually;
+use crate::daemon::start_ticks;
+
+/// A mark that no other run of these tests uses.
+fn own_mark(word: &str) -> String {
+    format!("test-{word}-{}", std::process::id())
+}
 
 /// A process in a group of its own, as a dead daemon would have left it.
 fn left_behind(mark: Option<&str>) -> Child {
@@ -19,24 +25,14 @@ fn left_behind(mark: Option<&str>) -> Child {
     command.spawn().unwrap()
 }
 
-fn start_ticks(pid: u32) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let fields: Vec<_> = stat
-        .rsplit_once(')')
-        .unwrap()
-        .1
-        .split_whitespace()
-        .collect();
-    fields[19].parse().unwrap()
-}
-
-fn record(pid: u32, start_ticks: u64, boot_id: String) -> SpawnedProcess {
+/// As it is recorded, with a start that is so many ticks off.
+fn record(child: &Child, ticks_off: u64, boot_id: String) -> SpawnedProcess {
     SpawnedProcess {
         agent: "subject".parse().unwrap(),
         index: 0,
         generation: 1,
-        pid,
-        start_ticks,
+        pid: child.id(),
+        start_ticks: start_ticks(child.id()).unwrap() + ticks_off,
         boot_id,
     }
 }
@@ -51,15 +47,11 @@ async fn a_recorded_process_is_ended_if_it_is_the_one_that_was_recorded() {
     let mut reused = left_behind(None);
     let mut of_another_boot = left_behind(None);
     let recorded = [
-        record(ours.id(), start_ticks(ours.id()), boot_id()),
-        record(reused.id(), start_ticks(reused.id()) + 1, boot_id()),
-        record(
-            of_another_boot.id(),
-            start_ticks(of_another_boot.id()),
-            "another".into(),
-        ),
+        record(&ours, 0, boot_id()),
+        record(&reused, 1, boot_id()),
+        record(&of_another_boot, 0, "another".into()),
     ];
-    let ended = end_leftovers("test-recorded", &recorded).await;
+    let ended = end_leftovers(&own_mark("recorded"), &recorded).await;
     assert_eq!((ended.killed, ended.surviving.len()), (1, 0));
     is_gone(&mut ours).await;
     for spared in [&mut reused, &mut of_another_boot] {
@@ -71,9 +63,10 @@ async fn a_recorded_process_is_ended_if_it_is_the_one_that_was_recorded() {
 
 #[actix_rt::test]
 async fn what_carries_the_mark_is_ended_although_nobody_recorded_it() {
-    let mut ours = left_behind(Some("test-marked:7:7"));
-    let mut anothers = left_behind(Some("test-marked-2:7:7"));
-    let ended = end_leftovers("test-marked", &[]).await;
+    let mark = own_mark("marked");
+    let mut ours = left_behind(Some(&format!("{mark}:7:7")));
+    let mut anothers = left_behind(Some(&format!("{mark}-2:7:7")));
+    let ended = end_leftovers(&mark, &[]).await;
     assert_eq!(ended.killed, 1);
     is_gone(&mut ours).await;
     assert!(anothers.try_wait().unwrap().is_none());
@@ -86,7 +79,8 @@ async fn an_agent_dies_with_its_daemon_however_that_dies() {
     let program = env!("CARGO_BIN_EXE_agent-system");
     let mut daemon = Command::new("sh");
     let exec = format!(
-        "{program} exec-agent --parent $$ --life test-parent -- sleep 1000 & echo $!; wait"
+        "{program} exec-agent --parent $$ --life {} -- sleep 1000 & echo $!; wait",
+        own_mark("parent")
     );
     daemon.args(["-c", &exec]).stdout(Stdio::piped());
     let mut daemon = daemon.spawn().unwrap();

@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 /// Longer than anything here takes on a busy machine.
-pub(super) const LONG: Duration = Duration::from_secs(20);
+pub(super) const LONG: Duration = Duration::from_secs(90);
 
 /// All that was reported.
 #[derive(Debug, Default)]
