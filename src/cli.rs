@@ -23,6 +23,7 @@ mod health;
 mod init;
 mod messages;
 mod out;
+mod pause;
 mod queues;
 mod records;
 mod schedules;

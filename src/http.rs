@@ -25,6 +25,7 @@ mod metrics;
 mod openapi;
 mod page;
 mod pattern;
+mod pause;
 mod probes;
 mod problem;
 mod queues;

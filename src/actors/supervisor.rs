@@ -23,6 +23,7 @@ mod handle;
 mod ladder;
 mod outside;
 mod overrides;
+mod pauses;
 mod probed;
 mod probing;
 mod reconcile;
@@ -66,6 +67,7 @@ pub use tree::{Child, TreeError};
 use crate::actors::life::{ChildFactory, Hosted, Life, LifeNote, LifeSink, Ready, Start};
 use crate::actors::pool::{Abandoned, Place, Pool, WATCHDOG_LIMIT, watch};
 use crate::actors::runner::{Address, AgentContext, Grant, HostedChild};
+use crate::clock::WallClock;
 use crate::domain::agent::InstanceId;
 use crate::domain::exit::ExitReason;
 use crate::domain::record::RestartBudget;
@@ -124,6 +126,8 @@ pub struct Plan {
     pub alone: Option<GroupSpec>,
     /// How long a critical agent may be lost; [`CRITICAL_GRACE`] if absent.
     pub critical_grace: Option<Duration>,
+    /// By which pauses end.
+    pub wall: WallClock,
 }
 
 /// The supervisor; others see its [`SupervisorHandle`].
@@ -143,6 +147,7 @@ pub struct Supervisor {
     group_rule: RestartRule,
     group_policy: RestartPolicy,
     critical_grace: Duration,
+    wall: WallClock,
     /// Lives of settings that hold no more are being ended.
     renewing: bool,
 }
@@ -204,6 +209,7 @@ pub fn start(plan: Plan) -> Result<SupervisorHandle, TreeError> {
         },
         group_policy: RestartPolicy::default(),
         critical_grace: plan.critical_grace.unwrap_or(CRITICAL_GRACE),
+        wall: plan.wall,
         renewing: false,
     };
     supervisor.restore(plan.budgets);
@@ -265,6 +271,7 @@ impl Actor for Supervisor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.watch_arbiters();
+        self.look_at_pauses();
         for agent in self.tree.order.clone() {
             self.reconcile_agent(agent);
         }
@@ -343,6 +350,7 @@ impl Supervisor {
                     self.probe_run_is_due(slot, generation, kind, at);
                 }
                 Due::Group(group) => self.group_is_due(group, at),
+                Due::Pause(agent) => self.pause_is_due(agent, at),
                 Due::Critical(agent) => self.critical_is_due(agent),
                 Due::NextToStop => self.advance_shutdown(),
                 Due::LastDrain => self.last_drain(),

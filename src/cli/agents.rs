@@ -10,6 +10,7 @@ use super::context::Context;
 use super::crashes::Crashes;
 use super::exit::Failure;
 use super::out::text;
+use super::pause::PauseArgs;
 use super::show::{age, bytes, field, fields, millis};
 use super::table::Column;
 use crate::client::Answer;
@@ -35,8 +36,13 @@ pub(super) enum Command {
         /// How many
         replicas: u32,
     },
-    /// Give it no new task
-    Pause(Name),
+    /// Give it no new task; what it holds goes on
+    Pause {
+        /// The agent
+        name: String,
+        #[command(flatten)]
+        pause: PauseArgs,
+    },
     /// Give it tasks again
     Resume(Name),
     /// Its last log lines
@@ -135,7 +141,9 @@ pub(super) async fn run(context: &mut Context, command: Command) -> Result<ExitC
         Command::Start(target) => told(context, &target.name, "start", None).await,
         Command::Stop(target) => told(context, &target.name, "stop", None).await,
         Command::Restart(target) => told(context, &target.name, "restart", None).await,
-        Command::Pause(Name { name }) => told(context, &name, "pause", None).await,
+        Command::Pause { name, pause } => {
+            told(context, &name, "pause", Some(json!({"until": pause.end()}))).await
+        }
         Command::Resume(Name { name }) => told(context, &name, "resume", None).await,
         Command::Logs { name, lines } => {
             let filter = vec![("limit", lines.to_string())];
@@ -159,11 +167,18 @@ async fn told(
     let answer = context.client.command("agents", name, verb, body).await?;
     context.out.object(&answer, "name", |agent| {
         let (desired, state) = (field(agent, "desired"), field(agent, "state"));
+        let until = until(agent);
         format!(
-            "{name}: wanted {desired}, is {state}, {} ready",
+            "{name}: wanted {desired}{until}, is {state}, {} ready",
             ready(agent)
         )
     })
+}
+
+/// The end of its pause, if it has one.
+fn until(agent: &Value) -> String {
+    let until = agent["paused_until"].as_str();
+    until.map_or_else(String::new, |until| format!(" until {until}"))
 }
 
 fn logs(context: &Context, answer: &Answer) -> Result<(), Failure> {
@@ -183,7 +198,7 @@ fn describe(agent: &Value) -> String {
         ("kind", field(agent, "kind")),
         ("role", field(agent, "role")),
         ("group", field(agent, "group")),
-        ("desired", field(agent, "desired")),
+        ("desired", field(agent, "desired") + &until(agent)),
         ("state", field(agent, "state")),
         ("verdict", text(&agent["health"]["verdict"])),
         ("health", text(&agent["health"]["status"])),

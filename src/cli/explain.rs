@@ -28,15 +28,8 @@ fn explained(told: &Value) -> String {
 }
 
 fn evidence(told: &Value) -> String {
-    let by = &told["desired_by"];
-    let when = by["at"]
-        .as_str()
-        .map_or_else(String::new, |at| format!(" at {at}"));
     let mut pairs = vec![
-        (
-            "desired",
-            format!("{} (by {}{when})", field(told, "desired"), text(&by["by"])),
-        ),
+        ("desired", desired(told)),
         ("state", field(told, "state")),
         ("budget", budget(&told["budget"])),
     ];
@@ -83,6 +76,22 @@ fn evidence(told: &Value) -> String {
         ),
     ));
     fields(&pairs)
+}
+
+/// What was asked for, by whom, when, and until when.
+fn desired(told: &Value) -> String {
+    let by = &told["desired_by"];
+    let word = |key: &str, before: &str| {
+        let at = by[key].as_str();
+        at.map_or_else(String::new, |at| format!(" {before} {at}"))
+    };
+    format!(
+        "{} (by {}{}{})",
+        field(told, "desired"),
+        text(&by["by"]),
+        word("at", "at"),
+        word("until", "until")
+    )
 }
 
 fn budget(budget: &Value) -> String {

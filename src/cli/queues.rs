@@ -1,17 +1,13 @@
 //! `queues`: what waits where, what limits it, and pausing it.
 
-use std::time::Duration;
-
 use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::context::Context;
 use super::exit::Failure;
+use super::pause::PauseArgs;
 use super::show::{age, all_fields, field};
 use super::table::Column;
-use super::wait::span;
-use crate::clock;
-use crate::domain::timestamp::Timestamp;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -26,12 +22,8 @@ pub(super) enum Command {
     Pause {
         /// The queue
         name: String,
-        /// Until this instant (RFC 3339)
-        #[arg(long)]
-        until: Option<Timestamp>,
-        /// For this long
-        #[arg(long = "for", value_parser = span, conflicts_with = "until", value_name = "SPAN")]
-        span: Option<Duration>,
+        #[command(flatten)]
+        pause: PauseArgs,
         /// Why
         #[arg(long)]
         reason: Option<String>,
@@ -75,13 +67,10 @@ pub(super) async fn run(context: &mut Context, command: Command) -> Result<(), F
         }
         Command::Pause {
             name,
-            until,
-            span,
+            pause,
             reason,
         } => {
-            let until = until.or_else(|| span.map(|span| clock::now().after(span)));
-            let until = until.map(|until| until.to_string());
-            let body = json!({"until": until, "reason": reason});
+            let body = json!({"until": pause.end(), "reason": reason});
             let answer = client.command("queues", &name, "pause", Some(body)).await?;
             out.object(&answer, "name", now_is)
         }

@@ -1,10 +1,11 @@
 //! `schedules`: what falls due by itself.
 
 use clap::Subcommand;
-use serde_json::{Map, Value};
+use serde_json::{Value, json};
 
 use super::context::Context;
 use super::exit::Failure;
+use super::pause::PauseArgs;
 use super::records::PageArgs;
 use super::show::{age, all_fields, field};
 use super::table::Column;
@@ -29,9 +30,8 @@ pub(super) enum Command {
     Pause {
         /// The schedule
         name: String,
-        /// Until this instant (RFC 3339); without it, until resumed
-        #[arg(long)]
-        until: Option<String>,
+        #[command(flatten)]
+        pause: PauseArgs,
         /// Why
         #[arg(long)]
         reason: Option<String>,
@@ -91,14 +91,11 @@ pub(super) async fn run(context: &mut Context, command: Command) -> Result<(), F
         }
         Command::Pause {
             name,
-            until,
+            pause,
             reason,
         } => {
-            let mut body = Map::new();
-            for (key, text) in [("until", until), ("reason", reason)] {
-                body.extend(text.map(|text| (key.to_owned(), text.into())));
-            }
-            let answer = client.command("schedules", &name, "pause", Some(body.into()));
+            let body = json!({"until": pause.end(), "reason": reason});
+            let answer = client.command("schedules", &name, "pause", Some(body));
             out.object(&answer.await?, "name", stands)
         }
         Command::Resume { name } => {

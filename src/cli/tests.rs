@@ -43,6 +43,8 @@ fn what_the_contract_names_is_taken() {
         "agents restart echo",
         "agents scale echo 3",
         "agents pause echo",
+        "agents pause echo --until 2026-11-23T06:00:00Z",
+        "agents pause echo --for 10m",
         "agents resume echo",
         "agents logs echo",
         "agents crashes echo",

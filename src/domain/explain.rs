@@ -88,7 +88,8 @@ fn labour(of: &Standing, work: &WorkStanding) -> Option<Explanation> {
             .overrides
             .set_at
             .map_or_else(String::new, |at| format!(" at {at}"));
-        let text = format!("{name} takes no new task: an operator paused it{set}");
+        let until = until(of.overrides.paused_until);
+        let text = format!("{name} takes no new task: an operator paused it{set}{until}");
         let told = Explanation::new("paused_by_operator", text);
         return Some(told.way_out(format!("agent-system agents resume {name}")));
     }

@@ -38,6 +38,8 @@ pub struct Session {
 pub struct Overrides {
     /// Stopped or paused; `None`: it runs, as the file says.
     pub desired: Option<Desired>,
+    /// Until when it is paused; `None`: until it is resumed, or it is not paused.
+    pub paused_until: Option<Timestamp>,
     /// How many replicas; `None`: as many as the file says.
     pub replicas: Option<u32>,
     /// Replicas that are stopped by index, in order.

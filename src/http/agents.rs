@@ -12,6 +12,7 @@ use serde_json::json;
 pub(super) use self::explain::explain;
 use super::call::{Call, wrong_parameter};
 use super::handles::AgentCommand;
+use super::pause;
 use super::problem::Problem;
 use super::reply;
 use super::router::Outcome;
@@ -20,6 +21,7 @@ use crate::domain::agent::{AgentKind, AgentState, AgentTarget};
 use crate::domain::health::HealthCheck;
 use crate::domain::ids::CrashId;
 use crate::domain::query::Page;
+use crate::domain::timestamp::Timestamp;
 
 /// `GET /api/v1/agents`
 pub(super) async fn list(call: Call) -> Outcome {
@@ -198,9 +200,17 @@ pub(super) async fn restart(call: Call) -> Outcome {
     plain(call, AgentCommand::Restart).await
 }
 
+/// `:pause`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pause {
+    until: Option<Timestamp>,
+}
+
 /// `POST /api/v1/agents/{name}:pause`
-pub(super) async fn pause(call: Call) -> Outcome {
-    plain(call, AgentCommand::Pause).await
+pub(super) async fn pause(mut call: Call) -> Outcome {
+    let Pause { until } = call.json_or_default().await?;
+    command(call, AgentCommand::Pause(pause::ahead(until)?)).await
 }
 
 /// `POST /api/v1/agents/{name}:resume`

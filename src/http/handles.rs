@@ -43,8 +43,8 @@ pub enum AgentCommand {
     Stop,
     /// End the present life and begin the next.
     Restart,
-    /// Take no new task.
-    Pause,
+    /// Take no new task, until then if an end is given.
+    Pause(Option<Timestamp>),
     /// Take tasks again.
     Resume,
     /// Run so many replicas.

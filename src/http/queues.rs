@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::call::Call;
+use super::pause;
 use super::problem::Problem;
 use super::reply;
 use super::router::Outcome;
@@ -99,17 +100,15 @@ struct Pause {
 
 impl Pause {
     fn checked(self) -> Result<Self, Problem> {
-        let fault = |field: &str, detail: &str| {
-            Problem::validation(format!("{field}: {detail}")).at(format!("#/{field}"), detail)
-        };
-        if self.until.is_some_and(|until| until <= crate::clock::now()) {
-            return Err(fault("until", "is past"));
-        }
         let length = self.reason.as_ref().map_or(0, String::len);
         if length > MAX_REASON_BYTES {
-            return Err(fault("reason", "longer than 1024 bytes"));
+            let detail = "longer than 1024 bytes";
+            return Err(Problem::validation(format!("reason: {detail}")).at("#/reason", detail));
         }
-        Ok(self)
+        Ok(Self {
+            until: pause::ahead(self.until)?,
+            ..self
+        })
     }
 }
 

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::call::Call;
+use super::pause;
 use super::reply;
 use super::router::Outcome;
 use super::tasks::{Nothing, idempotency};
@@ -42,6 +43,7 @@ struct Pause {
 pub(super) async fn pause(mut call: Call) -> Outcome {
     let Pause { until, reason } = call.json_or_default().await?;
     let name = call.text();
+    let until = pause::ahead(until)?;
     let paused = call.handles.schedules.pause_schedule(&name, until, reason);
     reply::json(&paused.await?)
 }

@@ -262,3 +262,45 @@ fn a_number_of_a_life_is_used_once_though_the_daemon_is_killed_right_after_it_be
         used = next - 1;
     }
 }
+
+#[test]
+fn a_paused_agent_works_again_by_itself_when_its_time_is_over_whoever_runs_then() {
+    let mut daemon = Daemon::start();
+    let past = daemon.post(
+        "/api/v1/agents/echo:pause",
+        r#"{"until": "2020-01-01T00:00:00Z"}"#,
+    );
+    assert_eq!(past.0, 422, "{past:?}");
+    assert!(past.1.contains("#/until"), "{past:?}");
+    daemon.ok(&["agents", "pause", "echo", "--for", "1h"]);
+    let echo = daemon.json(&["agents", "get", "echo"]);
+    assert_eq!(echo["state"], "paused");
+    let until = echo["paused_until"].as_str().unwrap();
+    let told = daemon.json(&["agents", "explain", "echo"]);
+    let answer = told["answer"].as_str().unwrap();
+    assert!(answer.ends_with(&format!("until {until}")), "{told}");
+    assert_eq!(told["desired_by"]["until"], until);
+    let task = daemon.json(&["tasks", "submit", "--agent", "echo", "--payload", "1"]);
+    assert_eq!(task["state"], "queued");
+    daemon.ok(&["agents", "pause", "echo", "--for", "3s"]);
+    daemon.signal("KILL");
+    daemon.wait();
+    let over = std::time::SystemTime::now() + Duration::from_secs(3);
+    eventually("nobody runs when it is over", || {
+        (std::time::SystemTime::now() > over).then_some(())
+    });
+    daemon.start_again();
+    let id = task["id"].as_str().unwrap();
+    let done = daemon.json(&["tasks", "wait", id]);
+    assert_eq!(done["state"], "succeeded", "{done}");
+    let echo = daemon.json(&["agents", "get", "echo"]);
+    assert_eq!(
+        (&echo["state"], &echo["paused_until"]),
+        (&"ready".into(), &Value::Null)
+    );
+    let told = eventually("the journal says why", || {
+        let page = daemon.json(&["events", "--types", "agent.resumed"]);
+        page["items"].as_array()?.first().cloned()
+    });
+    assert_eq!(told["data"]["reason"], "its time was over");
+}

@@ -15,6 +15,7 @@ use crate::actors::life::{Evidence, TailOf};
 use crate::actors::runner::AgentContext;
 use crate::domain::agent::{AgentTarget, Desired};
 use crate::domain::name::Name;
+use crate::domain::timestamp::Timestamp;
 
 type Answer = Result<AgentStatus, SupervisorError>;
 type Change = Result<Changed, SupervisorError>;
@@ -44,7 +45,16 @@ pub(super) struct ReviveAgent(pub(super) Name);
 #[rtype(result = "Change")]
 pub(super) struct PauseAgent {
     pub(super) agent: Name,
-    pub(super) paused: bool,
+    pub(super) wish: Wish,
+}
+
+/// What an operator wants of an agent's work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// No new task, until then if an end is given.
+    Pause(Option<Timestamp>),
+    /// Tasks again.
+    Resume,
 }
 
 /// Run so many replicas.
@@ -152,16 +162,18 @@ impl Handler<PauseAgent> for Supervisor {
 
     fn handle(&mut self, msg: PauseAgent, ctx: &mut AgentContext<Self>) -> Change {
         let agent = self.agent_index(&msg.agent)?;
-        match (self.tree.agents[agent].desired, msg.paused) {
-            (Desired::Running, true) => self.pause(agent),
-            (Desired::Paused, false) => self.resume_work(agent),
+        match (self.tree.agents[agent].desired, msg.wish) {
+            (Desired::Running | Desired::Paused, Wish::Pause(until)) => {
+                self.pause(agent, until)?;
+            }
+            (Desired::Paused, Wish::Resume) => self.resume_work(agent, "asked for"),
             (Desired::Stopped, _) => {
                 return Err(SupervisorError::Conflict(format!(
                     "agent '{}' is stopped; start it first",
                     msg.agent
                 )));
             }
-            _ => {}
+            (Desired::Running, Wish::Resume) => {}
         }
         self.settle(&msg.agent, ctx)
     }

@@ -8,7 +8,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::commands::{
     AskForSign, GetAgent, GetAgents, GetTail, GetTree, PauseAgent, RestartAgent, ReviveAgent,
-    ScaleAgent, StartAgent, StopAgent,
+    ScaleAgent, StartAgent, StopAgent, Wish,
 };
 use super::explained::GetStanding;
 use super::overrides::Changed;
@@ -23,6 +23,7 @@ use crate::actors::runner::{Address, AskError};
 use crate::domain::agent::{AgentTarget, InstanceId};
 use crate::domain::explain::Standing;
 use crate::domain::name::Name;
+use crate::domain::timestamp::Timestamp;
 use crate::persistence::StoreError;
 
 /// How long the supervisor may take to answer.
@@ -172,13 +173,14 @@ impl SupervisorHandle {
             .await?
     }
 
-    /// Gives an agent no new task; what it holds goes on.
+    /// Gives an agent no new task; what it holds goes on. It is resumed at `until` by itself, if
+    /// that is given, also by a later daemon; the last pause counts.
     ///
     /// # Errors
-    /// If there is none or it is stopped, or the supervisor does not answer, or it could not be
-    /// kept.
-    pub async fn pause(&self, name: &Name) -> Result<AgentStatus> {
-        self.set_paused(name, true).await
+    /// If there is none or it is stopped, or `until` is past, or the supervisor does not answer, or
+    /// it could not be kept.
+    pub async fn pause(&self, name: &Name, until: Option<Timestamp>) -> Result<AgentStatus> {
+        self.wish(name, Wish::Pause(until)).await
     }
 
     /// Gives an agent tasks again.
@@ -187,12 +189,12 @@ impl SupervisorHandle {
     /// If there is none or it is stopped, or the supervisor does not answer, or it could not be
     /// kept.
     pub async fn resume(&self, name: &Name) -> Result<AgentStatus> {
-        self.set_paused(name, false).await
+        self.wish(name, Wish::Resume).await
     }
 
-    async fn set_paused(&self, name: &Name, paused: bool) -> Result<AgentStatus> {
+    async fn wish(&self, name: &Name, wish: Wish) -> Result<AgentStatus> {
         let agent = name.clone();
-        self.change(PauseAgent { agent, paused }).await
+        self.change(PauseAgent { agent, wish }).await
     }
 
     /// Runs so many replicas, also after a restart of the daemon, until that number changes in the

@@ -6,7 +6,6 @@
 //! Rely on: what is kept is what was asked for last, in the order in which the supervisor did it.
 
 use futures_util::future::BoxFuture;
-use serde_json::json;
 
 use super::replica::{Hold, Replica};
 use super::status::AgentStatus;
@@ -59,6 +58,7 @@ impl Agent {
                 .map(|(index, _)| index)
                 .collect(),
             set_at: None,
+            paused_until: self.pause.until,
         }
     }
 }
@@ -79,6 +79,7 @@ impl Supervisor {
     pub(super) fn want_stopped(&mut self, agent: usize) {
         let agent = &mut self.tree.agents[agent];
         agent.desired = Desired::Stopped;
+        agent.pause.until = None;
         let failed = agent.replicas.iter_mut();
         for replica in failed.filter(|replica| replica.hold == Hold::Failed) {
             replica.hold = Hold::None;
@@ -139,32 +140,5 @@ impl Supervisor {
             agent.replicas.push(replica);
         }
         before
-    }
-
-    pub(super) fn pause(&mut self, agent: usize) {
-        self.tree.agents[agent].desired = Desired::Paused;
-        let name = &self.tree.agents[agent].spec.name;
-        self.outside.fact("agent.paused", name, || json!({}));
-        for slot in self.ready_slots(agent) {
-            let generation = self.generation(slot);
-            if let Some(work) = &self.outside.work {
-                work.agent_draining(&self.tree.instance(slot), generation);
-            }
-            self.offer(slot);
-        }
-    }
-
-    pub(super) fn resume_work(&mut self, agent: usize) {
-        self.tree.agents[agent].desired = Desired::Running;
-        let name = &self.tree.agents[agent].spec.name;
-        self.outside.fact("agent.resumed", name, || json!({}));
-        for slot in self.ready_slots(agent) {
-            self.offer(slot);
-        }
-    }
-
-    fn ready_slots(&self, agent: usize) -> Vec<Slot> {
-        let ready = |slot: &Slot| self.tree.replica(*slot).is_some_and(Replica::is_ready);
-        self.tree.slots(agent).filter(ready).collect()
     }
 }

@@ -118,6 +118,7 @@ impl Supervisor {
         for goes_on in &on {
             self.take_over(goes_on);
         }
+        self.look_at_pauses();
         self.carry_on();
         Ok(())
     }

@@ -11,6 +11,7 @@ mod listeners;
 mod look;
 mod operator;
 mod order;
+mod pauses;
 mod policy;
 mod probing;
 mod redeclare;

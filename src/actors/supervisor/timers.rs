@@ -31,6 +31,8 @@ pub(super) enum Due {
     ServiceRested(Slot, u64),
     /// A group's restart goes on, or its quarantine is over.
     Group(usize),
+    /// The clock is to be looked at: a pause may be over.
+    Pause(usize),
     /// A critical agent has been down for its grace.
     Critical(usize),
     /// The daemon stops: whoever is next waits no longer for those before.
@@ -56,6 +58,7 @@ impl Due {
                 Self::ServiceRested(moves.slot(slot)?, generation)
             }
             Self::Group(group) => Self::Group(moves.group(group)?),
+            Self::Pause(agent) => Self::Pause(moves.agent(agent)?),
             Self::Critical(agent) => Self::Critical(moves.agent(agent)?),
             Self::NextToStop | Self::LastDrain | Self::LastStop => self,
         })

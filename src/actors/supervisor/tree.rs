@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::pauses::Pause;
 use super::replica::{Hold, Replica};
 use crate::actors::life::ChildFactory;
 use crate::domain::agent::{AgentProgram, AgentSpec, Desired, InstanceId};
@@ -77,6 +78,7 @@ pub(super) struct Agent {
     pub(super) rules: Arc<GroupSpec>,
     pub(super) group: Option<usize>,
     pub(super) desired: Desired,
+    pub(super) pause: Pause,
     /// It is declared no more, and here only until its last life has ended.
     pub(super) leaving: bool,
     /// What an operator set, as it was last kept.
@@ -354,6 +356,7 @@ impl Agent {
             rules,
             group,
             desired: set.desired.unwrap_or(Desired::Running),
+            pause: Pause::until(set.paused_until),
             leaving: false,
             wanted,
             replicas: replicas(wanted, generation, &set.stopped_replicas),

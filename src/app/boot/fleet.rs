@@ -84,6 +84,7 @@ pub(super) async fn start(
         seed: None,
         alone: Some(config.supervisor().root.clone()),
         critical_grace: Some(config.supervisor().critical_grace),
+        wall: clock::WallClock::default(),
     })?;
     dispatcher.set_control(Arc::new(Control::new(tree.clone())));
     Ok(Fleet {

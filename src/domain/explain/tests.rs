@@ -194,11 +194,14 @@ fn a_sound_agent_without_work_is_told_what_keeps_work_from_it() {
         assert_eq!(told.code, code, "{told:?}");
         assert!(told.answer.contains(answer), "{code}: {}", told.answer);
     }
-    let paused = of(|it| it.desired = Desired::Paused);
-    assert_eq!(
-        explain(&paused, &no_work(), None).code,
-        "paused_by_operator"
-    );
+    let mut paused = of(|it| it.desired = Desired::Paused);
+    let told = explain(&paused, &no_work(), None);
+    assert_eq!(told.code, "paused_by_operator");
+    assert!(!told.answer.contains("until"), "{}", told.answer);
+    paused.overrides.paused_until = Some(AT);
+    let told = explain(&paused, &no_work(), None);
+    let end = format!("an operator paused it until {AT}");
+    assert!(told.answer.ends_with(&end), "{}", told.answer);
 }
 
 #[test]

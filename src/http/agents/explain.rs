@@ -7,6 +7,7 @@ use super::check_of;
 use crate::domain::explain::{self, FaultSeen, Setting, Standing};
 use crate::domain::name::Name;
 use crate::domain::query::PageRequest;
+use crate::domain::record::Overrides;
 use crate::domain::timestamp::Timestamp;
 use crate::http::call::Call;
 use crate::http::reply;
@@ -58,10 +59,15 @@ pub(in crate::http) async fn explain(mut call: Call) -> Outcome {
 /// Who asked for what is desired, and when.
 fn desired_by(standing: &Standing, settings: &[InForce]) -> Value {
     if standing.overrides.desired.is_some() {
-        return json!({"by": "operator", "at": standing.overrides.set_at});
+        let Overrides {
+            set_at,
+            paused_until,
+            ..
+        } = standing.overrides;
+        return json!({"by": "operator", "at": set_at, "until": paused_until});
     }
     let declared = settings.first().map(|setting| setting.source.as_str());
-    json!({"by": declared.unwrap_or("configuration"), "at": null})
+    json!({"by": declared.unwrap_or("configuration"), "at": null, "until": null})
 }
 
 /// One setting as it holds.

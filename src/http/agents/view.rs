@@ -24,6 +24,8 @@ pub struct AgentView {
     pub critical: bool,
     /// What the operator asked for.
     pub desired: Desired,
+    /// Until when it is paused, if it is and that has an end.
+    pub paused_until: Option<Timestamp>,
     /// What is: the worst of its replicas.
     pub state: AgentState,
     /// How many lives.

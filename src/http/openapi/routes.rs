@@ -88,7 +88,7 @@ pub(super) const ROUTES: &[Words] = &[
     post("POST /api/v1/agents/{name}:start", "Run it, and restart it by policy; also one replica", "Nothing?", "Agent"),
     post("POST /api/v1/agents/{name}:stop", "End it, and keep it down until started; also one replica", "Nothing?", "Agent"),
     post("POST /api/v1/agents/{name}:restart", "End its present life and begin the next; also one replica", "Nothing?", "Agent"),
-    post("POST /api/v1/agents/{name}:pause", "Give it no new task", "Nothing?", "Agent"),
+    post("POST /api/v1/agents/{name}:pause", "Give it no new task, also until a time", "AgentPause?", "Agent"),
     post("POST /api/v1/agents/{name}:resume", "Give it tasks again", "Nothing?", "Agent"),
     post("POST /api/v1/agents/{name}:scale", "Run so many replicas", "Scale", "Agent"),
     get("GET /api/v1/tasks", "Tasks, the newest first", "state agent role queue workflow_id label limit cursor", "[Task]"),

@@ -32,7 +32,7 @@ const CHECK: Fields = &[
 #[rustfmt::skip]
 const AGENT: Fields = &[
     ("name", "text"), ("kind", "text"), ("role", "text?"), ("group", "text?"), ("critical", "bool"),
-    ("desired", "text"), ("state", "text"), ("replicas", "object"), ("instances", "[Instance]"),
+    ("desired", "text"), ("paused_until", "time?"), ("state", "text"), ("replicas", "object"), ("instances", "[Instance]"),
     ("health", "object"), ("generation", "int"), ("pid", "int?"), ("started_at", "time?"),
     ("uptime_ms", "int?"), ("restarts", "object"), ("queue", "object"), ("usage", "object"),
     ("labels", "object"),
@@ -169,6 +169,7 @@ const SHAPES: &[(&str, bool, Fields)] = &[
     ("Nothing", true, &[]),
     ("Scale", true, &[("replicas", "int")]),
     ("Reason", true, &[("reason", "text?")]),
+    ("AgentPause", true, &[("until", "time?")]),
     ("Pause", true, &[("until", "time?"), ("reason", "text?")]),
     ("Signal", true, &[("name", "text"), ("payload", "any?")]),
     (

@@ -127,6 +127,7 @@ fn view(status: AgentStatus, load: Option<&AgentLoad>, health: AgentHealth) -> A
         group: status.group,
         critical: status.critical,
         desired: status.desired,
+        paused_until: status.overrides.paused_until,
         state: status.state,
         replicas: Replicas {
             desired: status.replicas.desired,
@@ -213,7 +214,7 @@ impl Agents for Fleet {
                 AgentCommand::Start => supervisor.start(target).await?,
                 AgentCommand::Stop => supervisor.stop(target).await?,
                 AgentCommand::Restart => supervisor.restart(target).await?,
-                AgentCommand::Pause => supervisor.pause(&target.agent).await?,
+                AgentCommand::Pause(until) => supervisor.pause(&target.agent, until).await?,
                 AgentCommand::Resume => supervisor.resume(&target.agent).await?,
                 AgentCommand::Scale(replicas) => supervisor.scale(&target.agent, replicas).await?,
             };

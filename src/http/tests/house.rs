@@ -49,6 +49,7 @@ pub(crate) fn echo() -> AgentView {
         group: None,
         critical: true,
         desired: Desired::Running,
+        paused_until: None,
         state: AgentState::Ready,
         replicas: Replicas {
             desired: 1,
@@ -121,8 +122,11 @@ impl Agents for Rooms {
         let mut agent = self.agent.lock();
         match command {
             AgentCommand::Stop => agent.desired = Desired::Stopped,
+            AgentCommand::Pause(None) => panic!("the supervisor's handle panics"),
+            AgentCommand::Pause(until) => {
+                (agent.desired, agent.paused_until) = (Desired::Paused, until);
+            }
             AgentCommand::Scale(replicas) => agent.replicas.desired = replicas,
-            AgentCommand::Pause => panic!("the supervisor's handle panics"),
             _ => agent.desired = Desired::Running,
         }
         let agent = agent.clone();

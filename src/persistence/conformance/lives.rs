@@ -62,7 +62,8 @@ pub(crate) async fn what_an_operator_set_lasts_and_replicas_until_they_change_in
     let first = store.register_agent(agent("echo", "aa")).await.unwrap();
     assert_eq!(first.overrides, Overrides::default());
     let mut set = Overrides {
-        desired: Some(Desired::Stopped),
+        desired: Some(Desired::Paused),
+        paused_until: Some(at(9)),
         replicas: Some(3),
         stopped_replicas: vec![0, 2],
         set_at: Some(at(5)),
@@ -73,7 +74,7 @@ pub(crate) async fn what_an_operator_set_lasts_and_replicas_until_they_change_in
     assert_eq!(kept.created_at, first.created_at);
     let changed = store.register_agent(agent("echo", "bb")).await.unwrap();
     set.replicas = None;
-    assert_eq!(changed.overrides, set, "what was stopped stays stopped");
+    assert_eq!(changed.overrides, set, "what was paused stays paused");
     store.register_agent(agent("able", "aa")).await.unwrap();
     let names: Vec<_> = store
         .agents()

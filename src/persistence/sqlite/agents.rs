@@ -8,7 +8,7 @@ use crate::domain::record::{AgentRecord, Overrides};
 use crate::persistence::{Result, StoreError};
 
 const COLUMNS: &str = "name, kind, desired, replicas, stopped_replicas, config_hash, generation,
-    restarts_total, created_at, updated_at, overridden_at";
+    restarts_total, created_at, updated_at, overridden_at, paused_until";
 
 fn record(row: &Row<'_>) -> rusqlite::Result<AgentRecord> {
     let (Count(generation), Count(restarts_total)) = (row.get(6)?, row.get(7)?);
@@ -21,6 +21,7 @@ fn record(row: &Row<'_>) -> rusqlite::Result<AgentRecord> {
             replicas: row.get(3)?,
             stopped_replicas,
             set_at: row.get(10)?,
+            paused_until: row.get(11)?,
         },
         config_hash: row.get(5)?,
         generation,
@@ -83,7 +84,7 @@ pub(crate) async fn set_overrides(db: &Sqlite, agent: &Name, overrides: Override
     let agent = agent.clone();
     db.write("set overrides", move |tx| {
         let set = "UPDATE agents SET desired = ?2, replicas = ?3, stopped_replicas = ?4,
-            overridden_at = ?5, updated_at = ?6 WHERE name = ?1";
+            overridden_at = ?5, updated_at = ?6, paused_until = ?7 WHERE name = ?1";
         let params = (
             &agent,
             overrides.desired,
@@ -91,6 +92,7 @@ pub(crate) async fn set_overrides(db: &Sqlite, agent: &Name, overrides: Override
             Json(&overrides.stopped_replicas),
             overrides.set_at,
             tx.now(),
+            overrides.paused_until,
         );
         known(&agent, tx.execute(set, params)?)
     })

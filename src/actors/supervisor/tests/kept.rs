@@ -69,7 +69,7 @@ fn what_an_operator_set_is_reset_by_its_opposite() {
     paused(async {
         let world = three().begin().await;
         let echo = "echo".parse().unwrap();
-        world.handle.pause(&echo).await.unwrap();
+        world.handle.pause(&echo, None).await.unwrap();
         let set = world.handle.scale(&echo, 5).await.unwrap().overrides;
         assert_eq!(
             (set.desired, set.replicas),

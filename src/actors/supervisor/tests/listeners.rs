@@ -40,7 +40,11 @@ impl Log {
 
 impl Facts for Log {
     fn record(&self, event: NewEvent) {
-        self.add(format!("fact {} {}", event.kind, event.subject));
+        let data = match event.kind {
+            "agent.paused" | "agent.resumed" => format!(" {}", event.data),
+            _ => String::new(),
+        };
+        self.add(format!("fact {} {}{data}", event.kind, event.subject));
     }
 }
 

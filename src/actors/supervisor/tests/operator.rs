@@ -164,7 +164,7 @@ fn a_paused_agent_lives_on_and_is_offered_again_when_resumed() {
     paused(async {
         let world = Script::default().agent("echo").begin().await;
         let echo = "echo".parse().unwrap();
-        world.handle.pause(&echo).await.unwrap();
+        world.handle.pause(&echo, None).await.unwrap();
         assert_eq!(world.state("echo").await, AgentState::Paused);
         world.crash("echo").await;
         assert_eq!(world.state("echo").await, AgentState::Paused);

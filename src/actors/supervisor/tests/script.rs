@@ -12,6 +12,7 @@ use super::listeners::Port;
 pub(super) use super::listeners::{Answers, Log, Shelf};
 use crate::actors::life::{ChildFactory, Evidence, Life, LifeControl, LifeNote, Ready, Start};
 use crate::actors::runner::Grant;
+use crate::clock::WallClock;
 use crate::domain::agent::{
     AgentProgram, AgentSpec, AgentState, AgentTarget, InstanceId, OnStall, ProbePolicy, StopPolicy,
 };
@@ -186,6 +187,7 @@ pub(super) struct Script {
     budgets: Vec<RestartBudget>,
     /// What an earlier daemon left of the agents.
     left: BTreeMap<Name, Overrides>,
+    wall: WallClock,
 }
 
 impl Script {
@@ -220,6 +222,11 @@ impl Script {
 
     pub(super) fn left(mut self, overrides: BTreeMap<Name, Overrides>) -> Self {
         self.left = overrides;
+        self
+    }
+
+    pub(super) fn wall(mut self, wall: WallClock) -> Self {
+        self.wall = wall;
         self
     }
 
@@ -261,6 +268,7 @@ impl Script {
             },
             pool: None,
             seed: Some(1),
+            wall: self.wall,
             ..Plan::default()
         });
         let world = World {
@@ -323,7 +331,7 @@ impl World {
     }
 }
 
-fn record(name: &Name, overrides: &Overrides) -> AgentRecord {
+pub(super) fn record(name: &Name, overrides: &Overrides) -> AgentRecord {
     let now = crate::clock::now();
     AgentRecord {
         name: name.clone(),

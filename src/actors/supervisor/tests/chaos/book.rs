@@ -14,6 +14,7 @@ use super::budget::Budgets;
 use super::design::Design;
 use super::players::{Reins, Temper, Told};
 use super::turns::Turns;
+use super::world::wall;
 use crate::actors::supervisor::Facts;
 use crate::actors::work::{AgentMessage, AgentOutcome, AgentSubmission, ReadyAgent, WorkSink};
 use crate::domain::agent::{DependsOn, InstanceId};
@@ -21,6 +22,7 @@ use crate::domain::event::NewEvent;
 use crate::domain::exit::ExitReason;
 use crate::domain::ids::{LeaseId, TaskId};
 use crate::domain::name::Name;
+use crate::domain::timestamp::Timestamp;
 
 /// Entries of the trace that are kept.
 const KEPT: usize = 500;
@@ -45,6 +47,19 @@ pub(super) struct Asked {
     pub(super) stopped: bool,
     pub(super) held: BTreeSet<u32>,
     pub(super) wanted: u32,
+    /// Paused, until then if an end was given.
+    pub(super) paused: Option<Option<Timestamp>>,
+}
+
+impl Asked {
+    /// Whether it is to get no new task at this instant.
+    pub(super) fn is_paused(&self, now: Timestamp) -> bool {
+        match self.paused {
+            Some(Some(until)) => now < until,
+            Some(None) => true,
+            None => false,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -259,6 +274,10 @@ impl WorkSink for Book {
         let (instance, generation) = (agent.instance, agent.generation);
         if pages.page(&instance, generation).gone {
             pages.wrong(format!("{instance} {generation} is offered after its end"));
+        }
+        let asked = pages.asked.get(&instance.agent);
+        if asked.is_some_and(|asked| asked.is_paused(wall())) {
+            pages.wrong(format!("{instance} {generation} is offered and paused"));
         }
     }
     fn agent_draining(&self, _: &InstanceId, _: u64) {}

@@ -1,12 +1,16 @@
 //! What must hold after each step: inside the supervisor, and between it and what really lives.
 
+use std::collections::BTreeMap;
+
 use tokio::time::Instant;
 
 use super::book::{Page, Pages};
+use super::world::wall;
 use crate::actors::supervisor::Supervisor;
 use crate::actors::supervisor::replica::{Hold, Replica};
 use crate::actors::supervisor::tree::Slot;
-use crate::domain::agent::{AgentState, InstanceId};
+use crate::domain::agent::{AgentState, Desired, InstanceId};
+use crate::domain::name::Name;
 use crate::domain::restart::Intensity;
 
 /// One replica, as the supervisor sees it.
@@ -28,6 +32,8 @@ pub(super) struct Row {
 pub(super) struct Seen {
     pub(super) rows: Vec<Row>,
     pub(super) wrongs: Vec<String>,
+    /// What it takes to be asked of each agent.
+    pub(super) desired: BTreeMap<Name, Desired>,
     /// The supervisor has given up: whoever runs the daemon ends it.
     pub(super) escalated: bool,
 }
@@ -49,6 +55,10 @@ pub(super) fn inside(supervisor: &mut Supervisor) -> Seen {
             .or_else(|| shown(supervisor, agent))
             .or_else(|| goes(supervisor, agent));
         let name = &supervisor.tree.agents[agent].spec.name;
+        if !supervisor.tree.agents[agent].leaving {
+            let desired = supervisor.tree.agents[agent].desired;
+            seen.desired.insert(name.clone(), desired);
+        }
         seen.wrongs
             .extend(wrong.map(|what| format!("{name}: {what}")));
     }
@@ -196,6 +206,24 @@ impl Pages {
             }
         }
         self.wrongs.extend(wrongs);
+    }
+
+    /// Who was stopped is to be so, and who was paused until it is resumed or that is over.
+    pub(super) fn compare_wishes(&mut self, desired: &BTreeMap<Name, Desired>) {
+        for (name, has) in desired {
+            let Some(asked) = self.asked.get(name) else {
+                continue;
+            };
+            let should = match (asked.stopped, asked.is_paused(wall())) {
+                (true, _) => Desired::Stopped,
+                (false, true) => Desired::Paused,
+                (false, false) => Desired::Running,
+            };
+            if *has != should {
+                let wrong = format!("{name} is to be {has:?}, and {asked:?} was asked");
+                self.wrongs.push(wrong);
+            }
+        }
     }
 
     fn compare_row(&mut self, row: &Row) {

@@ -140,7 +140,10 @@ impl World {
                 let replicas = self.chance.random_range(0..=MOST_REPLICAS.min(3));
                 self.scale(target.agent, replicas).await;
             }
-            9 => self.pause(target.agent).await,
+            9 => {
+                let span = one_of(&mut self.chance, &[0, 2, 9, 40, 90]);
+                self.pause(target.agent, SECOND * span).await;
+            }
             10 => self.resume(target.agent).await,
             _ => self.revive(target.agent).await,
         }

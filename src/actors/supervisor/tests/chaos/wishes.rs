@@ -1,9 +1,10 @@
 //! What an operator asks for, and a healer; and what they excuse from being counted.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::laws::Row;
-use super::world::World;
+use super::world::{World, wall};
 use crate::actors::supervisor::SupervisorError;
 use crate::domain::agent::{AgentTarget, InstanceId};
 use crate::domain::name::Name;
@@ -63,7 +64,7 @@ impl World {
         let mut pages = self.book.open();
         let asked = pages.asked.get_mut(&target.agent).unwrap();
         match target.index {
-            None => asked.stopped = true,
+            None => (asked.stopped, asked.paused) = (true, None),
             Some(index) => drop(asked.held.insert(index)),
         }
     }
@@ -141,14 +142,27 @@ impl World {
         asked.held.retain(|index| *index < replicas);
     }
 
-    pub(super) async fn pause(&mut self, agent: Name) {
-        self.say(format_args!("pause {agent}"));
-        let answer = self.handle.pause(&agent).await;
+    /// Until it is resumed, or for so long.
+    pub(super) async fn pause(&mut self, agent: Name, span: Duration) {
+        let until = (!span.is_zero()).then(|| wall().after(span));
+        self.say(format_args!("pause {agent} until {until:?}"));
+        let answer = self.handle.pause(&agent, until).await;
+        let refused = matches!(answer, Err(SupervisorError::Conflict(_)));
         done(self, "pause", answer);
+        let mut pages = self.book.open();
+        let asked = pages.asked.get_mut(&agent).unwrap();
+        if asked.stopped != refused {
+            let said = format!("{agent}: a pause was refused: {refused}, {asked:?}");
+            return pages.wrong(said);
+        }
+        if !refused {
+            asked.paused = Some(until);
+        }
     }
 
     pub(super) async fn resume(&mut self, agent: Name) {
         self.say(format_args!("resume {agent}"));
+        self.book.open().asked.get_mut(&agent).unwrap().paused = None;
         let answer = self.handle.resume(&agent).await;
         done(self, "resume", answer);
     }

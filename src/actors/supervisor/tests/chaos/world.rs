@@ -20,7 +20,7 @@ use crate::actors::supervisor::tests::look::{collapse, look};
 use crate::actors::supervisor::{
     Child, Kept, Outside, Plan, ShutdownSpans, SupervisorHandle, SupervisorRecords, start,
 };
-use crate::clock;
+use crate::clock::{self, WallClock};
 use crate::domain::agent::{AgentSpec, InstanceId};
 use crate::domain::name::Name;
 use crate::domain::record::{AgentRecord, Overrides, RestartBudget};
@@ -125,6 +125,17 @@ pub(super) struct World {
     pub(super) bench: Vec<(AgentSpec, Asked)>,
 }
 
+thread_local! {
+    /// When the paused clock of this thread began.
+    static BEGUN: Instant = Instant::now();
+}
+
+/// A wall clock that goes as the paused one does.
+pub(super) fn wall() -> Timestamp {
+    let begun = BEGUN.with(|begun| *begun);
+    Timestamp::from_micros(1_700_000_000_000_000).after(begun.elapsed())
+}
+
 /// What a daemon is made of: the way to it, and the hosts of its agents.
 type Daemon = (SupervisorHandle, BTreeMap<Name, Arc<Troupe>>);
 
@@ -159,6 +170,7 @@ fn daemon(
         pool: Some(Pool::here(3)),
         seed: Some(seed),
         alone: design.alone.clone(),
+        wall: WallClock::new(wall),
         ..Plan::default()
     });
     (handle.unwrap(), troupes)
@@ -233,6 +245,7 @@ impl World {
         {
             let mut pages = self.book.open();
             pages.compare(&seen.rows);
+            pages.compare_wishes(&seen.desired);
             pages.forget_the_settled();
             pages.wrongs.extend(seen.wrongs.iter().cloned());
         }

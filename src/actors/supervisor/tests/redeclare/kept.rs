@@ -17,7 +17,11 @@ fn what_an_operator_set_stands_unless_that_number_is_declared_otherwise() {
             .await;
         world.handle.stop(World::target("a")).await.unwrap();
         world.handle.scale(&"b".parse().unwrap(), 3).await.unwrap();
-        world.handle.pause(&"c".parse().unwrap()).await.unwrap();
+        world
+            .handle
+            .pause(&"c".parse().unwrap(), None)
+            .await
+            .unwrap();
         world.pass(SECOND * 30).await;
         let changed = [agent("a", anew), agent("b", anew), agent("c", anew)];
         world.redeclare(Vec::new(), changed).await.unwrap();
