@@ -69,6 +69,7 @@ use crate::actors::pool::{Abandoned, Place, Pool, WATCHDOG_LIMIT, watch};
 use crate::actors::runner::{Address, AgentContext, Grant, HostedChild};
 use crate::clock::WallClock;
 use crate::domain::agent::InstanceId;
+use crate::domain::crash::LastDeath;
 use crate::domain::exit::ExitReason;
 use crate::domain::record::RestartBudget;
 use crate::domain::restart::{GroupSpec, RestartPolicy, RestartRule, RestartType};
@@ -116,6 +117,8 @@ pub struct Plan {
     pub children: Vec<Child>,
     /// What earlier daemons left of budgets.
     pub budgets: Vec<RestartBudget>,
+    /// How replicas last ended under earlier daemons.
+    pub deaths: Vec<LastDeath>,
     /// Whom it tells.
     pub outside: Outside,
     /// Where agents run; on the supervisor's own thread if absent (for tests).
@@ -213,6 +216,7 @@ pub fn start(plan: Plan) -> Result<SupervisorHandle, TreeError> {
         renewing: false,
     };
     supervisor.restore(plan.budgets);
+    supervisor.recall(plan.deaths);
     once.lock().replace(supervisor);
     Ok(SupervisorHandle {
         address: host.address(0),

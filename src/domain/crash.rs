@@ -66,6 +66,19 @@ pub struct Crash {
     pub frames: Vec<Frame>,
 }
 
+/// How a replica last ended abnormally.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastDeath {
+    /// The agent.
+    pub agent: Name,
+    /// Which replica.
+    pub index: u32,
+    /// How.
+    pub reason: ExitReason,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// How often an agent ended in one way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Seen {

@@ -304,3 +304,23 @@ fn a_paused_agent_works_again_by_itself_when_its_time_is_over_whoever_runs_then(
     });
     assert_eq!(told["data"]["reason"], "its time was over");
 }
+
+#[test]
+fn how_an_agent_died_last_is_known_over_a_restart_of_the_daemon() {
+    let mut daemon = Daemon::start();
+    let pid = daemon.json(&["agents", "get", "echo"])["pid"]
+        .as_i64()
+        .unwrap();
+    let pid = Pid::from_raw(pid.try_into().unwrap()).unwrap();
+    kill_process(pid, Signal::KILL).unwrap();
+    eventually("its death is kept", || {
+        let crashes = daemon.json(&["agents", "crashes", "echo"]);
+        crashes["items"].as_array()?.first().cloned()
+    });
+    daemon.crash_and_start_again();
+    let echo = daemon.json(&["agents", "get", "echo"]);
+    assert_eq!(echo["restarts"]["last_reason"], "signal 9", "{echo}");
+    assert_eq!(echo["instances"][0]["last_reason"], "signal 9", "{echo}");
+    let never = daemon.json(&["agents", "get", "sum"]);
+    assert_eq!(never["restarts"]["last_reason"], Value::Null, "{never}");
+}

@@ -89,6 +89,8 @@ pub(super) fn agents(inputs: &[AgentHealthInput]) {
                 .entry((instance.state, kind_word(input.kind)))
                 .or_default() += 1;
         }
+        // Processes that have just started are not at nothing, but not known yet.
+        let idle = input.instances.iter().all(|one| one.pid.is_none());
         record::agent(
             input.name.as_ref(),
             record::AgentGauges {
@@ -101,8 +103,8 @@ pub(super) fn agents(inputs: &[AgentHealthInput]) {
                     .unwrap_or_default(),
                 queue_depth: input.queue_depth,
                 errors_total: input.errors_total,
-                cpu_seconds: input.cpu_seconds,
-                memory_bytes: input.memory_bytes,
+                cpu_seconds: input.cpu_seconds.or(idle.then_some(0.0)),
+                memory_bytes: input.memory_bytes.or(idle.then_some(0)),
             },
         );
     }
@@ -184,8 +186,8 @@ pub(super) fn agent_row(input: &AgentHealthInput, at: Timestamp) -> AgentMetrics
     AgentMetrics {
         agent: input.name.clone(),
         at,
-        cpu_seconds: input.cpu_seconds,
-        memory_bytes: input.memory_bytes,
+        cpu_seconds: input.cpu_seconds.unwrap_or_default(),
+        memory_bytes: input.memory_bytes.unwrap_or_default(),
         queue_depth: input.queue_depth,
         running: input.running,
         errors_total: input.errors_total,

@@ -1,5 +1,6 @@
 //! Restart budgets over restarts of the daemon: kept as wall-clock instants, read back clamped, so
-//! that no jump of the clock makes a death older than it can be, or puts it ahead.
+//! that no jump of the clock makes a death older than it can be, or puts it ahead. And how each replica
+//! ended last, for people.
 
 use std::time::Duration;
 
@@ -7,10 +8,12 @@ use tokio::time::Instant;
 
 use super::Supervisor;
 use super::outside::Kept;
+use super::replica::LastEnd;
 use super::timers::Due;
 use super::tree::Slot;
 use crate::clock;
 use crate::domain::agent::{AgentState, AgentTarget};
+use crate::domain::crash::LastDeath;
 use crate::domain::record::{RestartBudget, SlowLoop};
 use crate::domain::restart::{DeathWindow, GapChain, GroupSpec, Intensity, Ledger};
 use crate::domain::timestamp::Timestamp;
@@ -77,6 +80,26 @@ impl Supervisor {
             replica.state = AgentState::Quarantined;
             replica.due = Some(due);
             self.timers.set(due, Due::Rest(slot));
+        }
+    }
+
+    /// How replicas ended under earlier daemons; who has ended here knows better.
+    pub(super) fn recall(&mut self, deaths: Vec<LastDeath>) {
+        for LastDeath {
+            agent,
+            index,
+            reason,
+            at,
+        } in deaths
+        {
+            let slot = self.tree.agent(&agent).map(|agent| Slot {
+                agent,
+                index: index as usize,
+            });
+            let replica = slot.and_then(|slot| self.tree.replica_mut(slot));
+            if let Some(replica) = replica.filter(|replica| replica.last.is_none()) {
+                replica.last = Some(Box::new(LastEnd { reason, at }));
+            }
         }
     }
 

@@ -30,6 +30,7 @@ use super::tree::{Agent, Child, Moves, Slot, Tree};
 use crate::actors::life::ChildFactory;
 use crate::actors::runner::AgentContext;
 use crate::domain::agent::{AgentSpec, AgentState, AgentTarget};
+use crate::domain::crash::LastDeath;
 use crate::domain::record::{AgentRecord, RestartBudget};
 use crate::domain::reload::{Does, touch};
 use crate::domain::restart::GroupSpec;
@@ -43,6 +44,8 @@ pub struct Declaration {
     pub agents: Vec<Redeclared>,
     /// What earlier daemons left of budgets of whom is new.
     pub budgets: Vec<RestartBudget>,
+    /// How replicas last ended, of whom is new.
+    pub deaths: Vec<LastDeath>,
     /// The rules of agents in no group; [`GroupSpec::alone`] if absent.
     pub alone: Option<GroupSpec>,
     /// How long a critical agent may be lost; as before if absent.
@@ -114,6 +117,7 @@ impl Supervisor {
         let new = |budget: &RestartBudget| self.is_of_new(budget, &known);
         let budgets = budgets.filter(new).collect();
         self.restore(budgets);
+        self.recall(declared.deaths);
         self.take_in(&known);
         for goes_on in &on {
             self.take_over(goes_on);

@@ -45,13 +45,13 @@ pub struct RestartStatus {
     pub breaker: &'static str,
 }
 
-/// What an agent uses.
+/// What an agent uses, as far as its lives have shown it: right after a start nothing is known.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Default)]
 pub struct Usage {
     /// Processor time since its start, seconds.
-    pub cpu_seconds: f64,
+    pub cpu_seconds: Option<f64>,
     /// Resident memory, bytes.
-    pub memory_bytes: u64,
+    pub memory_bytes: Option<u64>,
 }
 
 /// How a replica's last life ended.
@@ -376,9 +376,17 @@ fn usage(agent: &Agent) -> Usage {
     lives
         .filter_map(|life| life.evidence.as_deref())
         .fold(Usage::default(), |sum, shown| Usage {
-            cpu_seconds: sum.cpu_seconds + shown.cpu_seconds.unwrap_or(0.0),
-            memory_bytes: sum.memory_bytes + shown.memory_bytes.unwrap_or(0),
+            cpu_seconds: total(sum.cpu_seconds, shown.cpu_seconds),
+            memory_bytes: total(sum.memory_bytes, shown.memory_bytes),
         })
+}
+
+/// What is known of both; nothing if neither is.
+fn total<T: std::ops::Add<Output = T>>(one: Option<T>, other: Option<T>) -> Option<T> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one + other),
+        (one, other) => one.or(other),
+    }
 }
 
 fn count(replicas: usize) -> u32 {

@@ -70,6 +70,7 @@ pub(super) async fn start(
         groups: config.groups().values().cloned().collect(),
         children,
         budgets: ground.store.restart_budgets().await?,
+        deaths: ground.store.last_deaths().await?,
         outside: Outside {
             facts: Some(Arc::new(News {
                 journal: ground.journal.clone(),

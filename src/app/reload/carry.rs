@@ -58,6 +58,7 @@ async fn declaration(
         groups: next.groups().values().cloned().collect(),
         agents,
         budgets: rooms.store.restart_budgets().await?,
+        deaths: rooms.store.last_deaths().await?,
         alone: Some(supervisor.root.clone()),
         critical_grace: Some(supervisor.critical_grace),
     })

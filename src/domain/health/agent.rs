@@ -76,10 +76,10 @@ pub struct AgentHealthInput {
     pub errors_total: u64,
     /// Restarts since the daemon's start.
     pub restarts_total: u64,
-    /// Processor time of its process trees, seconds; 0 for actors.
-    pub cpu_seconds: f64,
-    /// Resident memory of its process trees, bytes; 0 for actors.
-    pub memory_bytes: u64,
+    /// Processor time of its process trees, seconds; nothing for actors, and until it was measured.
+    pub cpu_seconds: Option<f64>,
+    /// Resident memory of its process trees, bytes; nothing for actors, and until it was measured.
+    pub memory_bytes: Option<u64>,
 }
 
 impl AgentHealthInput {

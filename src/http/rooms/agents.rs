@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 
 use crate::actors::dispatcher::{AgentLoad, DispatcherHandle};
 use crate::actors::health::HealthHandle;
-use crate::actors::supervisor::{AgentStatus, InstanceStatus, SupervisorError, SupervisorHandle};
+use crate::actors::supervisor::{
+    AgentStatus, InstanceStatus, SupervisorError, SupervisorHandle, Usage as Used,
+};
 use crate::domain::agent::{AgentTarget, Verdict};
 use crate::domain::explain::{Paused, Standing, WorkStanding};
 use crate::domain::health::HealthStatus;
@@ -116,11 +118,7 @@ fn verdict(instances: &[InstanceStatus]) -> Verdict {
 fn view(status: AgentStatus, load: Option<&AgentLoad>, health: AgentHealth) -> AgentView {
     let restarts = status.restarts;
     AgentView {
-        usage: usage(
-            status.usage.cpu_seconds,
-            status.usage.memory_bytes,
-            &status.instances,
-        ),
+        usage: usage(status.usage, &status.instances),
         name: status.name,
         kind: status.kind,
         role: status.role,
@@ -155,8 +153,8 @@ fn view(status: AgentStatus, load: Option<&AgentLoad>, health: AgentHealth) -> A
     }
 }
 
-/// Processor share as `ps` shows it: over the whole life.
-fn usage(cpu_seconds: f64, memory_bytes: u64, instances: &[InstanceStatus]) -> Usage {
+/// Processor share as `ps` shows it: over the whole life. Of processes only, and once they were seen.
+fn usage(used: Used, instances: &[InstanceStatus]) -> Usage {
     let processes = instances.iter().any(|instance| instance.pid.is_some());
     let lived = instances
         .iter()
@@ -165,10 +163,13 @@ fn usage(cpu_seconds: f64, memory_bytes: u64, instances: &[InstanceStatus]) -> U
         .unwrap_or(0);
     #[expect(clippy::cast_precision_loss, reason = "a share to be read by people")]
     let seconds = lived as f64 / 1000.0;
+    let cpu_seconds = used.cpu_seconds.filter(|_| processes);
     Usage {
-        cpu_percent: (processes && seconds > 0.0).then(|| 100.0 * cpu_seconds / seconds),
-        cpu_seconds: processes.then_some(cpu_seconds),
-        memory_bytes: processes.then_some(memory_bytes),
+        cpu_percent: cpu_seconds
+            .filter(|_| seconds > 0.0)
+            .map(|cpu| 100.0 * cpu / seconds),
+        cpu_seconds,
+        memory_bytes: used.memory_bytes.filter(|_| processes),
     }
 }
 
@@ -251,6 +252,54 @@ impl From<SupervisorError> for Problem {
             SupervisorError::Busy | SupervisorError::Unavailable => Self::unavailable(detail),
             SupervisorError::Timeout => Self::deadline_exceeded(detail),
             SupervisorError::NotKept(_) => Self::database_unavailable(detail),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn life(pid: Option<u32>) -> InstanceStatus {
+        InstanceStatus {
+            index: 0,
+            pid,
+            generation: 1,
+            state: crate::domain::agent::AgentState::Ready,
+            verdict: Verdict::Idle,
+            started_at: None,
+            uptime_ms: 2_000,
+            restarts: 0,
+            errors: 0,
+            mailbox_depth: 0,
+            running: 0,
+            response: None,
+            missed_probes: 0,
+            failure_threshold: 3,
+            probes: Vec::new(),
+            next_at: None,
+            last_exit: None,
+        }
+    }
+
+    #[test]
+    fn a_process_nobody_has_looked_at_uses_what_nobody_knows_and_not_nothing() {
+        let measured = Used {
+            cpu_seconds: Some(1.0),
+            memory_bytes: Some(2048),
+        };
+        let cases = [
+            (Used::default(), Some(7), (None, None, None)),
+            (measured, Some(7), (Some(50.0), Some(1.0), Some(2048))),
+            (measured, None, (None, None, None)),
+        ];
+        for (used, pid, wanted) in cases {
+            let Usage {
+                cpu_percent,
+                cpu_seconds,
+                memory_bytes,
+            } = usage(used, &[life(pid)]);
+            assert_eq!((cpu_percent, cpu_seconds, memory_bytes), wanted, "{pid:?}");
         }
     }
 }

@@ -197,6 +197,34 @@ pub(crate) async fn crashes_come_newest_first_and_fifty_of_each_agent_are_kept(s
     assert!(store.crash(&name("echo"), id).await.is_err());
 }
 
+pub(crate) async fn the_last_death_of_each_replica_is_remembered(store: Store) {
+    let of = |agent, index, n| Crash {
+        index,
+        reason: ExitReason::ExitCode {
+            code: i32::try_from(n).unwrap(),
+        },
+        ..crash(agent, n)
+    };
+    assert_eq!(store.last_deaths().await.unwrap(), []);
+    for crash in [
+        of("echo", 0, 1),
+        of("echo", 1, 2),
+        of("other", 0, 3),
+        of("echo", 0, 4),
+    ] {
+        store.log_crash(crash).await.unwrap();
+    }
+    let last = store.last_deaths().await.unwrap().into_iter();
+    let mut last: Vec<_> = last
+        .map(|it| (it.agent.to_string(), it.index, it.reason.to_string(), it.at))
+        .collect();
+    last.sort();
+    let wanted = [("echo", 0, 4), ("echo", 1, 2), ("other", 0, 3)];
+    let wanted =
+        wanted.map(|(agent, index, n)| (agent.to_owned(), index, format!("exit code {n}"), at(n)));
+    assert_eq!(last, wanted);
+}
+
 pub(crate) async fn a_crash_says_whether_its_fault_is_new_and_its_settings_have_changed(
     store: Store,
 ) {

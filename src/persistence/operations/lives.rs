@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::sqlite::{agents, crashes, processes, sessions};
 use super::{Result, SessionStart, Store};
 use crate::domain::agent::InstanceId;
-use crate::domain::crash::Crash;
+use crate::domain::crash::{Crash, LastDeath};
 use crate::domain::ids::{CrashId, SessionId};
 use crate::domain::name::Name;
 use crate::domain::query::{Page, PageRequest};
@@ -110,6 +110,11 @@ impl Store {
     /// One crash of an agent.
     pub async fn crash(&self, agent: &Name, id: CrashId) -> Result<Crash> {
         crashes::crash_of(self.sqlite(), agent, id).await
+    }
+
+    /// How each replica of every agent last ended abnormally, as far as that is still remembered.
+    pub async fn last_deaths(&self) -> Result<Vec<LastDeath>> {
+        crashes::last_deaths(self.sqlite()).await
     }
 
     /// Notes the digest of the settings that a registered agent has from now on, and says since when

@@ -3,7 +3,7 @@
 use rusqlite::{Row, params};
 
 use super::{Count, Json, Sealed, SqlResult, Sqlite, WriteTx, all, first};
-use crate::domain::crash::{Crash, Frame, Seen};
+use crate::domain::crash::{Crash, Frame, LastDeath, Seen};
 use crate::domain::exit::ExitReason;
 use crate::domain::ids::CrashId;
 use crate::domain::name::Name;
@@ -124,6 +124,24 @@ pub(crate) async fn crash_of(db: &Sqlite, agent: &Name, id: CrashId) -> Result<C
         what: "crash",
         name: id.to_string(),
     })
+}
+
+/// The last one of each replica that ever had one.
+pub(crate) async fn last_deaths(db: &Sqlite) -> Result<Vec<LastDeath>> {
+    // Of an aggregate that is a maximum, the other columns are those of its row.
+    let last = "SELECT agent, replica, reason, at, max(key) FROM crashes GROUP BY agent, replica";
+    db.read("list last deaths", move |conn| {
+        all(conn, last, [], |row| {
+            let Json(reason) = row.get(2)?;
+            Ok(LastDeath {
+                agent: row.get(0)?,
+                index: row.get(1)?,
+                reason,
+                at: row.get(3)?,
+            })
+        })
+    })
+    .await
 }
 
 fn crash(row: &Row<'_>) -> rusqlite::Result<Crash> {

@@ -330,6 +330,7 @@ conformance!(
     crashes_come_newest_first_and_fifty_of_each_agent_are_kept,
     a_crash_says_whether_its_fault_is_new_and_its_settings_have_changed,
     settings_stay_in_force_until_they_are_others,
+    the_last_death_of_each_replica_is_remembered,
     a_restart_budget_replaces_its_predecessor,
     messages_are_paged_newest_first_and_delivered_once,
     messages_are_filtered_by_all_that_is_asked,

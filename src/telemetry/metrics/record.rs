@@ -114,10 +114,10 @@ pub struct AgentGauges {
     pub queue_depth: u64,
     /// Errors so far.
     pub errors_total: u64,
-    /// Processor time of its processes, seconds.
-    pub cpu_seconds: f64,
-    /// Resident memory of its processes, bytes.
-    pub memory_bytes: u64,
+    /// Processor time of its processes, seconds; stays as it was while nobody knows.
+    pub cpu_seconds: Option<f64>,
+    /// Resident memory of its processes, bytes; stays as it was while nobody knows.
+    pub memory_bytes: Option<u64>,
 }
 
 /// Sets an agent's gauges.
@@ -127,9 +127,13 @@ pub fn agent(name: &str, figures: AgentGauges) {
     gauge!(AGENT_UP, "agent" => label.clone()).set(f64::from(u8::from(figures.up)));
     gauge!(AGENT_UPTIME, "agent" => label.clone()).set(figures.uptime.as_secs_f64());
     gauge!(AGENT_QUEUE_DEPTH, "agent" => label.clone()).set(figures.queue_depth as f64);
-    gauge!(AGENT_MEMORY, "agent" => label.clone()).set(figures.memory_bytes as f64);
+    if let Some(bytes) = figures.memory_bytes {
+        gauge!(AGENT_MEMORY, "agent" => label.clone()).set(bytes as f64);
+    }
     counter!(AGENT_ERRORS, "agent" => label.clone()).absolute(figures.errors_total);
-    text::set_agent_cpu(label, figures.cpu_seconds);
+    if let Some(seconds) = figures.cpu_seconds {
+        text::set_agent_cpu(label, seconds);
+    }
 }
 
 /// An agent is supervised no more: its gauges and its check's fall to zero, its counters stand.

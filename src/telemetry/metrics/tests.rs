@@ -65,11 +65,12 @@ fn an_agents_processor_time_is_a_counter_of_fractions_that_never_falls() {
         queue_depth: 0,
         errors_total: 0,
         cpu_seconds,
-        memory_bytes: 0,
+        memory_bytes: None,
     };
     let text = rendered(|| {
-        record::agent("cpu-test", gauges(1.5));
-        record::agent("cpu-test", gauges(0.25));
+        record::agent("cpu-test", gauges(Some(1.5)));
+        record::agent("cpu-test", gauges(Some(0.25)));
+        record::agent("cpu-test", gauges(None));
     });
     assert!(text.contains("# TYPE agent_system_agent_cpu_seconds_total counter\n"));
     assert!(text.contains("agent_system_agent_cpu_seconds_total{agent=\"cpu-test\"} 1.5\n"));

@@ -1,6 +1,6 @@
 //! Signs of life and verdicts.
 
-use super::script::{Manners, SECOND, Script, paused};
+use super::script::{Manners, SECOND, Script, World, paused};
 use crate::actors::life::{Evidence, LifeNote, Tail, TailOf};
 use crate::domain::agent::{AgentState, OnStall, Verdict};
 use crate::domain::crash::{Frame, HeldTask};
@@ -154,5 +154,27 @@ fn logs_are_the_last_lines_that_were_asked_for() {
         // What it said is there also when it has ended.
         world.handle.stop(target.clone()).await.unwrap();
         assert_eq!(logs(1).await, ["4"]);
+    });
+}
+
+#[test]
+fn what_has_not_been_measured_is_not_shown_as_nothing() {
+    paused(async {
+        let script = Script::default().agent("echo");
+        let world = script.with(|spec| spec.replicas = 2).begin().await;
+        let used = async |world: &World| {
+            let usage = world.status("echo").await.usage;
+            (usage.cpu_seconds, usage.memory_bytes)
+        };
+        assert_eq!(used(&world).await, (None, None));
+        {
+            let one = world.actor("echo#1");
+            let mut shown = one.evidence.lock();
+            (shown.cpu_seconds, shown.memory_bytes) = (Some(0.5), Some(4096));
+        }
+        world.pass(SECOND * 11).await;
+        assert_eq!(used(&world).await, (Some(0.5), Some(4096)));
+        world.crash("echo#1").await;
+        assert_eq!(used(&world).await, (None, None), "of another life");
     });
 }

@@ -33,8 +33,8 @@ fn agent(instances: Vec<InstanceHealth>) -> AgentHealthInput {
         running: 0,
         errors_total: 0,
         restarts_total: 0,
-        cpu_seconds: 0.0,
-        memory_bytes: 0,
+        cpu_seconds: None,
+        memory_bytes: None,
     }
 }
 

@@ -162,6 +162,7 @@ impl World {
             groups: self.design.groups.clone(),
             agents,
             budgets: self.store.budgets(),
+            deaths: Vec::new(),
             alone: self.design.alone.clone(),
             critical_grace: None,
         };
