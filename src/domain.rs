@@ -29,6 +29,7 @@ pub mod restart;
 pub mod schedule;
 pub mod task;
 pub mod timestamp;
+pub mod trace;
 pub mod transition;
 pub mod url;
 pub mod workflow;

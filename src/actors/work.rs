@@ -19,6 +19,7 @@ use crate::domain::ids::{LeaseId, TaskId, WorkflowId};
 use crate::domain::message::Message;
 use crate::domain::name::Name;
 use crate::domain::task::TaskError;
+use crate::domain::trace::TraceParent;
 
 /// A task as an agent gets it.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +38,8 @@ pub struct TaskFrame {
     pub lease_id: LeaseId,
     /// The longest this attempt may take, counted from receipt.
     pub timeout: Duration,
+    /// The trace that asked for it.
+    pub traceparent: Option<TraceParent>,
 }
 
 /// The life behind a port has ended, or its mailbox is full.
@@ -140,6 +143,8 @@ pub struct AgentSubmission {
     pub role: Option<Name>,
     /// What to work on.
     pub payload: serde_json::Value,
+    /// The trace of the task that asks.
+    pub traceparent: Option<TraceParent>,
 }
 
 /// A message to another agent.

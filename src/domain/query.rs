@@ -11,6 +11,7 @@ use super::name::Name;
 use super::queue::{QueuePause, QueueSpec};
 use super::task::{Outcome, Task, TaskState};
 use super::timestamp::Timestamp;
+use super::trace::TraceParent;
 use super::workflow::{Workflow, WorkflowState};
 
 /// Items a page holds unless asked otherwise.
@@ -118,6 +119,8 @@ pub struct ClaimedTask {
     pub lease_id: LeaseId,
     /// The longest this attempt may take.
     pub timeout: Duration,
+    /// The trace that asked for it.
+    pub traceparent: Option<TraceParent>,
     /// The replica it was claimed for.
     pub instance: InstanceId,
     /// Whether it must run alone (a suspect after a death of its agent).

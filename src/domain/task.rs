@@ -12,6 +12,7 @@ use super::ids::{LeaseId, SessionId, TaskId, WorkflowId};
 use super::name::Name;
 use super::queue::Unique;
 use super::timestamp::Timestamp;
+use super::trace::TraceParent;
 
 /// The largest payload of a task, as JSON, in bytes.
 pub const MAX_PAYLOAD_BYTES: usize = 256 * 1024;
@@ -159,6 +160,8 @@ pub struct NewTask {
     pub concurrency_key: Option<String>,
     /// Makes a submission answer with an earlier task that has the same key.
     pub unique: Option<Unique>,
+    /// The trace that asked for it.
+    pub traceparent: Option<TraceParent>,
 }
 
 impl NewTask {
@@ -182,6 +185,7 @@ impl NewTask {
             total_timeout: None,
             concurrency_key: None,
             unique: None,
+            traceparent: None,
         }
     }
 }
@@ -250,6 +254,8 @@ pub struct Task {
     pub concurrency_key: Option<String>,
     /// What makes it unique.
     pub unique_key: Option<String>,
+    /// The trace that asked for it.
+    pub traceparent: Option<TraceParent>,
     /// Not before.
     pub run_at: Timestamp,
     /// When it was accepted.

@@ -15,6 +15,7 @@ use super::ids::WorkflowId;
 use super::name::Name;
 use super::task::TaskError;
 use super::timestamp::Timestamp;
+use super::trace::TraceParent;
 
 pub mod check;
 pub mod graph;
@@ -166,6 +167,8 @@ pub struct NewWorkflow {
     pub labels: BTreeMap<String, String>,
     /// Makes a repeated submission answer with the first run.
     pub idempotency: Option<super::task::IdempotencyKey>,
+    /// The trace that asked for it; its tasks go on in it.
+    pub traceparent: Option<TraceParent>,
 }
 
 /// A workflow as stored.
@@ -189,6 +192,8 @@ pub struct Workflow {
     pub definition_hash: String,
     /// Free words for filtering.
     pub labels: BTreeMap<String, String>,
+    /// The trace that asked for it.
+    pub traceparent: Option<TraceParent>,
     /// When it was accepted.
     pub created_at: Timestamp,
     /// When its first task was handed out.

@@ -18,6 +18,7 @@ use super::handles::Handles;
 use super::problem::Problem;
 use crate::domain::name::{Name, nearest};
 use crate::domain::query::{DEFAULT_PAGE_LIMIT, MAX_PAGE_LIMIT, PageRequest};
+use crate::domain::trace::TraceParent;
 
 /// One request.
 pub(super) struct Call {
@@ -82,6 +83,17 @@ impl Call {
         self.headers
             .get(name)
             .and_then(|value| HeaderValue::to_str(value).ok())
+    }
+
+    /// The trace that the caller is in. One that is malformed or given twice is as good as none, as
+    /// the W3C asks: it says nothing of the request.
+    pub(super) fn traceparent(&self) -> Option<TraceParent> {
+        const HEADER: HeaderName = HeaderName::from_static("traceparent");
+        let mut given = self.headers.get_all(HEADER).iter();
+        match (given.next(), given.next()) {
+            (Some(one), None) => one.to_str().ok()?.parse().ok(),
+            _ => None,
+        }
     }
 
     /// The body as a `T`.

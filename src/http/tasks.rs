@@ -38,7 +38,8 @@ pub(super) async fn submit(mut call: Call) -> Outcome {
     let wait = call.wait()?;
     let value: serde_json::Value = call.json().await?;
     let key = idempotency(&call, &value)?;
-    let task = body::shape::<request::TaskRequest>(&value)?.checked(key)?;
+    let mut task = body::shape::<request::TaskRequest>(&value)?.checked(key)?;
+    task.traceparent = call.traceparent();
     let Submitted {
         task,
         existing,

@@ -29,6 +29,7 @@ pub(super) async fn run(mut call: Call) -> Outcome {
         definition: check(&value).map_err(|faults| faulty(&faults))?,
         labels: std::collections::BTreeMap::new(),
         idempotency: idempotency(&call, &value)?,
+        traceparent: call.traceparent(),
     };
     let (workflow, existing) = call.handles.work.run_workflow(workflow).await?;
     reply::accepted(

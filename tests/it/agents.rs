@@ -20,4 +20,5 @@ mod rig;
 mod said;
 mod stdio;
 mod storm;
+mod traced;
 mod word_count;

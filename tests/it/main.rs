@@ -22,4 +22,5 @@ mod reload;
 mod serve;
 mod standing;
 mod storm;
+mod traces;
 mod work;

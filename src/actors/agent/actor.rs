@@ -210,7 +210,7 @@ impl<A: Agent> std::fmt::Debug for ActorPort<A> {
 impl<A: Agent> TaskPort for ActorPort<A> {
     fn assign(&self, task: TaskFrame) -> Result<(), PortClosed> {
         let (id, lease) = (task.id, task.lease_id);
-        let opened = self.tasks.open(id, lease, task.attempt);
+        let opened = self.tasks.open(id, lease, task.attempt, task.traceparent);
         let cancelled = opened.map_err(|_over| PortClosed)?;
         let told = self.address.tell(RunTask { task, cancelled });
         told.map_err(|_: TellError| {

@@ -1,5 +1,6 @@
 //! The environment of a child process: nothing of the daemon's but what its settings name.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
@@ -7,8 +8,9 @@ use std::path::PathBuf;
 
 use tokio::io::AsyncReadExt as _;
 
-use crate::domain::agent::EnvSpec;
+use crate::domain::agent::{EnvSpec, ProcessSpec};
 use crate::domain::redaction::{Redactor, names_a_secret};
+use crate::domain::trace::TraceParent;
 
 /// Handed through to every child, where the daemon has them.
 const ALWAYS_PASSED: [&str; 5] = ["PATH", "HOME", "LANG", "TZ", "TMPDIR"];
@@ -113,6 +115,17 @@ fn check(environment: Environment) -> Result<Environment, EnvironmentError> {
         )),
         None => Ok(environment),
     }
+}
+
+/// The process as it is started for a task of a trace: by the usual name of such a variable.
+pub(crate) fn in_trace(process: &ProcessSpec, trace: Option<TraceParent>) -> Cow<'_, ProcessSpec> {
+    let Some(trace) = trace else {
+        return Cow::Borrowed(process);
+    };
+    let mut process = process.clone();
+    let set = &mut process.env.set;
+    set.insert("TRACEPARENT".to_owned(), trace.to_string());
+    Cow::Owned(process)
 }
 
 #[cfg(test)]

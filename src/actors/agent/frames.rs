@@ -12,6 +12,7 @@ use crate::actors::work::TaskFrame;
 use crate::domain::ids::{LeaseId, MessageId, TaskId};
 use crate::domain::message::{Message, MessageKind};
 use crate::domain::name::Name;
+use crate::domain::trace::TraceParent;
 
 /// The version spoken here.
 pub(crate) const PROTOCOL: u32 = 1;
@@ -37,6 +38,8 @@ pub(crate) enum ToAgent<'a> {
         attempt: u32,
         lease_id: LeaseId,
         deadline_ms: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        traceparent: Option<TraceParent>,
     },
     Cancel {
         task_id: TaskId,
@@ -68,6 +71,7 @@ impl<'a> ToAgent<'a> {
             attempt: task.attempt,
             lease_id: task.lease_id,
             deadline_ms: millis(task.timeout),
+            traceparent: task.traceparent,
         }
     }
 
@@ -137,6 +141,8 @@ pub(crate) enum FromAgent {
         role: Option<Name>,
         #[serde(default)]
         payload: Value,
+        /// On whose behalf; needed only where several tasks are open.
+        task_id: Option<TaskId>,
     },
     Log(LogFrame),
     Metric {},

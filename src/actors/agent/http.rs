@@ -175,7 +175,10 @@ struct HttpPort {
 
 impl TaskPort for HttpPort {
     fn assign(&self, task: TaskFrame) -> Result<(), PortClosed> {
-        let opened = self.desk.tasks.open(task.id, task.lease_id, task.attempt);
+        let opened = self
+            .desk
+            .tasks
+            .open(task.id, task.lease_id, task.attempt, task.traceparent);
         let cancelled = opened.map_err(|_over| PortClosed)?;
         let exchange = Exchange::new(self.desk.clone(), task);
         self.desk.runtime.spawn(exchange.run(cancelled));

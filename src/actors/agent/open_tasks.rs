@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use crate::actors::life::Evidence;
 use crate::domain::crash::HeldTask;
 use crate::domain::ids::{LeaseId, TaskId};
+use crate::domain::trace::TraceParent;
 
 /// The longest zone that `busy` opens.
 pub(crate) const MAX_BUSY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -41,6 +42,7 @@ struct State {
 struct Open {
     lease: LeaseId,
     attempt: u32,
+    traceparent: Option<TraceParent>,
     delivered: bool,
     cancelled: watch::Sender<bool>,
     busy_until: Option<Instant>,
@@ -73,6 +75,7 @@ impl OpenTasks {
         task: TaskId,
         lease: LeaseId,
         attempt: u32,
+        traceparent: Option<TraceParent>,
     ) -> Result<watch::Receiver<bool>, Over> {
         let mut state = self.state.lock();
         if state.over {
@@ -83,6 +86,7 @@ impl OpenTasks {
         let open = Open {
             lease,
             attempt,
+            traceparent,
             delivered: false,
             cancelled,
             busy_until: None,
@@ -139,6 +143,16 @@ impl OpenTasks {
     /// The lease of an open task.
     pub(crate) fn lease(&self, task: TaskId) -> Option<LeaseId> {
         self.state.lock().open.get(&task).map(|open| open.lease)
+    }
+
+    /// The trace of an open task: of the one that is named, or else of the only one.
+    pub(crate) fn trace(&self, task: Option<TaskId>) -> Option<TraceParent> {
+        let open = &self.state.lock().open;
+        match task {
+            Some(task) => open.get(&task)?.traceparent,
+            None if open.len() == 1 => open.values().next()?.traceparent,
+            None => None,
+        }
     }
 
     /// A task goes on; its lease, if it is open.
@@ -267,7 +281,7 @@ mod tests {
     #[tokio::test]
     async fn a_task_is_settled_once_and_only_under_its_lease() {
         let tasks = OpenTasks::new();
-        tasks.open(TASK, LEASE, 1).unwrap();
+        tasks.open(TASK, LEASE, 1, None).unwrap();
         assert_eq!(tasks.settle(TASK, OTHER), None);
         assert_eq!(tasks.settle(TASK, LEASE), Some(false));
         assert_eq!(tasks.settle(TASK, LEASE), None);
@@ -277,10 +291,10 @@ mod tests {
     #[tokio::test]
     async fn the_end_of_the_life_cancels_what_is_open_and_closes_the_door() {
         let tasks = OpenTasks::new();
-        let cancelled = tasks.open(TASK, LEASE, 1).unwrap();
+        let cancelled = tasks.open(TASK, LEASE, 1, None).unwrap();
         tasks.close();
         assert!(*cancelled.borrow());
-        assert_eq!(tasks.open(TASK, LEASE, 1).err(), Some(Over));
+        assert_eq!(tasks.open(TASK, LEASE, 1, None).err(), Some(Over));
         assert_eq!(tasks.settle(TASK, LEASE), None);
     }
 
@@ -288,18 +302,18 @@ mod tests {
     async fn what_never_came_into_the_agents_hands_is_given_back_at_its_end() {
         let tasks = OpenTasks::new();
         let other = TaskId::from_bytes([4; 16]);
-        tasks.open(TASK, LEASE, 1).unwrap();
-        tasks.open(other, OTHER, 2).unwrap();
+        tasks.open(TASK, LEASE, 1, None).unwrap();
+        tasks.open(other, OTHER, 2, None).unwrap();
         tasks.delivered(TASK);
         assert_eq!(tasks.take_undelivered(), [(other, OTHER)]);
         assert_eq!(tasks.evidence().open_tasks[0].id, TASK);
-        assert_eq!(tasks.open(other, OTHER, 2).err(), Some(Over));
+        assert_eq!(tasks.open(other, OTHER, 2, None).err(), Some(Over));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_busy_zone_ends_with_the_next_progress_or_when_it_is_over() {
         let tasks = OpenTasks::new();
-        tasks.open(TASK, LEASE, 1).unwrap();
+        tasks.open(TASK, LEASE, 1, None).unwrap();
         tasks.busy(TASK, Duration::from_secs(10));
         tokio::time::advance(Duration::from_secs(4)).await;
         assert_eq!(tasks.evidence().busy_for, Some(Duration::from_secs(6)));

@@ -13,6 +13,7 @@ use crate::actors::work::{AgentMessage, AgentSubmission, TaskFrame, WorkSink};
 use crate::domain::agent::InstanceId;
 use crate::domain::ids::{LeaseId, TaskId, WorkflowId};
 use crate::domain::name::Name;
+use crate::domain::trace::TraceParent;
 
 /// One execution of a task. Cheap to clone; may outlive it, then what it reports goes nowhere.
 #[derive(Debug, Clone)]
@@ -29,6 +30,7 @@ struct Inner {
     name: String,
     attempt: u32,
     lease: LeaseId,
+    traceparent: Option<TraceParent>,
     deadline: Instant,
     tasks: Arc<OpenTasks>,
     work: Arc<dyn WorkSink>,
@@ -57,6 +59,7 @@ impl Scope {
             name: task.name.clone(),
             attempt: task.attempt,
             lease: task.lease_id,
+            traceparent: task.traceparent,
             deadline: Instant::now() + task.timeout,
             tasks: surroundings.tasks,
             work: surroundings.work,
@@ -96,6 +99,12 @@ impl Scope {
     #[must_use]
     pub fn lease(&self) -> LeaseId {
         self.inner.lease
+    }
+
+    /// The trace that asked for the task, for calls to others on its behalf.
+    #[must_use]
+    pub fn traceparent(&self) -> Option<TraceParent> {
+        self.inner.traceparent
     }
 
     /// When the attempt is over, whether it is done or not.
@@ -161,6 +170,7 @@ impl Scope {
             agent,
             role,
             payload,
+            traceparent: self.inner.traceparent,
         });
     }
 

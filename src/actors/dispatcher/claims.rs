@@ -264,5 +264,6 @@ fn frame(task: &mut ClaimedTask) -> TaskFrame {
         attempt: task.attempt,
         lease_id: task.lease_id,
         timeout: task.timeout,
+        traceparent: task.traceparent,
     }
 }

@@ -100,5 +100,8 @@ fn asked_for(submission: AgentSubmission) -> Result<NewTask, String> {
     };
     let id = TaskId::from_bytes(clock::new_id());
     let name = submission.name.unwrap_or_else(|| "task".to_owned());
-    Ok(NewTask::plain(id, name, target, submission.payload))
+    Ok(NewTask {
+        traceparent: submission.traceparent,
+        ..NewTask::plain(id, name, target, submission.payload)
+    })
 }

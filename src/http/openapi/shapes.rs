@@ -64,7 +64,7 @@ const TASK: Fields = &[
     ("crash_attempts", "int"), ("interruptions", "int"), ("lease", "object?"), ("progress", "object?"),
     ("depends_on", "texts"), ("labels", "object"), ("timeout_ms", "int"), ("waiting_timeout_ms", "int?"),
     ("total_timeout_ms", "int?"), ("expires_at", "time?"), ("concurrency_key", "text?"),
-    ("unique_key", "text?"), ("run_at", "time?"), ("created_at", "time"), ("started_at", "time?"),
+    ("unique_key", "text?"), ("traceparent", "text?"), ("run_at", "time?"), ("created_at", "time"), ("started_at", "time?"),
     ("finished_at", "time?"), ("-unique_conflict", "bool"),
 ];
 #[rustfmt::skip]
@@ -94,7 +94,7 @@ const DONE: Fields = &[
 const WORKFLOW: Fields = &[
     ("id", "text"), ("name", "text"), ("description", "text?"), ("state", "text"), ("input", "any"),
     ("output", "any"), ("error", "object?"), ("definition_hash", "text"), ("labels", "object"),
-    ("created_at", "time"), ("started_at", "time?"), ("finished_at", "time?"), ("tasks", "object"),
+    ("traceparent", "text?"), ("created_at", "time"), ("started_at", "time?"), ("finished_at", "time?"), ("tasks", "object"),
     ("waits", "[object]"),
 ];
 #[rustfmt::skip]

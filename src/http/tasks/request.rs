@@ -89,6 +89,7 @@ impl TaskRequest {
             total_timeout: self.total_timeout_ms.map(Duration::from_millis),
             concurrency_key: self.concurrency_key,
             unique: self.unique.map(UniqueRequest::checked),
+            traceparent: None,
         })
     }
 

@@ -34,6 +34,7 @@ pub(crate) async fn a_workflow_waits_for_its_signal_and_says_what_it_waits_for(s
         definition: check(&definition).unwrap(),
         labels: Default::default(),
         idempotency: None,
+        traceparent: None,
     };
     let (workflow, _) = store.create_workflow(new).await.unwrap();
     assert_eq!(workflow.waits.len(), 2);

@@ -14,6 +14,7 @@ use crate::domain::message::{MessageKind, MessageState};
 use crate::domain::name::Name;
 use crate::domain::task::TaskState;
 use crate::domain::timestamp::Timestamp;
+use crate::domain::trace::TraceParent;
 use crate::domain::workflow::WorkflowState;
 use crate::persistence::codec;
 
@@ -53,6 +54,18 @@ impl ToSql for Timestamp {
 impl FromSql for Timestamp {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         value.as_i64().map(Self::from_micros)
+    }
+}
+
+impl ToSql for TraceParent {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.to_string().into())
+    }
+}
+
+impl FromSql for TraceParent {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value.as_str()?.parse().map_err(FromSqlError::other)
     }
 }
 

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use agent_system::actors::agent::{Agent, Failure, Registry, Scope, child_factory};
-use agent_system::actors::work::AgentOutcome;
+use agent_system::actors::work::{AgentOutcome, TaskFrame};
 use agent_system::domain::agent::AgentProgram;
 use agent_system::domain::exit::ExitReason;
 use agent_system::domain::name::Name;
@@ -12,6 +12,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::rig::{LONG, Rig, failed_with, output, spec, task};
+
+/// The trace of a task that reports.
+const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 /// Does what it is told; its state is not `Send`.
 struct Subject {
@@ -72,6 +75,7 @@ impl Agent for Subject {
                     scope.progress(140.0, "done");
                     scope.message(to.clone(), "event", json!(1));
                     scope.submit_to_agent(to, json!(2));
+                    assert_eq!(scope.traceparent(), TRACE.parse().ok());
                     Ok(json!(scope.attempt()))
                 }
             }
@@ -179,10 +183,18 @@ async fn a_start_hook_that_fails_is_a_failed_start() {
 #[actix_rt::test]
 async fn a_task_reports_through_its_scope() {
     let rig = subject(Value::Null, 0);
-    assert_eq!(output(rig.run(json!({"report": "other"})).await), json!(1));
+    let task = TaskFrame {
+        traceparent: TRACE.parse().ok(),
+        ..task(json!({"report": "other"}))
+    };
+    let id = task.id;
+    rig.port().await.assign(task).unwrap();
+    assert_eq!(output(rig.settled(id).await), json!(1));
     assert_eq!(rig.memory.progress.lock()[0].1, Some(100.0));
     assert_eq!(rig.memory.messages.lock()[0].content, json!(1));
-    assert_eq!(rig.memory.submitted.lock()[0].payload, json!(2));
+    let submitted = &rig.memory.submitted.lock()[0];
+    assert_eq!(submitted.payload, json!(2));
+    assert_eq!(submitted.traceparent, TRACE.parse().ok());
 }
 
 #[actix_rt::test]

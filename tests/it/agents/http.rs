@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use agent_system::actors::agent::Registry;
 use agent_system::actors::life::LifeNote;
-use agent_system::actors::work::AgentOutcome;
+use agent_system::actors::work::{AgentOutcome, TaskFrame};
 use agent_system::domain::agent::{AgentProgram, HeaderSpec, HttpSpec};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -86,7 +86,11 @@ fn rig_of(url: String) -> Rig {
 async fn a_task_is_posted_under_its_lease_and_its_output_comes_back() {
     let (url, mut asked) = server(says("200 OK", r#"{"output":{"n":3}}"#)).await;
     let rig = rig_of(url);
-    let task = task(json!({"a": 1}));
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let task = TaskFrame {
+        traceparent: trace.parse().ok(),
+        ..task(json!({"a": 1}))
+    };
     let (id, lease) = (task.id, task.lease_id);
     rig.port().await.assign(task).unwrap();
     assert_eq!(rig.settled(id).await, AgentOutcome::Output(json!({"n": 3})));
@@ -95,6 +99,8 @@ async fn a_task_is_posted_under_its_lease_and_its_output_comes_back() {
     for part in [
         format!("x-lease-id: {lease}"),
         "x-team: news".to_owned(),
+        format!("traceparent: {trace}"),
+        format!(r#""traceparent":"{trace}""#),
         "content-type: application/json".to_owned(),
         format!(r#""type":"task","id":"{id}""#),
         r#""payload":{"a":1}"#.to_owned(),

@@ -347,6 +347,7 @@ pub(super) fn task(payload: Value) -> TaskFrame {
         attempt: 1,
         lease_id: LeaseId::from_bytes([number; 16]),
         timeout: Duration::from_secs(60),
+        traceparent: None,
     }
 }
 

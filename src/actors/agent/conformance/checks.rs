@@ -137,6 +137,7 @@ impl Trial<'_> {
             attempt: 1,
             lease_id: handed.lease_id,
             deadline_ms: millis(limit),
+            traceparent: None,
         };
         let told = self.child().await?.tell(&frame, new).await;
         told.map_err(|trouble| Wrong::Failed(trouble.to_string(), ANSWER_TASK))?;

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::Desk;
 use super::answer::{Failed, read};
-use super::remote::{ATTEMPT, LEASE, NoReply};
+use super::remote::{ATTEMPT, LEASE, NoReply, TRACE};
 use crate::actors::agent::frames::ToAgent;
 use crate::actors::life::LifeNote;
 use crate::actors::work::{AgentOutcome, TaskFrame};
@@ -55,11 +55,16 @@ impl Exchange {
         self.settle(outcome);
     }
 
-    fn marks(&self) -> [(HeaderName, String); 2] {
+    fn marks(&self) -> Vec<(HeaderName, String)> {
+        let task = &self.task;
+        let trace = task.traceparent.map(|trace| (TRACE, trace.to_string()));
         [
-            (LEASE, self.task.lease_id.to_string()),
-            (ATTEMPT, self.task.attempt.to_string()),
+            (LEASE, task.lease_id.to_string()),
+            (ATTEMPT, task.attempt.to_string()),
         ]
+        .into_iter()
+        .chain(trace)
+        .collect()
     }
 
     async fn post(&self) -> AgentOutcome {

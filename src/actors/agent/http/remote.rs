@@ -28,6 +28,8 @@ const NAME: &str = concat!("agent-system/", env!("CARGO_PKG_VERSION"));
 pub(super) const LEASE: HeaderName = HeaderName::from_static("x-lease-id");
 /// Which execution it is.
 pub(super) const ATTEMPT: HeaderName = HeaderName::from_static("x-attempt");
+/// The trace that asked for it.
+pub(super) const TRACE: HeaderName = HeaderName::from_static("traceparent");
 
 /// A service.
 #[derive(Debug)]

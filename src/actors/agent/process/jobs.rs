@@ -17,6 +17,7 @@ use super::leash::Leash;
 use super::log::{AgentLog, Level, MAX_LOG_LINE};
 use super::tail::Spoken;
 use super::{Plan, Slot};
+use crate::actors::agent::environment::in_trace;
 use crate::actors::agent::exec::FAILURE_MARK;
 use crate::actors::agent::family::signal_group;
 use crate::actors::agent::frames::MAX_LINE;
@@ -198,7 +199,10 @@ struct JobPort {
 
 impl TaskPort for JobPort {
     fn assign(&self, task: TaskFrame) -> Result<(), PortClosed> {
-        let opened = self.desk.tasks.open(task.id, task.lease_id, task.attempt);
+        let opened = self
+            .desk
+            .tasks
+            .open(task.id, task.lease_id, task.attempt, task.traceparent);
         let cancelled = opened.map_err(|_over| PortClosed)?;
         let alive = self.desk.alive.lock().clone();
         let job = Job {
@@ -253,7 +257,8 @@ impl Job {
     async fn process(&self, cancelled: &mut watch::Receiver<bool>) -> Result<Value, TaskError> {
         let plan = &self.desk.plan;
         let launcher = &plan.environment.launcher;
-        let launched = launcher.launch(&plan.process, Input::Piped).await;
+        let process = in_trace(&plan.process, self.task.traceparent);
+        let launched = launcher.launch(&process, Input::Piped).await;
         let mut launched = launched.map_err(|error| start_failed(&error))?;
         self.desk.tasks.delivered(self.task.id);
         let secrets = launched.secrets.clone();

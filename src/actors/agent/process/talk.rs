@@ -298,7 +298,9 @@ impl Talk {
                 agent,
                 role,
                 payload,
+                task_id,
             } => self.work.submit(AgentSubmission {
+                traceparent: self.tasks.trace(task_id),
                 from: self.life.instance.clone(),
                 name: name.map(|name| cut(name, MAX_WORD)),
                 agent,

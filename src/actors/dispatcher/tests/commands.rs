@@ -129,6 +129,7 @@ fn a_failed_workflow_asks_its_running_tasks_back() {
             definition,
             labels: Default::default(),
             idempotency: None,
+            traceparent: None,
         };
         world.handle.run_workflow(new).await.unwrap();
         let (a, b) = (echo.task().await, echo.task().await);

@@ -130,6 +130,7 @@ fn a_workflow_runs_to_its_end_without_anyone_asking() {
             definition,
             labels: Default::default(),
             idempotency: None,
+            traceparent: None,
         };
         world.handle.run_workflow(new).await.unwrap();
         let mut echo = world.ready(0, 1, 2);
@@ -232,6 +233,7 @@ fn agents_submit_tasks_and_send_messages() {
                 agent: None,
                 role: Some("worker".parse().unwrap()),
                 payload: json!(7),
+                traceparent: None,
             },
         );
         assert_eq!(echo.task().await.payload, json!(7));

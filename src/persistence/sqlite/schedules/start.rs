@@ -88,6 +88,7 @@ pub(super) fn start(
                 definition: (**definition).clone(),
                 labels,
                 idempotency: None,
+                traceparent: None,
             };
             workflows::create_in(tx, &workflow)?;
             Ok(Started::Workflow(id))

@@ -183,6 +183,7 @@ pub(super) fn begin(
         attempt: to.attempt,
         lease_id: lease,
         timeout,
+        traceparent: task.traceparent,
         instance: hold.instance.clone(),
         alone: to.suspect,
     })

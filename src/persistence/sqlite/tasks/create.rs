@@ -18,6 +18,7 @@ use crate::domain::query::{ClaimedTask, SlotOffer, Submitted};
 use crate::domain::queue::Unique;
 use crate::domain::task::{IdempotencyKey, MAX_PAYLOAD_BYTES, NewTask, Target, TaskState};
 use crate::domain::timestamp::Timestamp;
+use crate::domain::trace::TraceParent;
 use crate::domain::transition::{Standing, WaitsFor, rank};
 use crate::persistence::StoreError;
 use crate::persistence::codec::seal;
@@ -40,6 +41,7 @@ pub(in crate::persistence::sqlite) struct NewRow<'a> {
     pub(in crate::persistence::sqlite) labels: &'a BTreeMap<String, String>,
     pub(in crate::persistence::sqlite) run_at: Timestamp,
     pub(in crate::persistence::sqlite) standing: Standing,
+    pub(in crate::persistence::sqlite) traceparent: Option<TraceParent>,
     pub(in crate::persistence::sqlite) extras: Extras<'a>,
 }
 
@@ -94,6 +96,7 @@ pub(super) fn create(
         labels: &task.labels,
         run_at: later.unwrap_or(now),
         standing: Standing::accepted(task.max_attempts, waits_for),
+        traceparent: task.traceparent,
         extras: Extras::of(task),
     };
     let fits = offer.filter(|offer| waits_for == WaitsFor::Slot && fits(&task.target, offer));
@@ -216,9 +219,9 @@ fn insert_row(
     let key = tx.insert(
         "INSERT INTO tasks (id, workflow_key, step, item, name, agent, role, queue, state, \
          priority, rank, payload, max_attempts, timeout_ms, labels, run_at, created_at, \
-         attempt, session_id, lease_id, instance, started_at) \
+         attempt, session_id, lease_id, instance, started_at, traceparent) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, \
-         ?18, ?19, ?20, ?21, ?22)",
+         ?18, ?19, ?20, ?21, ?22, ?23)",
         rusqlite::params![
             new.id,
             new.workflow.map(|(key, _)| key),
@@ -242,6 +245,7 @@ fn insert_row(
             start.map(|start| start.lease),
             start.map(|start| &start.instance),
             start.map(|_| now),
+            new.traceparent,
         ],
     )?;
     Ok(TaskRow {
@@ -260,6 +264,7 @@ fn insert_row(
         started_at: None,
         standing: new.standing,
         timeouts: Timeouts::begin(&new.extras, new.run_at),
+        traceparent: new.traceparent,
     })
 }
 

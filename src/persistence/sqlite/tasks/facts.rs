@@ -11,6 +11,7 @@ use crate::domain::ids::WorkflowId;
 use crate::domain::name::Name;
 use crate::domain::task::{Target, TaskError, TaskState};
 use crate::domain::timestamp::Timestamp;
+use crate::domain::trace::TraceParent;
 use crate::domain::transition::{Standing, event_of};
 use crate::persistence::sqlite::{Sealed, SqlResult, WriteTx};
 
@@ -127,6 +128,8 @@ struct Data<'a> {
     times_out: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     workflow_id: Option<WorkflowId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<TraceParent>,
     #[serde(flatten)]
     told: &'a Told<'a>,
 }
@@ -156,6 +159,7 @@ pub(in crate::persistence::sqlite) fn journal(
         role,
         times_out: task.timeouts.any(),
         workflow_id: task.workflow_id,
+        traceparent: task.traceparent,
         told,
     });
     let fact = TaskFact {

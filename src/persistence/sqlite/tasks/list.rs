@@ -20,7 +20,8 @@ const SELECT: &str = "SELECT t.key, t.id, w.id, t.name, t.agent, t.role, t.queue
     t.created_at, t.started_at, t.finished_at, \
     (SELECT json_group_array(d.depends_on) FROM task_dependencies d \
      WHERE d.workflow_key = t.workflow_key AND d.step = t.step), \
-    t.waiting_timeout_ms, t.total_timeout_ms, t.expires_at, t.concurrency_key, t.unique_key \
+    t.waiting_timeout_ms, t.total_timeout_ms, t.expires_at, t.concurrency_key, t.unique_key, \
+    t.traceparent \
     FROM tasks t LEFT JOIN workflows w ON w.key = t.workflow_key \
     LEFT JOIN sessions s ON s.id = t.session_id ";
 
@@ -90,6 +91,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<(i64, Task)> {
         expires_at: row.get(33)?,
         concurrency_key: row.get(34)?,
         unique_key: row.get(35)?,
+        traceparent: row.get(36)?,
         run_at: row.get(26)?,
         created_at: row.get(27)?,
         started_at: row.get(28)?,

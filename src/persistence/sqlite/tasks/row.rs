@@ -6,6 +6,7 @@ use super::expiry::Timeouts;
 use crate::domain::ids::{LeaseId, SessionId, TaskId, WorkflowId};
 use crate::domain::task::{Target, TaskState};
 use crate::domain::timestamp::Timestamp;
+use crate::domain::trace::TraceParent;
 use crate::domain::transition::{Cause, Command, Standing, WaitsFor, transition};
 use crate::persistence::StoreError;
 use crate::persistence::sqlite::{Fault, SqlResult, WriteTx};
@@ -28,6 +29,7 @@ pub(in crate::persistence::sqlite) struct TaskRow {
     pub(in crate::persistence::sqlite) lease_id: Option<LeaseId>,
     pub(in crate::persistence::sqlite) standing: Standing,
     pub(in crate::persistence::sqlite) timeouts: Timeouts,
+    pub(in crate::persistence::sqlite) traceparent: Option<TraceParent>,
 }
 
 macro_rules! select {
@@ -37,7 +39,8 @@ macro_rules! select {
              (SELECT w.id FROM workflows w WHERE w.key = tasks.workflow_key), \
              step, item, priority, rank, run_at, lease_id, state, attempt, max_attempts, \
              crash_attempts, interruptions, alone, cancel_requested, reason, queue, started_at, \
-             agent, role, waiting_timeout_ms, total_timeout_ms, total_until FROM tasks "
+             agent, role, waiting_timeout_ms, total_timeout_ms, total_until, traceparent \
+             FROM tasks "
             $(, $rest)*
         )
     };
@@ -109,6 +112,7 @@ impl TaskRow {
                 total_ms: row.get(24)?,
                 total_until: row.get(25)?,
             },
+            traceparent: row.get(26)?,
             standing: Standing {
                 state,
                 attempt: row.get(12)?,

@@ -50,8 +50,8 @@ fn insert(tx: &WriteTx<'_>, new: &NewWorkflow) -> SqlResult<Run> {
     let steps_left = i64::try_from(forward).unwrap_or(i64::MAX);
     let key = tx.insert(
         "INSERT INTO workflows (id, name, description, state, definition, definition_hash, input, \
-         labels, created_at, steps_left) \
-         VALUES (?1, ?2, ?3, 'pending', ?4, ?5, ?6, ?7, ?8, ?9)",
+         labels, created_at, steps_left, traceparent) \
+         VALUES (?1, ?2, ?3, 'pending', ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         rusqlite::params![
             new.id,
             definition.name,
@@ -62,6 +62,7 @@ fn insert(tx: &WriteTx<'_>, new: &NewWorkflow) -> SqlResult<Run> {
             Json(&new.labels),
             tx.now(),
             steps_left,
+            new.traceparent,
         ],
     )?;
     Ok(Run {
@@ -69,6 +70,7 @@ fn insert(tx: &WriteTx<'_>, new: &NewWorkflow) -> SqlResult<Run> {
         id: new.id,
         state: WorkflowState::Pending,
         steps_left,
+        traceparent: new.traceparent,
     })
 }
 

@@ -14,7 +14,8 @@ use crate::persistence::sqlite::tasks::{cursor_key, page_limit};
 use crate::persistence::sqlite::{Fault, Json, Sealed, SqlResult, all, first};
 
 const SELECT: &str = "SELECT key, id, name, description, state, input, output, error, \
-    definition_hash, labels, created_at, started_at, finished_at FROM workflows WHERE 1";
+    definition_hash, labels, created_at, started_at, finished_at, \
+    traceparent FROM workflows WHERE 1";
 
 /// One workflow.
 pub(super) fn workflow(conn: &Connection, id: WorkflowId) -> SqlResult<Workflow> {
@@ -50,6 +51,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<(i64, Workflow)> {
         created_at: row.get(10)?,
         started_at: row.get(11)?,
         finished_at: row.get(12)?,
+        traceparent: row.get(13)?,
         tasks: BTreeMap::new(),
         waits: Vec::new(),
     };

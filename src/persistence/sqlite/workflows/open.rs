@@ -204,6 +204,7 @@ fn insert_task(
             labels: &BTreeMap::new(),
             run_at: tx.now(),
             standing,
+            traceparent: run.traceparent,
             extras: Extras::default(),
         },
     )?;

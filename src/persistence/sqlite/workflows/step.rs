@@ -3,6 +3,7 @@
 use rusqlite::Row;
 
 use crate::domain::ids::WorkflowId;
+use crate::domain::trace::TraceParent;
 use crate::domain::workflow::{TaskDefinition, WorkflowState};
 use crate::persistence::StoreError;
 use crate::persistence::sqlite::{Fault, Sealed, SqlResult, WriteTx};
@@ -14,11 +15,12 @@ pub(super) struct Run {
     pub(super) id: WorkflowId,
     pub(super) state: WorkflowState,
     pub(super) steps_left: i64,
+    pub(super) traceparent: Option<TraceParent>,
 }
 
 impl Run {
     pub(super) fn by_id(tx: &WriteTx<'_>, id: WorkflowId) -> SqlResult<Self> {
-        let sql = "SELECT key, id, state, steps_left FROM workflows WHERE id = ?1";
+        let sql = "SELECT key, id, state, steps_left, traceparent FROM workflows WHERE id = ?1";
         tx.first(sql, [id], Self::read)?.ok_or_else(|| {
             Fault::Store(StoreError::NotFound {
                 what: "workflow",
@@ -28,7 +30,7 @@ impl Run {
     }
 
     pub(super) fn by_key(tx: &WriteTx<'_>, key: i64) -> SqlResult<Self> {
-        let sql = "SELECT key, id, state, steps_left FROM workflows WHERE key = ?1";
+        let sql = "SELECT key, id, state, steps_left, traceparent FROM workflows WHERE key = ?1";
         tx.first(sql, [key], Self::read)?
             .ok_or(Fault::Sql(rusqlite::Error::QueryReturnedNoRows))
     }
@@ -39,6 +41,7 @@ impl Run {
             id: row.get(1)?,
             state: row.get(2)?,
             steps_left: row.get(3)?,
+            traceparent: row.get(4)?,
         })
     }
 }

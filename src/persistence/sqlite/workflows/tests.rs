@@ -8,6 +8,7 @@ use super::*;
 use crate::clock;
 use crate::domain::query::ClaimedTask;
 use crate::domain::task::{Outcome, Task, TaskState};
+use crate::domain::trace::TraceParent;
 use crate::domain::workflow::check::check;
 use crate::persistence::sqlite::tasks::harness::{Db, slots};
 
@@ -23,6 +24,10 @@ struct Flow {
 
 impl Flow {
     fn start(definition: &Value) -> Self {
+        Self::start_in(definition, None)
+    }
+
+    fn start_in(definition: &Value, traceparent: Option<TraceParent>) -> Self {
         let definition = check(definition).unwrap();
         let id = WorkflowId::from_bytes(clock::new_id());
         let new = NewWorkflow {
@@ -30,6 +35,7 @@ impl Flow {
             definition,
             labels: BTreeMap::new(),
             idempotency: None,
+            traceparent,
         };
         let mut db = Db::new();
         db.write(|tx| create::create(tx, &new)).unwrap();

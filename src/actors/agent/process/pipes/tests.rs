@@ -68,7 +68,7 @@ async fn what_a_dead_process_had_been_sent_counts_as_delivered_however_late_its_
     };
     let (talk, _unread) = Talk::begin(life, Arc::new(Deaf), log, Arc::<Leash>::default());
     let (task, lease) = (TaskId::from_bytes([1; 16]), LeaseId::from_bytes([2; 16]));
-    talk.tasks.open(task, lease, 1).unwrap();
+    talk.tasks.open(task, lease, 1, None).unwrap();
     let (outbox, unread) = mpsc::channel(1);
     outbox
         .send(Outgoing {

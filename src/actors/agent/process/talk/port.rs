@@ -17,7 +17,7 @@ impl TaskPort for TalkPort {
         let Self(talk) = self;
         let (id, lease) = (task.id, task.lease_id);
         talk.tasks
-            .open(id, lease, task.attempt)
+            .open(id, lease, task.attempt, task.traceparent)
             .map_err(|_over| PortClosed)?;
         // It may turn to the task before it reads a ping.
         talk.answer_probes();

@@ -25,6 +25,7 @@ impl World {
             definition: check(&definition).unwrap(),
             labels: BTreeMap::new(),
             idempotency: None,
+            traceparent: None,
         };
         self.db.write(|tx| workflows::create_in(tx, &new)).unwrap();
         self.model.open_flow(id, &definition);

@@ -60,6 +60,7 @@ pub(super) fn as_stored(
         expires_at: None,
         concurrency_key: None,
         unique_key: None,
+        traceparent: task.traceparent,
         run_at: row.run_at,
         created_at: tx.now(),
         started_at: claimed.map(|_| tx.now()),

@@ -216,3 +216,34 @@ fn a_daemon_that_dies_while_it_undoes_goes_on_where_it_was() {
     );
     assert_eq!(flow.succeed("no-hotel", json!(1)), ["no-car"]);
 }
+
+#[test]
+fn every_task_of_a_workflow_goes_on_in_its_trace_whenever_it_is_made() {
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let definition = json!({"name": "w", "tasks": [
+        {"name": "one", "agent": "x", "compensate": "no-one"},
+        {"name": "each", "agent": "x", "for_each": {"$ref": "tasks.one.result"}},
+        {"name": "last", "agent": "x", "depends_on": ["each"]},
+        {"name": "no-one", "agent": "x"},
+    ]});
+    let mut flow = Flow::start_in(&definition, trace.parse().ok());
+    assert_eq!(flow.now().traceparent, trace.parse().ok());
+    let mut seen = Vec::new();
+    let mut hold = |flow: &Flow| {
+        for (name, task) in &flow.held {
+            assert_eq!(task.traceparent, trace.parse().ok(), "{name}");
+            assert_eq!(flow.task(name).traceparent, trace.parse().ok(), "{name}");
+            seen.push(name.clone());
+        }
+    };
+    hold(&flow);
+    flow.succeed("one", json!([1, 2]));
+    hold(&flow);
+    flow.succeed("each[0]", json!(1));
+    flow.succeed("each[1]", json!(1));
+    hold(&flow);
+    flow.fail("last");
+    flow.claim();
+    hold(&flow);
+    assert_eq!(seen, ["one", "each[0]", "each[1]", "last", "no-one"]);
+}
