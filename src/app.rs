@@ -22,6 +22,7 @@ mod ports;
 mod records;
 mod reload;
 mod stop;
+mod threads;
 mod upkeep;
 mod view;
 

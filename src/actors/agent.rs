@@ -23,7 +23,7 @@ mod lines;
 mod open_tasks;
 mod proc;
 mod process;
-mod reaper;
+pub(crate) mod reaper;
 mod registry;
 mod sample;
 mod scope;

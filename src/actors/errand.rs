@@ -2,14 +2,19 @@
 //! like any other and has a budget.
 //!
 //! Rely on: each life begins with a future made anew, after the one before is gone. One that ends by
-//! itself is an end of the life.
+//! itself is an end of the life. One that a runtime carries out ([`child_on`]) is held up by nothing on
+//! the tree's thread; if that thread is blocked and written off, the next life may begin before it
+//! is gone.
 //!
 //! Not here: what outlives a life; whoever makes the future keeps that.
 
+use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use actix::prelude::*;
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
 
 use crate::actors::life::{ChildFactory, Hosted};
 use crate::actors::runner::{AgentContext, HostedChild};
@@ -26,6 +31,28 @@ where
     F: Future<Output = ()> + 'static,
 {
     HostedChild::new(move |_| Errand(Some(Box::pin(make()))))
+}
+
+/// The same, carried out by this runtime: its panic there is the death of the life here, and it is
+/// broken off with the life.
+pub fn child_on<F>(
+    runtime: Handle,
+    make: impl Fn() -> F + Send + Sync + 'static,
+) -> Arc<dyn ChildFactory>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    child(move || {
+        let mut carried = JoinSet::new();
+        carried.spawn_on(make(), &runtime);
+        async move {
+            if let Some(Err(error)) = carried.join_next().await
+                && let Ok(panic) = error.try_into_panic()
+            {
+                resume_unwind(panic);
+            }
+        }
+    })
 }
 
 impl Actor for Errand {

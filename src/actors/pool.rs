@@ -18,7 +18,7 @@ use actix_rt::{Arbiter, ArbiterHandle};
 use parking_lot::Mutex;
 
 pub use beat::Beat;
-pub use watchdog::{Blocked, WATCHDOG_LIMIT, WATCHDOG_PERIOD, watch};
+pub use watchdog::{Blocked, Sighting, WATCHDOG_LIMIT, WATCHDOG_PERIOD, watch};
 
 /// How often an arbiter shows that it turns, whatever its children do.
 pub const PULSE: Duration = Duration::from_millis(500);

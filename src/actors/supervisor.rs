@@ -305,17 +305,18 @@ impl Supervisor {
         budgets::BEFORE_START + self.epoch.elapsed()
     }
 
-    fn watch_arbiters(&self) {
+    fn watch_arbiters(&mut self) {
         let Some(pool) = &self.places.0 else {
             return;
         };
         let me = self.me.clone();
-        let report = move |blocked| {
+        let report = move |sighting| {
             // Refused only when the supervisor has ended.
-            me.report(reports::ArbiterBlocked(blocked)).ok();
+            me.report(reports::Watched(sighting)).ok();
         };
         if let Err(error) = watch(pool, WATCHDOG_LIMIT, report) {
-            tracing::error!(%error, "no watchdog: blocked handlers will go unnoticed");
+            tracing::error!(%error, "no watchdog: blocked handlers would go unnoticed");
+            self.on_blind();
         }
     }
 

@@ -45,7 +45,7 @@ pub(super) struct House {
     pub(super) health: HealthHandle,
     pub(super) readiness: watch::Sender<Readiness>,
     pub(super) close: Close,
-    pub(super) servers: [Server; 2],
+    pub(super) servers: [Arc<Server>; 2],
     pub(super) pools: [Arc<Pool>; 2],
     pub(super) budget: StopBudget,
     pub(super) about: About,
@@ -84,11 +84,9 @@ pub(super) async fn boot(
         fleet,
         view: view.clone(),
         artifacts: artifacts.clone(),
-        pool: pools[1].clone(),
-        readiness: readiness.clone(),
+        metrics: metrics.clone(),
     };
-    let inner = inner::start(&config, &ground, dispatcher, around)?;
-    tokio::spawn(metrics.clone().upkeep());
+    let inner = inner::make(&config, &ground, dispatcher, around);
     let reloader = reloader(&config, &ground, &inner, agents.clone(), reloads);
     let answering = serving::Answering {
         config: &config,
@@ -101,15 +99,20 @@ pub(super) async fn boot(
         metrics,
         readiness: readiness.clone(),
     };
-    let served = answering.start(listeners)?;
+    let served = answering.open(listeners)?;
+    let dispatcher = inner.dispatcher.clone();
+    let health = inner.health.clone();
+    let inner = inner.start(&served.servers, pools[1].clone(), readiness.clone())?;
+    let [api, scraped] = served.servers.each_ref().map(|server| server.address());
+    tracing::info!("API and status page on http://{api}/, metrics on http://{scraped}/metrics");
     Ok(House {
         store: ground.store,
         session: ground.session.id,
         journal: ground.journal,
-        dispatcher: inner.dispatcher,
+        dispatcher,
         agents,
-        inner: inner.tree,
-        health: inner.health,
+        inner,
+        health,
         readiness,
         close: served.close,
         servers: served.servers,

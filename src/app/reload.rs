@@ -108,6 +108,12 @@ impl Reloader {
         })
     }
 
+    /// What starts the processes.
+    #[cfg(test)]
+    pub(super) fn launcher(&self) -> crate::actors::agent::Launcher {
+        self.rooms.environment.launcher.clone()
+    }
+
     fn running(&self) -> Arc<Running> {
         self.running.read().clone()
     }

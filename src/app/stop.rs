@@ -5,8 +5,10 @@
 //! second signal, at any point ─▶ the process ends at once
 //! ```
 
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Ending;
@@ -31,6 +33,20 @@ enum Cause {
 
 /// Lives until told to end, or until it gives up; then closes everything.
 pub(super) async fn live(house: House) -> Ending {
+    or_give_up(live_until_told(house)).await
+}
+
+/// A panic here is that of the daemon itself, which ends as one that gave up: its next life takes back
+/// what it held.
+async fn or_give_up(life: impl Future<Output = Ending>) -> Ending {
+    let ended = AssertUnwindSafe(life).catch_unwind().await;
+    ended.unwrap_or_else(|_| {
+        tracing::error!("the daemon panicked; giving up");
+        Ending::GaveUp
+    })
+}
+
+async fn live_until_told(house: House) -> Ending {
     let Ok(mut signals) = Signals::listen() else {
         tracing::error!("signals cannot be heard; ending");
         return close(house).await;
@@ -175,5 +191,16 @@ async fn close_ground(house: House) {
     let threads = tokio::task::spawn_blocking(move || pools.iter().for_each(|pool| pool.stop()));
     if tokio::time::timeout(THREADS_END, threads).await.is_err() {
         tracing::warn!("a thread of the agents does not end; leaving it behind");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_of_the_daemons_first_task_ends_it_with_70() {
+        let ending = or_give_up(async { panic!("it fails") }).await;
+        assert_eq!(ending.exit_code(), 70);
     }
 }

@@ -6,7 +6,7 @@
 //! [`HEADER_TIMEOUT`]; a failing accept is tried again with backoff and never ends the daemon; at
 //! drain nothing new is taken, what runs is finished, and what is not finished at the deadline is
 //! cut. Streams must watch [`Closing`] and end by themselves. Who is refused while it still sends gets
-//! the answer all the same.
+//! the answer all the same. Who takes connections ([`Server::serve`]) may die: connections live on.
 
 mod crowd;
 mod linger;
@@ -23,8 +23,8 @@ use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::sync::{Mutex, watch};
+use tokio::task::JoinSet;
 use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
@@ -86,34 +86,57 @@ pub const SCRAPED: &[&str] = &["/metrics"];
 /// What answers requests.
 pub type Routes = BoxedFilter<(Response,)>;
 
-/// A listener being served.
-#[derive(Debug)]
+/// A listener, and the connections that came over it.
 pub struct Server {
     address: SocketAddr,
-    task: JoinHandle<JoinSet<()>>,
+    door: Mutex<Door>,
+    served: Served,
+    #[cfg(test)]
+    fault: std::sync::atomic::AtomicBool,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Server").field(&self.address).finish()
+    }
+}
+
+/// What outlives a death of who takes connections.
+struct Door {
+    /// Gone at drain: nothing new is taken.
+    listener: Option<TcpListener>,
+    places: Places,
+    connections: JoinSet<()>,
 }
 
 impl Server {
-    /// Serves `routes` on `listener`, so many connections at once, until `closing` is closed; the paths
-    /// in `always` also when all of these are taken.
+    /// Is to serve `routes` on `listener`, so many connections at once, until `closing` is closed; the
+    /// paths in `always` also when all of these are taken.
     ///
     /// # Errors
     /// The listener has no address.
-    pub fn start(
+    pub fn new(
         listener: TcpListener,
         routes: Routes,
         connections: usize,
         always: &'static [&'static str],
         closing: Closing,
-    ) -> std::io::Result<Self> {
-        let address = listener.local_addr()?;
-        let served = Served {
-            routes,
-            always,
-            closing,
-        };
-        let task = tokio::spawn(accept(listener, served, Places::new(connections)));
-        Ok(Self { address, task })
+    ) -> std::io::Result<Arc<Self>> {
+        Ok(Arc::new(Self {
+            address: listener.local_addr()?,
+            door: Mutex::new(Door {
+                listener: Some(listener),
+                places: Places::new(connections),
+                connections: JoinSet::new(),
+            }),
+            served: Served {
+                routes,
+                always,
+                closing,
+            },
+            #[cfg(test)]
+            fault: std::sync::atomic::AtomicBool::new(false),
+        }))
     }
 
     /// Where it listens.
@@ -122,18 +145,73 @@ impl Server {
         self.address
     }
 
+    /// Takes connections until told to close. Never ends. Whoever carries it out may die and begin
+    /// again: connections live on, and new ones wait meanwhile.
+    pub async fn serve(self: Arc<Self>) {
+        self.accept(&mut *self.door.lock().await).await;
+        std::future::pending().await
+    }
+
     /// Waits for what still runs, at most so long; gives the number of connections it cut.
     /// [`Close::now`] comes first.
-    pub async fn drained(self, at_most: Duration) -> usize {
+    pub async fn drained(&self, at_most: Duration) -> usize {
         let deadline = tokio::time::Instant::now() + at_most;
-        let Ok(Ok(mut connections)) = tokio::time::timeout_at(deadline, self.task).await else {
+        let Ok(mut door) = tokio::time::timeout_at(deadline, self.door.lock()).await else {
             return 0;
         };
+        door.listener = None;
+        let connections = &mut door.connections;
         let all = async { while connections.join_next().await.is_some() {} };
         match tokio::time::timeout_at(deadline, all).await {
             Ok(()) => 0,
-            Err(_) => connections.len(),
+            Err(_) => {
+                connections.abort_all();
+                connections.len()
+            }
         }
+    }
+
+    /// Takes connections until told to close; from then on the system refuses them.
+    async fn accept(&self, door: &mut Door) {
+        let mut backoff = ACCEPT_BACKOFF.0;
+        let mut told = self.served.closing.clone();
+        while let Some(listener) = &door.listener {
+            #[cfg(test)]
+            self.fail_if_asked();
+            let taken = tokio::select! {
+                () = told.closed() => {
+                    door.listener = None;
+                    continue;
+                }
+                Some(_) = door.connections.join_next() => continue,
+                next = door.places.next(listener) => next,
+            };
+            match taken {
+                Ok((stream, place)) => {
+                    backoff = ACCEPT_BACKOFF.0;
+                    let connection = connection(stream, self.served.clone(), place);
+                    door.connections.spawn(connection);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, retry_in = ?backoff, "a connection could not be taken");
+                    tokio::time::sleep(backoff).await;
+                    backoff = (backoff * 2).min(ACCEPT_BACKOFF.1);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+impl Server {
+    /// Lets who takes connections panic, after the next connection that begins or ends.
+    pub(crate) fn fail(&self) {
+        self.fault.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    fn fail_if_asked(&self) {
+        let asked = self.fault.swap(false, std::sync::atomic::Ordering::Relaxed);
+        assert!(!asked, "taking connections fails");
     }
 }
 
@@ -143,31 +221,6 @@ struct Served {
     routes: Routes,
     always: &'static [&'static str],
     closing: Closing,
-}
-
-/// Takes connections until told to close; gives those that still run.
-async fn accept(listener: TcpListener, served: Served, places: Places) -> JoinSet<()> {
-    let mut connections = JoinSet::new();
-    let mut backoff = ACCEPT_BACKOFF.0;
-    let mut told = served.closing.clone();
-    loop {
-        let taken = tokio::select! {
-            () = told.closed() => return connections,
-            Some(_) = connections.join_next() => continue,
-            next = places.next(&listener) => next,
-        };
-        match taken {
-            Ok((stream, place)) => {
-                backoff = ACCEPT_BACKOFF.0;
-                connections.spawn(connection(stream, served.clone(), place));
-            }
-            Err(error) => {
-                tracing::warn!(%error, retry_in = ?backoff, "a connection could not be taken");
-                tokio::time::sleep(backoff).await;
-                backoff = (backoff * 2).min(ACCEPT_BACKOFF.1);
-            }
-        }
-    }
 }
 
 /// One connection, from its first request to its last.
@@ -185,11 +238,15 @@ async fn connection(stream: TcpStream, served: Served, place: Place) {
     http.timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(MAX_HEAD_BYTES);
-    let ended = if place.is_spare {
+    let ended = if let Some(guest) = &place.guest {
         http.header_read_timeout(crowd::HEAD_WITHIN)
             .keep_alive(false);
-        let service = service_fn(|request| crowd::answer(routes.clone(), always, request));
-        live(http.serve_connection(stream, service), closing).await
+        let service =
+            service_fn(|request| crowd::answer(guest.clone(), routes.clone(), always, request));
+        tokio::select! {
+            ended = live(http.serve_connection(stream, service), closing) => ended,
+            () = guest.must_go() => Ok(()),
+        }
     } else {
         let service = TowerToHyperService::new(warp::service(routes));
         live(http.serve_connection(stream, service), closing).await

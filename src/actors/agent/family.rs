@@ -131,7 +131,16 @@ async fn end_all(find: impl Fn() -> Vec<u32> + Send + Clone + 'static) -> Leftov
             kill_all(&found);
             found
         });
-        let found = look.await.unwrap_or_default();
+        let found = match look.await {
+            Ok(found) => found,
+            // Nothing was seen; that is not to have seen nobody.
+            Err(error) if tokio::time::Instant::now() < deadline => {
+                tracing::error!(%error, "a look at the processes failed and is taken again");
+                tokio::time::sleep(LOOK_EVERY).await;
+                continue;
+            }
+            Err(_) => Vec::new(),
+        };
         killed.extend(found.iter().copied());
         if found.is_empty() || tokio::time::Instant::now() >= deadline {
             return LeftoversEnded {
@@ -213,6 +222,21 @@ mod tests {
             stat(LEADER + 3, 1, LEADER + 3, 12),
         ];
         assert_eq!(members(&[family], &all), [LEADER, LEADER + 1, LEADER + 2]);
+    }
+
+    #[tokio::test]
+    async fn a_look_at_the_processes_that_panics_is_taken_again() {
+        let looks = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+        let counted = looks.clone();
+        let find = move || {
+            let look = counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            assert!(look > 0, "the first look fails");
+            // One that is not there: to kill it does nothing.
+            (look == 1).then_some(LEADER).into_iter().collect()
+        };
+        let ended = end_all(find).await;
+        assert_eq!((ended.killed, ended.surviving), (1, Vec::new()));
+        assert_eq!(looks.load(std::sync::atomic::Ordering::Relaxed), 3);
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! The kernel ties a child's parent-death signal to the *thread* that spawned it, so that thread
 //! must live as long as its children; threads of a pool would not. While a [`Launcher`] or a
-//! [`Launched`] child exists, so does the thread.
+//! [`Launched`] child exists, so does the thread: what panics in it begins anew, and is counted
+//! ([`Launcher::panics`]).
 //!
 //! The child starts as `agent-system exec-agent`, see `exec`. Starting that large binary costs more
 //! than most programs do, so the thread keeps some started at the ready (see [`spares`]): whoever
@@ -13,6 +14,7 @@ mod spares;
 
 use std::ffi::OsString;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,7 +23,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Child;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::environment::{Environment, EnvironmentError, environment, secrets_of};
@@ -39,6 +41,8 @@ const MAX_WAITING: usize = 1024;
 const TRIES: usize = 3;
 /// How long a child may take to read its order: it does nothing else.
 const ORDER_WITHIN: Duration = Duration::from_secs(5);
+/// After a panic of the thread's work; whoever counts them ends the daemon after a few.
+const REST: Duration = Duration::from_millis(100);
 
 /// Why a process could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +66,7 @@ pub struct Launcher {
     oom_kills: Arc<OomKills>,
     sweeper: Sweeper,
     lasts: Lasts,
+    panics: Arc<Semaphore>,
 }
 
 /// The processes that live, counted.
@@ -103,16 +108,16 @@ impl Launcher {
         program: &Path,
         spares: usize,
     ) -> io::Result<Self> {
-        super::reaper::start_if_first(&runtime);
-        let (orders, waiting) = mpsc::channel(MAX_WAITING);
+        let (orders, mut waiting) = mpsc::channel(MAX_WAITING);
+        let panics = Arc::new(Semaphore::new(0));
         let living = Arc::<Living>::default();
         let shelf = Shelf::default();
-        let spares = Spares::new(program.to_owned(), living.clone(), spares, shelf.clone());
-        let entered = runtime.clone();
+        let mut spares = Spares::new(program.to_owned(), living.clone(), spares, shelf.clone());
+        let (entered, counted) = (runtime.clone(), panics.clone());
         std::thread::Builder::new()
             .name("launcher".into())
             .stack_size(128 * 1024)
-            .spawn(move || spares.serve(waiting, &entered))?;
+            .spawn(move || keep_up(&counted, || spares.serve(&mut waiting, &entered)))?;
         Ok(Self {
             orders,
             shelf,
@@ -122,7 +127,13 @@ impl Launcher {
             oom_kills: Arc::new(OomKills::from_now()),
             sweeper: Sweeper::default(),
             lasts: Lasts::default(),
+            panics,
         })
+    }
+
+    /// A permit for each panic of the thread's work.
+    pub(crate) fn panics(&self) -> Arc<Semaphore> {
+        self.panics.clone()
     }
 
     /// The runtime on which pipes and exits are watched.
@@ -190,6 +201,23 @@ impl Launcher {
             secrets,
             launcher: self.clone(),
         }
+    }
+}
+
+/// Carries out `work` until it ends by itself: with this thread all processes would end.
+fn keep_up(panics: &Semaphore, mut work: impl FnMut()) {
+    while catch_unwind(AssertUnwindSafe(&mut work)).is_err() {
+        tracing::error!("the launcher of processes panicked and begins anew");
+        panics.add_permits(1);
+        std::thread::park_timeout(REST);
+    }
+}
+
+#[cfg(test)]
+impl Launcher {
+    /// Lets the thread's work panic.
+    pub(crate) async fn fail(&self) {
+        self.orders.send(Order::Fail).await.ok();
     }
 }
 

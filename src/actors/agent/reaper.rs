@@ -8,7 +8,6 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use rustix::process::{Pid, WaitOptions, waitpid};
-use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::proc;
@@ -16,11 +15,14 @@ use super::proc;
 /// Between the end of a child and the first look, and between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Buries orphans from now on, if this is the process that inherits them.
-pub(crate) fn start_if_first(runtime: &Handle) {
-    if std::process::id() == 1 {
-        runtime.spawn(bury(LOOK_EVERY));
-    }
+/// Whether this is the process that inherits them.
+pub(crate) fn is_needed() -> bool {
+    std::process::id() == 1
+}
+
+/// Buries orphans. Never ends, unless it cannot hear of ends.
+pub(crate) async fn bury_orphans() {
+    bury(LOOK_EVERY).await;
 }
 
 /// Waits for ends of children, then looks until no zombie is left.

@@ -1,11 +1,13 @@
 //! The thread that notices a blocked arbiter.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::Pool;
 use super::beat::Seen;
+use crate::domain::restart::{DEFAULT_INTENSITY, DeathWindow};
 
 /// How often the watchdog looks.
 pub const WATCHDOG_PERIOD: Duration = Duration::from_millis(250);
@@ -29,26 +31,49 @@ pub struct Blocked {
     pub span: Duration,
 }
 
-/// Watches a pool from a thread of its own until the pool is gone; calls `report` once for each
-/// arbiter that blocks.
+/// What a watchdog has to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sighting {
+    /// An arbiter makes no step; said once for each time it blocks.
+    Blocked(Blocked),
+    /// It has panicked again and again, and looks no more. The last thing it says.
+    Blind,
+}
+
+/// Watches a pool from a thread of its own until the pool is gone. One that panics begins anew, as
+/// often as a part of the daemon is restarted.
 ///
 /// # Errors
 /// If the thread cannot be started.
 pub fn watch(
     pool: &Arc<Pool>,
     limit: Duration,
-    mut report: impl FnMut(Blocked) + Send + 'static,
+    mut report: impl FnMut(Sighting) + Send + 'static,
 ) -> std::io::Result<()> {
     let pool = Arc::downgrade(pool);
     let watcher = move || {
-        let mut watch = Watch::new(limit);
-        while let Some(blocked) = watch.round(&pool, Instant::now()) {
-            blocked.into_iter().for_each(&mut report);
+        let (begun, mut panics) = (Instant::now(), DeathWindow::default());
+        let mut look = || look_until_gone(&pool, limit, &mut report);
+        while catch_unwind(AssertUnwindSafe(&mut look)).is_err() {
+            tracing::error!("the watchdog of blocked handlers panicked and begins anew");
+            if panics.record(begun.elapsed(), DEFAULT_INTENSITY) {
+                return report(Sighting::Blind);
+            }
             std::thread::park_timeout(WATCHDOG_PERIOD);
         }
     };
     let thread = std::thread::Builder::new().name("watchdog".to_owned());
     thread.spawn(watcher).map(drop)
+}
+
+/// Looks again and again until the pool is gone.
+fn look_until_gone(pool: &Weak<Pool>, limit: Duration, report: &mut impl FnMut(Sighting)) {
+    let mut watch = Watch::new(limit);
+    while let Some(blocked) = watch.round(pool, Instant::now()) {
+        let blocked = blocked.into_iter().map(Sighting::Blocked);
+        blocked.for_each(&mut *report);
+        std::thread::park_timeout(WATCHDOG_PERIOD);
+    }
 }
 
 /// What was seen of each arbiter, and when it last changed.
@@ -178,6 +203,25 @@ mod tests {
         let looks = [0, 250, 500, 60_000, 60_250, 61_250, 62_250];
         assert_eq!(looks.map(&mut reported_at), [false; 7]);
         assert!(reported_at(63_000), "blocked for 3 s since it woke");
+    }
+
+    #[actix_rt::test]
+    async fn a_watchdog_that_panics_begins_anew_and_says_at_last_that_it_is_blind() {
+        let (pool, (said, heard)) = (Pool::start(1), std::sync::mpsc::channel());
+        // Whoever hears of a blocked arbiter panics, on the watchdog's thread.
+        let report = move |sighting| {
+            said.send(sighting).unwrap();
+            assert_eq!(sighting, Sighting::Blind, "the watchdog fails");
+        };
+        watch(&pool, Duration::ZERO, report).unwrap();
+        let within = Duration::from_secs(20);
+        for _ in 0..6 {
+            let seen = heard.recv_timeout(within).unwrap();
+            assert!(matches!(seen, Sighting::Blocked(_)), "{seen:?}");
+        }
+        assert_eq!(heard.recv_timeout(within).unwrap(), Sighting::Blind);
+        assert!(heard.recv_timeout(within).is_err(), "its thread has ended");
+        pool.stop();
     }
 
     #[test]

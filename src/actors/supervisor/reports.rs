@@ -6,7 +6,7 @@ use actix::prelude::*;
 use super::Supervisor;
 use super::tree::Slot;
 use crate::actors::life::{LifeNote, LifeSink, Ready};
-use crate::actors::pool::Blocked;
+use crate::actors::pool::Sighting;
 use crate::actors::runner::{Address, AgentContext};
 use crate::domain::agent::InstanceId;
 use crate::domain::exit::ExitReason;
@@ -38,10 +38,10 @@ struct AgentExited {
     reason: ExitReason,
 }
 
-/// An arbiter makes no step.
+/// What the watchdog of the arbiters has to say.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct ArbiterBlocked(pub(super) Blocked);
+pub(super) struct Watched(pub(super) Sighting);
 
 /// A life does not obey and is to be ended by force.
 #[derive(Message)]
@@ -141,11 +141,14 @@ impl Handler<AgentExited> for Supervisor {
     }
 }
 
-impl Handler<ArbiterBlocked> for Supervisor {
+impl Handler<Watched> for Supervisor {
     type Result = ();
 
-    fn handle(&mut self, ArbiterBlocked(blocked): ArbiterBlocked, ctx: &mut AgentContext<Self>) {
-        self.on_blocked(blocked);
+    fn handle(&mut self, Watched(sighting): Watched, ctx: &mut AgentContext<Self>) {
+        match sighting {
+            Sighting::Blocked(blocked) => self.on_blocked(blocked),
+            Sighting::Blind => self.on_blind(),
+        }
         self.arm(ctx);
     }
 }

@@ -34,6 +34,12 @@ impl Supervisor {
         }
     }
 
+    /// Nobody watches the arbiters any more: a handler that blocks would go unnoticed.
+    pub(super) fn on_blind(&mut self) {
+        let why = "nobody can watch for handlers that block their thread";
+        self.end_daemon(Escalation::ARBITERS, why);
+    }
+
     /// Whether a replica's handlers hold as many threads as they may: another life could hold one
     /// more, and none of them ever comes back by itself.
     pub(super) fn holds_too_many_threads(&mut self, slot: Slot) -> bool {

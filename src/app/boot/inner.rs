@@ -8,11 +8,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::fleet::Fleet;
 use super::ground::{Ground, Unstarted};
+use crate::actors::agent::reaper;
 use crate::actors::dispatcher::DispatcherHandle;
+use crate::actors::errand;
 use crate::actors::healer::{HealerDeps, HealerHandle};
 use crate::actors::health::{HealthDeps, HealthHandle};
 use crate::actors::life::ChildFactory;
@@ -22,13 +25,15 @@ use crate::actors::supervisor::{self, Child, Outside, Plan, SupervisorHandle};
 use crate::app::StartError;
 use crate::app::effects::Effects;
 use crate::app::parts::Parts;
+use crate::app::threads;
 use crate::app::upkeep;
 use crate::app::view::View;
 use crate::config::Config;
 use crate::domain::agent::{AgentProgram, AgentSpec, OnStall, ProbePolicy, StopPolicy};
 use crate::domain::restart::{GroupSpec, OnExhausted, RestartPolicy};
-use crate::http::Readiness;
+use crate::http::{Readiness, Server};
 use crate::persistence::artifacts::Artifacts;
+use crate::telemetry::metrics::Metrics;
 
 /// How often each of them is asked for a sign, and how long it may take.
 const SIGN: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(3));
@@ -46,6 +51,11 @@ const NAMES: &[&str] = &[
     "health",
     "healer",
     "upkeep",
+    "metrics",
+    "api-port",
+    "metrics-port",
+    "launcher",
+    "reaper",
 ];
 
 /// What stands already when they start.
@@ -53,26 +63,31 @@ pub(super) struct Around {
     pub(super) fleet: Fleet,
     pub(super) view: Arc<View>,
     pub(super) artifacts: Artifacts,
-    pub(super) pool: Arc<Pool>,
-    pub(super) readiness: watch::Sender<Readiness>,
+    pub(super) metrics: Metrics,
 }
 
-/// The daemon's own actors, started.
+/// The daemon's own actors, not yet started.
 pub(super) struct Inner {
-    pub(super) tree: SupervisorHandle,
+    children: Vec<Child>,
     pub(super) dispatcher: DispatcherHandle,
     pub(super) health: HealthHandle,
     pub(super) healer: HealerHandle,
 }
 
-/// Starts them all.
-pub(super) fn start(
+/// Makes them all, but those who take connections.
+pub(super) fn make(
     config: &Config,
     ground: &Ground,
     dispatcher: Unstarted,
     around: Around,
-) -> Result<Inner, StartError> {
-    let Around { fleet, view, .. } = around;
+) -> Inner {
+    let Around {
+        fleet,
+        view,
+        metrics,
+        ..
+    } = around;
+    let runtime = Handle::current();
     let facts = ground.journal.fact_sink();
     let store = Arc::new(ground.store.clone());
     let (monitor, health) = HealthHandle::child(HealthDeps {
@@ -99,6 +114,11 @@ pub(super) fn start(
     if let Some(keeper) = persistence::child(&ground.store, facts) {
         children.push(child("persistence", keeper));
     }
+    if reaper::is_needed() {
+        let bury = errand::child_on(runtime.clone(), reaper::bury_orphans);
+        children.push(child("reaper", bury));
+    }
+    let launcher = fleet.environment.launcher;
     children.extend([
         child("journal", ground.journal.child(ground.store.clone())),
         child("dispatcher", dispatcher.child),
@@ -106,23 +126,46 @@ pub(super) fn start(
         child("healer", surgeon),
         child("records", fleet.records.child()),
         child("upkeep", upkeep::child(&ground.store, &around.artifacts)),
+        child(
+            "metrics",
+            errand::child_on(runtime, move || metrics.clone().upkeep()),
+        ),
+        child("launcher", threads::child(launcher.panics())),
     ]);
-    let tree = supervisor::start(Plan {
+    Inner {
         children,
-        outside: Outside {
-            facts: Some(Arc::new(Parts::new(NAMES, around.readiness))),
-            ..Outside::default()
-        },
-        pool: Some(around.pool),
-        alone: Some(rules()),
-        ..Plan::default()
-    })?;
-    Ok(Inner {
-        tree,
         dispatcher: dispatcher.handle,
         health,
         healer,
-    })
+    }
+}
+
+impl Inner {
+    /// Starts them all, the ports last: the tree that they stand in.
+    pub(super) fn start(
+        mut self,
+        [api, metrics]: &[Arc<Server>; 2],
+        pool: Arc<Pool>,
+        readiness: watch::Sender<Readiness>,
+    ) -> Result<SupervisorHandle, StartError> {
+        let ports = [("api-port", api), ("metrics-port", metrics)];
+        self.children.extend(ports.map(|(name, server)| {
+            let server = server.clone();
+            let serve = move || server.clone().serve();
+            child(name, errand::child_on(Handle::current(), serve))
+        }));
+        let tree = supervisor::start(Plan {
+            children: self.children,
+            outside: Outside {
+                facts: Some(Arc::new(Parts::new(NAMES, readiness))),
+                ..Outside::default()
+            },
+            pool: Some(pool),
+            alone: Some(rules()),
+            ..Plan::default()
+        })?;
+        Ok(tree)
+    }
 }
 
 /// An agent's rules, but that the daemon does not go on without one of them.

@@ -27,7 +27,7 @@ const SCRAPERS: usize = 16;
 /// What is served.
 pub(super) struct Served {
     pub(super) close: Close,
-    pub(super) servers: [Server; 2],
+    pub(super) servers: [Arc<Server>; 2],
     pub(super) about: About,
 }
 
@@ -45,8 +45,8 @@ pub(super) struct Answering<'a> {
 }
 
 impl Answering<'_> {
-    /// Begins to serve.
-    pub(super) fn start(self, listeners: Listeners) -> Result<Served, StartError> {
+    /// Makes everything ready to serve; connections wait until somebody takes them.
+    pub(super) fn open(self, listeners: Listeners) -> Result<Served, StartError> {
         let system = |source| StartError::System {
             what: "serve",
             source,
@@ -64,14 +64,14 @@ impl Answering<'_> {
         let about = About::write(self.config.data_dir(), api, metrics).map_err(system)?;
         let handles = self.handles(ports, hears, told.clone());
         let servers = [
-            Server::start(
+            Server::new(
                 listeners.api,
                 routes(handles),
                 connections,
                 PROBES,
                 told.clone(),
             ),
-            Server::start(
+            Server::new(
                 listeners.metrics,
                 metrics_routes(scrape),
                 SCRAPERS,
@@ -82,7 +82,6 @@ impl Answering<'_> {
         let [Ok(api_server), Ok(metrics_server)] = servers else {
             return Err(system(std::io::Error::other("a listener has no address")));
         };
-        tracing::info!("API and status page on http://{api}/, metrics on http://{metrics}/metrics");
         Ok(Served {
             close,
             servers: [api_server, metrics_server],

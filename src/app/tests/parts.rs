@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::sync::broadcast;
 use tokio::task::JoinSet;
 
@@ -20,6 +22,7 @@ use crate::domain::event::{Event, NewEvent};
 use crate::domain::ids::TaskId;
 use crate::domain::query::EventFilter;
 use crate::domain::task::{NewTask, Target, TaskState};
+use crate::http::Server;
 use crate::persistence::Store;
 
 /// Deaths that a budget bears.
@@ -175,11 +178,11 @@ fn a_panic_of_who_keeps_records_costs_nothing() {
     works_through_deaths_of("records");
 }
 
-/// The part dies as soon as it lives, again and again.
-fn ends_the_daemon(part: &'static str) {
+/// The part dies as soon as it lives, again and again, by what `killer` makes.
+fn ends_the_daemon<K: AsyncFn()>(part: &'static str, killer: impl FnOnce(&House) -> K) {
     let data = tempfile::tempdir().unwrap();
     let ending = live_in(data.path(), async |house| {
-        let (tree, readiness) = (house.inner.clone(), house.readiness.clone());
+        let (kill, readiness) = (killer(&house), house.readiness.clone());
         let missed = tokio::spawn(async move {
             let mut seen = readiness.subscribe();
             let missed = seen.wait_for(|now| now.part_down == Some(part)).await;
@@ -187,7 +190,7 @@ fn ends_the_daemon(part: &'static str) {
         });
         let killer = async {
             loop {
-                tree.explode_child(part).await;
+                kill().await;
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
@@ -202,19 +205,106 @@ fn ends_the_daemon(part: &'static str) {
     assert_eq!((ending, ending.exit_code()), (Ending::GaveUp, 70));
 }
 
+/// The same, by a panic of the part's actor.
+fn dying_ends_the_daemon(part: &'static str) {
+    ends_the_daemon(part, |house| {
+        let tree = house.inner.clone();
+        async move || {
+            tree.explode_child(part).await;
+        }
+    });
+}
+
+#[test]
+fn a_panic_of_who_keeps_the_metrics_small_costs_nothing() {
+    works_through_deaths_of("metrics");
+}
+
+#[test]
+fn a_panic_of_retention_costs_nothing() {
+    works_through_deaths_of("upkeep");
+}
+
+/// One part fails by itself, as often as a budget bears, and is back each time; `fail` also asks for
+/// what it is there for.
+fn is_back_after_each_failure(part: &'static str, fail: impl AsyncFn(&House)) {
+    let data = tempfile::tempdir().unwrap();
+    live_in(data.path(), async |house| {
+        for death in 1..=BORNE {
+            fail(&house).await;
+            is_back(&house.inner, part, 1 + death as u64).await;
+        }
+        work(&house.dispatcher).await;
+        assert!(house.inner.escalated().now_or_never().is_none());
+        assert_eq!(stop::close(house).await, Ending::Drained);
+    });
+}
+
+/// Asks over a connection of its own.
+async fn ask(server: &Server, path: &str) -> String {
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+    let head = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    let read = stream.read_to_string(&mut answer);
+    tokio::time::timeout(LONG, read).await.unwrap().unwrap();
+    answer
+}
+
+#[test]
+fn a_panic_of_who_takes_connections_leaves_no_port_deaf() {
+    for (part, port, path) in [("api-port", 0, "/livez"), ("metrics-port", 1, "/metrics")] {
+        is_back_after_each_failure(part, async |house| {
+            let server = &house.servers[port];
+            server.fail();
+            for _ in 0..3 {
+                let answer = ask(server, path).await;
+                assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+            }
+        });
+    }
+}
+
+#[test]
+fn a_panic_of_the_launcher_is_a_death_of_its_part_and_ends_no_process() {
+    is_back_after_each_failure("launcher", async |house| {
+        house.reloader.launcher().fail().await;
+    });
+}
+
+#[test]
+fn a_port_that_nobody_can_serve_ends_the_daemon_with_70() {
+    ends_the_daemon("api-port", |house| {
+        let server = house.servers[0].clone();
+        async move || {
+            server.fail();
+            // Brings who takes connections round, if there is one.
+            TcpStream::connect(server.address()).await.ok();
+        }
+    });
+}
+
+#[test]
+fn a_launcher_that_panics_again_and_again_ends_the_daemon_with_70() {
+    ends_the_daemon("launcher", |house| {
+        let launcher = house.reloader.launcher();
+        async move || launcher.fail().await
+    });
+}
+
 #[test]
 fn a_journal_that_dies_again_and_again_ends_the_daemon_with_70() {
-    ends_the_daemon("journal");
+    dying_ends_the_daemon("journal");
 }
 
 #[test]
 fn a_persistence_actor_that_dies_again_and_again_ends_the_daemon_with_70() {
-    ends_the_daemon("persistence");
+    dying_ends_the_daemon("persistence");
 }
 
 #[test]
 fn a_dispatcher_that_dies_again_and_again_ends_the_daemon_with_70() {
-    ends_the_daemon("dispatcher");
+    dying_ends_the_daemon("dispatcher");
 }
 
 /// A supervisor panics.

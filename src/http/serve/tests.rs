@@ -7,13 +7,21 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 
-async fn serve(routes: Routes) -> (Server, Close) {
+async fn serve(routes: Routes) -> (Arc<Server>, Close) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (close, closing) = closing();
-    (
-        Server::start(listener, routes, MAX_CONNECTIONS, PROBES, closing).unwrap(),
-        close,
-    )
+    (served(listener, routes, MAX_CONNECTIONS, closing), close)
+}
+
+fn served(
+    listener: TcpListener,
+    routes: Routes,
+    connections: usize,
+    closing: Closing,
+) -> Arc<Server> {
+    let server = Server::new(listener, routes, connections, PROBES, closing).unwrap();
+    tokio::spawn(server.clone().serve());
+    server
 }
 
 fn after(span: Duration) -> Routes {
@@ -125,7 +133,7 @@ async fn when_all_connections_are_taken_probes_are_answered_and_others_are_told_
         .or(warp::any().map(|| Response::new("well".into())))
         .unify()
         .boxed();
-    let server = Server::start(listener, slow, 2, PROBES, closing).unwrap();
+    let server = served(listener, slow, 2, closing);
     let address = server.address();
     let mut waiting = Vec::new();
     for _ in 0..2 {
@@ -157,4 +165,75 @@ async fn when_all_connections_are_taken_probes_are_answered_and_others_are_told_
     tokio::time::timeout(Duration::from_secs(90), served)
         .await
         .unwrap();
+}
+
+/// A client that sends half a request, and again whenever it is cut off.
+async fn send_half_a_request_for_ever(address: SocketAddr) {
+    loop {
+        let Ok(mut stream) = TcpStream::connect(address).await else {
+            continue;
+        };
+        // Cut off meanwhile: it begins again either way.
+        if stream.write_all(b"GET /livez HTTP/1.1\r\nHo").await.is_ok() {
+            stream.read(&mut [0; 64]).await.ok();
+        }
+    }
+}
+
+#[tokio::test]
+async fn clients_that_send_half_a_request_keep_no_probe_out() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (_close, closing) = closing();
+    let well = warp::any().map(|| Response::new("well".into())).boxed();
+    let server = served(listener, well, 8, closing);
+    let address = server.address();
+    let mut slow = JoinSet::new();
+    for _ in 0..8 + 2 * crowd::SPARE {
+        slow.spawn(send_half_a_request_for_ever(address));
+    }
+    let crowded = async {
+        while !ask(address, "/api/v1/agents")
+            .await
+            .contains("too_many_connections")
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), crowded)
+        .await
+        .unwrap();
+    for _ in 0..20 {
+        let well = tokio::time::timeout(Duration::from_secs(1), ask(address, "/livez"));
+        let well = well.await.expect("within a second");
+        assert!(well.starts_with("HTTP/1.1 200"), "{well}");
+    }
+}
+
+#[tokio::test]
+async fn a_death_of_who_takes_connections_cuts_none_and_the_next_one_takes_on() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (_close, closing) = closing();
+    let routes = metrics_routes(text("up 1\n"));
+    let server = Server::new(listener, routes, MAX_CONNECTIONS, PROBES, closing).unwrap();
+    let address = server.address();
+    let taking = tokio::spawn(server.clone().serve());
+    let mut kept = TcpStream::connect(address).await.unwrap();
+    let head = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
+    kept.write_all(head).await.unwrap();
+    kept.read_exact(&mut [0; 12]).await.unwrap();
+    server.fail();
+    // Taken before the panic, or by the next one.
+    let mut asked = JoinSet::new();
+    asked.spawn(async move { ask(address, "/metrics").await });
+    assert!(taking.await.unwrap_err().is_panic());
+    asked.spawn(async move { ask(address, "/metrics").await });
+    let last = b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    kept.write_all(last).await.unwrap();
+    let mut answers = String::new();
+    kept.read_to_string(&mut answers).await.unwrap();
+    assert!(answers.contains("HTTP/1.1 200"), "{answers}");
+    tokio::spawn(server.serve());
+    while let Some(answer) = asked.join_next().await {
+        assert!(answer.unwrap().starts_with("HTTP/1.1 200"));
+    }
 }

@@ -236,7 +236,7 @@ pub(crate) struct House {
     pub(crate) rooms: Arc<Rooms>,
     pub(crate) readiness: watch::Sender<Readiness>,
     pub(crate) close: Close,
-    pub(crate) server: Server,
+    pub(crate) server: Arc<Server>,
     client: Client<HttpConnector, Full<Bytes>>,
     _scratch: tempfile::TempDir,
 }
@@ -311,7 +311,8 @@ impl House {
         let handles = handles(&rooms, artifacts, ready, closing.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server =
-            Server::start(listener, routes(handles), MAX_CONNECTIONS, PROBES, closing).unwrap();
+            Server::new(listener, routes(handles), MAX_CONNECTIONS, PROBES, closing).unwrap();
+        tokio::spawn(server.clone().serve());
         Self {
             rooms,
             readiness,

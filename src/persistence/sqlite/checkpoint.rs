@@ -14,11 +14,12 @@
 //!
 //! Not here: the log's end after silence and at closing, see [`super::writer`].
 
+use std::collections::VecDeque;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
@@ -26,6 +27,7 @@ use rusqlite::Connection;
 use super::connection;
 use super::fault::SqlResult;
 use super::shared::FileIdentity;
+use crate::domain::restart::{DEFAULT_INTENSITY, DeathWindow};
 
 /// Pages in the log from which on it is written back. Most pages of the hot tables are written again
 /// and again: fewer, larger write-backs write each of them once.
@@ -93,35 +95,51 @@ fn next(log: Log, tried: Option<Tried>) -> Step {
     }
 }
 
-/// The database's file, to be synced beside SQLite. It is never closed: with any of its descriptors the
-/// system takes the locks of all connections of this process away. There is one for each file that
-/// stood under the path.
+/// Files that stood under the path and are kept open, at most.
+const MAX_KEPT: usize = 4;
+
+/// The database's file, to be synced beside SQLite. With any descriptor that is closed the system takes
+/// the locks of all connections of this process to that file away, so it stays open while anybody may
+/// still use the file: until [`MAX_KEPT`] others have stood under the path since, and every connection to
+/// it has been closed as often.
 #[derive(Default)]
-pub(super) struct KeptOpen(Mutex<Option<(FileIdentity, &'static File)>>);
+pub(super) struct KeptOpen(Mutex<VecDeque<(FileIdentity, Arc<File>)>>);
 
 impl KeptOpen {
-    fn file(&self, path: &Path) -> SqlResult<Option<&'static File>> {
+    fn file(&self, path: &Path) -> SqlResult<Option<Arc<File>>> {
         let identity = FileIdentity::of(path)?;
         let mut kept = self.0.lock();
-        if kept.is_none_or(|(known, _)| known != identity) {
-            let opened = File::open(path).ok();
-            *kept = opened.map(|file| (identity, &*Box::leak(Box::new(file))));
-        }
-        Ok(kept.map(|(_, file)| file))
+        let known = kept.iter().position(|(known, _)| *known == identity);
+        let file = match known.and_then(|at| kept.remove(at)) {
+            Some((_, file)) => file,
+            None => match File::open(path) {
+                Ok(opened) => Arc::new(opened),
+                Err(_) => return Ok(None),
+            },
+        };
+        kept.push_front((identity, file.clone()));
+        kept.truncate(MAX_KEPT);
+        Ok(Some(file))
     }
 }
 
 /// Keeps the log short; lives as long as the writer.
 pub(super) struct Checkpoints {
     turn: Arc<Turn>,
+    path: PathBuf,
+    file: Option<Arc<File>>,
     thread: Option<JoinHandle<()>>,
     tried: Option<Tried>,
+    begun: Instant,
+    deaths: DeathWindow,
 }
 
 #[derive(Default)]
 struct Turn {
     state: Mutex<State>,
     changed: Condvar,
+    #[cfg(test)]
+    fails: Mutex<bool>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -135,29 +153,59 @@ enum State {
 impl Checkpoints {
     /// Opens the connection beside the writer's, and starts the thread.
     pub(super) fn start(path: &Path, kept_open: &KeptOpen) -> SqlResult<Self> {
-        let conn = connection::open_checkpointer(path)?;
-        let file = kept_open.file(path)?;
-        let turn = Arc::<Turn>::default();
+        let mut checkpoints = Self {
+            turn: Arc::default(),
+            path: path.to_owned(),
+            file: kept_open.file(path)?,
+            thread: None,
+            tried: None,
+            begun: Instant::now(),
+            deaths: DeathWindow::default(),
+        };
+        checkpoints.begin()?;
+        Ok(checkpoints)
+    }
+
+    fn begin(&mut self) -> SqlResult<()> {
+        let conn = connection::open_checkpointer(&self.path)?;
+        let (file, turn) = (self.file.clone(), Arc::<Turn>::default());
         let theirs = Arc::clone(&turn);
         let thread = std::thread::Builder::new()
             .name("store-log".into())
             .spawn(move || {
                 let _ends = Ends(&theirs);
-                theirs.serve(&conn, file);
+                theirs.serve(&conn, file.as_deref());
             });
         if let Err(error) = &thread {
             tracing::warn!(%error, "the writer writes its log back itself");
             turn.set(State::Ended);
         }
-        Ok(Self {
-            turn,
-            thread: thread.ok(),
-            tried: None,
-        })
+        (self.turn, self.thread) = (turn, thread.ok());
+        Ok(())
+    }
+
+    /// The thread has panicked, or there was none: the next one, as often as a part of the daemon is
+    /// restarted. Without one the writer writes its log back itself, and is slower.
+    fn begin_anew(&mut self) {
+        let Some(thread) = self.thread.take() else {
+            return;
+        };
+        drop(thread.join());
+        if self.deaths.record(self.begun.elapsed(), DEFAULT_INTENSITY) {
+            tracing::error!("what writes the log back panics again and again; the writer does it");
+            return;
+        }
+        tracing::error!("what writes the log back beside the writer panicked and begins anew");
+        if let Err(error) = self.begin() {
+            tracing::warn!(%error, "the writer writes its log back itself");
+        }
     }
 
     /// After each commit: does what the log's length asks for.
     pub(super) fn committed(&mut self, conn: &Connection) {
+        if self.turn.is(State::Ended) {
+            self.begin_anew();
+        }
         let Ok(log) = look(conn) else {
             return;
         };
@@ -212,6 +260,8 @@ impl Turn {
                     return;
                 }
             }
+            #[cfg(test)]
+            assert!(!*self.fails.lock(), "writing back fails");
             write_back(conn);
             if let Some(Err(error)) = file.map(File::sync_data) {
                 // SQLite's own sync, through a descriptor of its own, meets it too.
@@ -278,6 +328,58 @@ fn write_back(conn: &Connection) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Lets the thread panic; whether there is another after the next commit.
+    fn comes_back(checkpoints: &mut Checkpoints, conn: &Connection) -> bool {
+        let turn = checkpoints.turn.clone();
+        *turn.fails.lock() = true;
+        assert!(turn.begin());
+        turn.wait(Duration::from_secs(10));
+        assert!(turn.is(State::Ended));
+        checkpoints.committed(conn);
+        checkpoints.turn.is(State::Rests)
+    }
+
+    #[test]
+    fn what_writes_the_log_back_begins_anew_after_a_panic_and_leaves_it_to_the_writer_in_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("agent-system.db");
+        let conn = Connection::open(&path).unwrap();
+        conn.pragma_update(None, "journal_mode", "WAL").unwrap();
+        let mut checkpoints = Checkpoints::start(&path, &KeptOpen::default()).unwrap();
+        for _ in 0..5 {
+            assert!(comes_back(&mut checkpoints, &conn));
+        }
+        assert!(
+            !comes_back(&mut checkpoints, &conn),
+            "the sixth in a minute"
+        );
+        checkpoints.committed(&conn);
+        assert!(!checkpoints.turn.begin(), "the writer does it");
+    }
+
+    #[test]
+    fn of_files_that_stood_under_the_path_only_a_few_are_kept_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("agent-system.db");
+        let kept = KeptOpen::default();
+        for n in 0..20 {
+            let aside = dir.path().join(format!("{n}"));
+            std::fs::write(&path, "").unwrap();
+            kept.file(&path).unwrap();
+            std::fs::rename(&path, &aside).unwrap();
+            // The one before is back for a moment: known, not opened once more.
+            let before = dir.path().join(format!("{}", n - i32::from(n > 0)));
+            std::fs::rename(&before, &path).unwrap();
+            kept.file(&path).unwrap();
+            std::fs::rename(&path, &before).unwrap();
+        }
+        let here = dir.path().to_owned();
+        let open = std::fs::read_dir("/proc/self/fd").unwrap();
+        let open = open.filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok());
+        let open = open.filter(|file| file.starts_with(&here)).count();
+        assert_eq!(open, MAX_KEPT);
+    }
 
     const fn log(pages: u32, written_back: u32) -> Log {
         Log {

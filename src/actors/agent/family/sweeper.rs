@@ -1,9 +1,11 @@
 //! Ends what ended lives left behind, of many at once: a look at all processes costs as much for one
 //! life as for a hundred, and a burst of deaths must not slow down the lives that follow.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
@@ -45,7 +47,12 @@ impl Sweeper {
             if families.is_empty() {
                 return;
             }
-            let ended = end_families(families).await;
+            // Nobody else sweeps meanwhile, and after a panic nobody would again.
+            let ended = AssertUnwindSafe(end_families(families)).catch_unwind();
+            let Ok(ended) = ended.await else {
+                tracing::error!("ending what ended agents left behind panicked");
+                continue;
+            };
             if !ended.surviving.is_empty() {
                 let pids = &ended.surviving;
                 tracing::warn!(?pids, "processes of ended agents would not go");

@@ -60,6 +60,9 @@ pub(super) enum Order {
     Start(oneshot::Sender<io::Result<Started>>),
     /// A spare was taken from the shelf.
     Taken,
+    /// The thread's work is to panic.
+    #[cfg(test)]
+    Fail,
 }
 
 /// What the launcher's thread knows.
@@ -84,7 +87,7 @@ impl Spares {
     }
 
     /// The thread: one start after another, spares in between.
-    pub(super) fn serve(mut self, mut waiting: mpsc::Receiver<Order>, runtime: &Handle) {
+    pub(super) fn serve(&mut self, waiting: &mut mpsc::Receiver<Order>, runtime: &Handle) {
         let _entered = runtime.enter();
         loop {
             let order = if self.ready() == self.wanted() {
@@ -101,6 +104,8 @@ impl Spares {
             match order {
                 None => return,
                 Some(Order::Taken) => {}
+                #[cfg(test)]
+                Some(Order::Fail) => panic!("the launcher fails"),
                 Some(Order::Start(reply)) => {
                     self.used = true;
                     let child = self.shelf.take().map_or_else(|| self.start(), Ok);

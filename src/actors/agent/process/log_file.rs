@@ -48,6 +48,7 @@ impl LogFile {
     }
 }
 
+/// Writes until nobody can send any more.
 async fn write_all(mut waiting: mpsc::Receiver<String>, mut file: Rotating, lost: Arc<AtomicU64>) {
     let mut batch = Vec::with_capacity(BATCH);
     let mut broken = false;
@@ -57,13 +58,16 @@ async fn write_all(mut waiting: mpsc::Receiver<String>, mut file: Rotating, lost
             batch.push(format!("[agent-system] {missing} lines lost"));
         }
         let lines = std::mem::take(&mut batch);
+        let (path, spec) = (file.path.clone(), file.spec.clone());
         let written = tokio::task::spawn_blocking(move || {
             let result = file.write(&lines);
             (file, result)
         });
-        let Ok((back, result)) = written.await else {
-            return;
-        };
+        let (back, result) = written.await.unwrap_or_else(|error| {
+            // These lines may be lost; those that follow are not.
+            let open = None;
+            (Rotating { path, spec, open }, Err(io::Error::other(error)))
+        });
         file = back;
         // Said once when it begins, not for every line.
         if let (Err(error), false) = (&result, broken) {
@@ -82,6 +86,8 @@ struct Rotating {
 
 impl Rotating {
     fn write(&mut self, lines: &[String]) -> io::Result<()> {
+        #[cfg(test)]
+        assert!(!lines.iter().any(|line| line == "fail"), "writing fails");
         for line in lines {
             let (mut file, size) = self.take_open()?;
             file.write_all(line.as_bytes())?;
@@ -156,6 +162,30 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_panic_while_a_log_is_written_does_not_end_the_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let spec = LogFileSpec {
+            file: "a.log".into(),
+            max_size: 1 << 20,
+            max_age: Duration::from_secs(60),
+            keep: 2,
+        };
+        let log = LogFile::start(&Handle::current(), dir.path(), &spec);
+        log.line("fail".to_owned());
+        let written = async {
+            while !fs::read_to_string(dir.path().join("a.log"))
+                .is_ok_and(|text| text.contains("on\n"))
+            {
+                log.line("on".to_owned());
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), written)
+            .await
+            .expect("it goes on");
+    }
 
     #[test]
     fn a_full_file_is_set_aside_and_only_so_many_are_kept() {

@@ -2,6 +2,8 @@
 
 use super::script::{Manners, SECOND, Script, World, paused};
 use crate::actors::life::{Evidence, LifeNote, Tail, TailOf};
+use crate::actors::pool::Sighting;
+use crate::actors::supervisor::reports::Watched;
 use crate::domain::agent::{AgentState, OnStall, Verdict};
 use crate::domain::crash::{Frame, HeldTask};
 use crate::domain::exit::ExitReason;
@@ -21,6 +23,17 @@ impl Tail for Said {
     fn frames(&self) -> Vec<Frame> {
         Vec::new()
     }
+}
+
+#[test]
+fn a_supervisor_whose_watchdog_is_blind_gives_up_rather_than_go_on_unwatched() {
+    paused(async {
+        let world = Script::default().agent("echo").begin().await;
+        let blind = Watched(Sighting::Blind);
+        world.handle.address.report(blind).unwrap();
+        let ended = tokio::time::timeout(SECOND, world.handle.escalated()).await;
+        assert_eq!(ended.unwrap().subject, "arbiters");
+    });
 }
 
 #[test]

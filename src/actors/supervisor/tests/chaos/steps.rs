@@ -7,8 +7,8 @@ use super::design::{MOST_REPLICAS, one_of};
 use super::laws::Row;
 use super::players::{Act, Begins, Do, Temper};
 use super::world::World;
-use crate::actors::pool::Blocked;
-use crate::actors::supervisor::reports::ArbiterBlocked;
+use crate::actors::pool::{Blocked, Sighting};
+use crate::actors::supervisor::reports::Watched;
 use crate::actors::supervisor::tests::script::SECOND;
 use crate::domain::agent::{AgentTarget, InstanceId};
 use crate::domain::name::Name;
@@ -175,7 +175,10 @@ impl World {
             runner,
             span: SECOND * 3,
         };
-        self.handle.address.report(ArbiterBlocked(blocked)).unwrap();
+        self.handle
+            .address
+            .report(Watched(Sighting::Blocked(blocked)))
+            .unwrap();
     }
 
     /// A life that no order reaches, and nobody notices.
