@@ -6,9 +6,14 @@
 //! half of this one is used up, and is larger when that was soon. A daemon that ends as told gives
 //! back what it did not use.
 //!
-//! Not here: writing. What one daemon starts of one replica within the time of one commit, beyond half
-//! a block, is not covered; nor are more lives than a block while the database is lost, since healing
-//! waits for no database.
+//! While the database is lost, marks are kept in a file beside it ([`Aside`]): healing waits for no
+//! database.
+//!
+//! Not here: writing to the database. What one daemon starts of one replica within the time of one commit,
+//! beyond half a block, is not covered; nor are more lives than a block while the data directory takes no
+//! writes at all.
+
+mod aside;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,6 +21,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::domain::name::Name;
+
+pub(super) use aside::Aside;
 
 /// Lives that a mark lasts for, at least.
 const BLOCK: u64 = 64;
@@ -67,6 +74,17 @@ impl Generations {
             mark: mark.reserved,
             is_new,
         }
+    }
+
+    /// Forgets an agent; gives its mark and the last number that was used.
+    pub(super) fn forget(&mut self, agent: &Name) -> Option<(u64, u64)> {
+        let mark = self.0.remove(agent)?;
+        Some((mark.reserved, mark.used))
+    }
+
+    /// Those of whom it knows.
+    pub(super) fn agents(&self) -> impl Iterator<Item = &Name> {
+        self.0.keys()
     }
 
     /// Each agent with its mark and the last number that was used; begins anew.

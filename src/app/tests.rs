@@ -46,9 +46,14 @@ impl Agent for Echo {
 
 /// One life of the daemon on a data directory, for as long as `live` takes.
 fn live_in<T>(data: &Path, live: impl AsyncFnOnce(House) -> T) -> T {
+    live_with(data, "", live)
+}
+
+/// The same, with more settings of the agent and whatever else.
+fn live_with<T>(data: &Path, more: &str, live: impl AsyncFnOnce(House) -> T) -> T {
     let file = data.join("test.toml");
     let agents = "[agents.echo]\nkind = \"actor\"\nactor = \"echo\"\nconcurrency = 16\n";
-    std::fs::write(&file, agents).unwrap();
+    std::fs::write(&file, format!("{agents}{more}")).unwrap();
     let config = Config::load(quiet(data, file)).unwrap();
     let registry = Registry::built_in().register("echo", |_| Ok(Echo));
     let (_recorder, metrics) = Metrics::for_test();

@@ -13,6 +13,7 @@ pub(crate) mod events;
 mod fault;
 pub(crate) mod health;
 mod keeper;
+mod kept_open;
 pub(crate) mod messages;
 pub(crate) mod metrics;
 pub(crate) mod migrations;

@@ -1,13 +1,13 @@
 //! Every metric: its name, kind, labels and help text; the recorder; the text that is scraped.
 //!
 //! Rely on: base units, `_total` on counters, and labels with few values only: never an id, a path
-//! with ids, or an error's text. Agents beyond [`MAX_AGENT_LABELS`] share the label `other`.
-//! Upkeep must run ([`Metrics::upkeep`]), or histograms grow without end while nobody scrapes.
+//! with ids, or an error's text. Agents beyond [`MAX_AGENT_LABELS`] share the label `other`; an agent that
+//! is gone takes its series with it. Upkeep must run ([`Metrics::upkeep`]), or histograms grow without end while nobody scrapes.
 //!
 //! Not here: the port that the text is served on. Functions that record stand in [`record`].
 
 pub mod record;
-mod text;
+mod series;
 
 use std::time::Duration;
 
@@ -31,8 +31,13 @@ pub enum Kind {
     Gauge,
     /// A distribution.
     Histogram,
-    /// Only grows, by fractions; written by us, since the recorder's counters are whole.
-    FractionCounter,
+}
+
+impl Kind {
+    /// Whether it only grows.
+    const fn counts(self) -> bool {
+        matches!(self, Self::Counter)
+    }
 }
 
 /// One metric.
@@ -69,7 +74,7 @@ metrics_table! {
     AGENT_QUEUE_DEPTH = Gauge "agent_system_agent_queue_depth" ["agent"] "Tasks waiting for the agent.";
     AGENT_ERRORS = Counter "agent_system_agent_errors_total" ["agent"] "Errors of the agent that did not end it.";
     AGENT_RESPONSE = Histogram "agent_system_agent_response_seconds" ["agent"] "How long the agent took to answer a probe, in seconds.";
-    AGENT_CPU = FractionCounter "agent_system_agent_cpu_seconds_total" ["agent"] "Processor time of the agent's processes in seconds.";
+    AGENT_CPU = Counter "agent_system_agent_cpu_seconds_total" ["agent"] "Processor time of the agent's processes in seconds.";
     AGENT_MEMORY = Gauge "agent_system_agent_memory_bytes" ["agent"] "Resident memory of the agent's processes in bytes.";
     TASKS = Gauge "agent_system_tasks" ["queue", "state"] "Stored tasks by queue and state.";
     TASKS_SUBMITTED = Counter "agent_system_tasks_submitted_total" ["queue"] "Tasks accepted.";
@@ -176,7 +181,7 @@ impl Metrics {
     #[must_use]
     pub fn render(&self) -> String {
         let mut text = self.handle.render();
-        text::render_fractions(&mut text);
+        series::render(&mut text);
         if let Some(figures) = ProcessFigures::read() {
             figures.render(&mut text);
         }
@@ -208,7 +213,6 @@ fn describe() {
             Kind::Counter => ::metrics::describe_counter!(metric.name, metric.help),
             Kind::Gauge => ::metrics::describe_gauge!(metric.name, metric.help),
             Kind::Histogram => ::metrics::describe_histogram!(metric.name, metric.help),
-            Kind::FractionCounter => {}
         }
     }
     // What is to be alarmed about is there from the start, at nothing.

@@ -24,7 +24,6 @@ use crate::domain::health::agent::AgentHealthInput;
 use crate::domain::health::{
     AGENT_CHECK_PREFIX, BETWEEN_ROUNDS, DATABASE_CHECK, HealthReport, HealthStatus,
 };
-use crate::domain::name::Name;
 use crate::persistence::StoreError;
 use crate::telemetry::metrics::record;
 
@@ -55,8 +54,6 @@ pub(super) struct HealthMonitor {
     /// Whether the last write was kept, so that only edges are logged.
     keeping: bool,
     figures_kept: Option<Instant>,
-    /// Agents that have figures among the metrics.
-    figured: BTreeSet<Name>,
     /// Whether it waits for news of agents; a report begins with a whole round.
     listening: bool,
 }
@@ -81,7 +78,6 @@ impl HealthMonitor {
             rounds: Rounds::resume(shared.report().as_deref()),
             keeping: true,
             figures_kept: None,
-            figured: BTreeSet::new(),
             listening: false,
             deps,
             shared,
@@ -170,7 +166,6 @@ impl HealthMonitor {
         {
             self.rounds.count(inputs);
             sampler::agents(inputs);
-            self.forget_others(inputs);
             sampler::responses(inputs);
             self.keep_figures(inputs, ctx);
         }
@@ -195,15 +190,6 @@ impl HealthMonitor {
         let report = self.shared.publish(folded.report.clone());
         self.tell(folded, ctx);
         report
-    }
-
-    /// Whoever is supervised no more weighs nothing from now on.
-    fn forget_others(&mut self, inputs: &[AgentHealthInput]) {
-        let here: BTreeSet<Name> = inputs.iter().map(|input| input.name.clone()).collect();
-        for gone in self.figured.difference(&here) {
-            record::agent_is_gone(gone.as_ref());
-        }
-        self.figured = here;
     }
 
     fn judge(&self, wanted: &Wanted, seen: Look) -> Vec<Judged> {

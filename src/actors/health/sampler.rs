@@ -3,7 +3,7 @@
 //! Host and agents are set with every round; the rest is read when somebody scrapes, so that
 //! nobody who does not look pays for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,8 +80,10 @@ impl MetricsSampler {
     }
 }
 
-/// Sets every gauge of agents.
+/// Sets every gauge of agents; the series of those who are not here any more go.
 pub(super) fn agents(inputs: &[AgentHealthInput]) {
+    let here: BTreeSet<&str> = inputs.iter().map(|input| input.name.as_ref()).collect();
+    record::only_agents(|agent| here.contains(agent));
     let mut counts: BTreeMap<(AgentState, &'static str), usize> = BTreeMap::new();
     for input in inputs {
         for instance in &input.instances {

@@ -14,6 +14,7 @@ use crate::actors::probes::OutsideProber;
 use crate::actors::supervisor::{self, Child, Outside, Plan, SupervisorHandle};
 use crate::app::StartError;
 use crate::app::control::Control;
+use crate::app::generations::Aside;
 use crate::app::news::News;
 use crate::app::records::{Records, Settings};
 use crate::clock;
@@ -62,7 +63,15 @@ pub(super) async fn start(
             record: Some(record),
         });
     }
-    let records = Records::new(ground.store.clone(), settings);
+    let aside = Aside::open(config.data_dir());
+    for record in children
+        .iter_mut()
+        .filter_map(|child| child.record.as_mut())
+    {
+        let aside = aside.mark(&record.name).unwrap_or_default();
+        record.generation = record.generation.max(aside);
+    }
+    let records = Records::new(ground.store.clone(), settings, aside);
     let kept = children.iter().filter_map(|child| child.record.as_ref());
     try_join_all(kept.map(|record| records.reserve(record))).await?;
     let settled = Arc::<Notify>::default();

@@ -34,6 +34,8 @@ pub(super) async fn out(
     rooms.health.set_actions(recovery.actions.clone().into());
     rooms.healer.set_spec(recovery.clone().into());
     note_settings(rooms, next, plan).await;
+    let declared = next.agents().keys().cloned().collect();
+    rooms.records.declared(declared).await;
     Ok(())
 }
 

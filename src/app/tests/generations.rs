@@ -2,7 +2,7 @@
 
 use futures_util::FutureExt as _;
 
-use super::{eventually, live_in};
+use super::{eventually, live_in, live_with};
 use crate::actors::supervisor::SupervisorHandle;
 use crate::app::boot::House;
 use crate::app::stop;
@@ -43,6 +43,35 @@ fn a_daemon_that_ends_as_told_skips_no_number() {
     assert_eq!(last, 4);
     let record = live_in_store(data.path());
     assert_eq!(record, last);
+}
+
+#[test]
+fn no_number_is_used_twice_though_the_database_was_away_for_more_lives_than_are_reserved() {
+    let data = tempfile::tempdir().unwrap();
+    let database = data.path().join("agent-system.db");
+    let away = data.path().join("away");
+    let dies_often = r#"
+        group = "wild"
+        restart = { min_backoff = "1ms", max_backoff = "1ms" }
+        [groups.wild]
+        intensity = "unlimited"
+        loop = { deaths = 100_000, max_gap = "1s" }
+    "#;
+    let last = live_with(data.path(), dies_often, async |house| {
+        let mut last = some_lives(&house).await;
+        std::fs::rename(&database, &away).unwrap();
+        for _ in 0..300 {
+            assert!(house.agents.explode_child("echo").await);
+            last = next_life(&house.agents, last).await;
+        }
+        // Dropped: it ends as if it were killed.
+        last
+    });
+    std::fs::rename(&away, &database).unwrap();
+    live_in(data.path(), async |house| {
+        assert!(next_life(&house.agents, 0).await > last);
+        stop::close(house).await;
+    });
 }
 
 /// What the store holds of the agent's numbers.

@@ -11,9 +11,9 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
 use super::CommitListener;
-use super::checkpoint::KeptOpen;
 use super::connection::Synchronous;
 use super::fault::{Fault, SqlResult};
+use super::kept_open::KeptOpen;
 use super::queue::WriteQueue;
 use super::reserve::Reserve;
 use super::sizes::Sizes;

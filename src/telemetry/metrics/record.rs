@@ -2,46 +2,16 @@
 //!
 //! Before [`super::Metrics::install`] these do nothing.
 
-use std::collections::HashSet;
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
-use parking_lot::RwLock;
 
 use super::*;
 use crate::domain::event::{self, Event};
-use crate::domain::health::{AGENT_CHECK_PREFIX, HealthStatus};
-
-/// What stands for every agent beyond [`MAX_AGENT_LABELS`].
-const OTHER: &str = "other";
+use crate::domain::health::HealthStatus;
 
 /// The type of what stands for facts that were lost, the only one that is in no list.
 const GAP: &str = "gap";
-
-static AGENT_LABELS: LazyLock<RwLock<HashSet<String>>> = LazyLock::new(RwLock::default);
-
-/// The label of an agent: its name, or `other` once there are too many.
-fn agent_label(agent: &str) -> String {
-    if AGENT_LABELS.read().contains(agent) {
-        return agent.to_owned();
-    }
-    let mut known = AGENT_LABELS.write();
-    if known.len() < MAX_AGENT_LABELS {
-        known.insert(agent.to_owned());
-        agent.to_owned()
-    } else {
-        OTHER.to_owned()
-    }
-}
-
-/// The label of a check; bounded as its agent is.
-fn check_label(check: &str) -> String {
-    match check.strip_prefix(AGENT_CHECK_PREFIX) {
-        Some(agent) => format!("{AGENT_CHECK_PREFIX}{}", agent_label(agent)),
-        None => check.to_owned(),
-    }
-}
 
 /// A request was answered. `route` is the route's template, never the path.
 pub fn http_request(method: &'static str, route: &'static str, status: u16, took: Duration) {
@@ -78,8 +48,7 @@ pub fn facts(facts: &[Event]) {
 
 /// A life of an agent ended abnormally; `reason` is the label of the end.
 pub fn agent_crashed(agent: &str, reason: &str) {
-    let reason = reason.to_owned();
-    counter!(AGENT_CRASHES, "agent" => agent_label(agent), "reason" => reason).increment(1);
+    series::count_of_agent(AGENT_CRASHES, agent, reason);
 }
 
 /// Sets how many replicas do one thing, by the evidence.
@@ -94,13 +63,12 @@ pub fn arbiter_abandoned() {
 
 /// An agent was restarted; `reason` is the label of the end before, one of a few words.
 pub fn agent_restarted(agent: &str, reason: &str) {
-    let reason = reason.to_owned();
-    counter!(AGENT_RESTARTS, "agent" => agent_label(agent), "reason" => reason).increment(1);
+    series::count_of_agent(AGENT_RESTARTS, agent, reason);
 }
 
 /// An agent answered a probe.
 pub fn agent_answered(agent: &str, took: Duration) {
-    histogram!(AGENT_RESPONSE, "agent" => agent_label(agent)).record(took);
+    series::observe_agent(AGENT_RESPONSE, agent, took);
 }
 
 /// How an agent stands.
@@ -123,29 +91,26 @@ pub struct AgentGauges {
 /// Sets an agent's gauges.
 #[expect(clippy::cast_precision_loss, reason = "metrics are floats")]
 pub fn agent(name: &str, figures: AgentGauges) {
-    let label = agent_label(name);
-    gauge!(AGENT_UP, "agent" => label.clone()).set(f64::from(u8::from(figures.up)));
-    gauge!(AGENT_UPTIME, "agent" => label.clone()).set(figures.uptime.as_secs_f64());
-    gauge!(AGENT_QUEUE_DEPTH, "agent" => label.clone()).set(figures.queue_depth as f64);
-    if let Some(bytes) = figures.memory_bytes {
-        gauge!(AGENT_MEMORY, "agent" => label.clone()).set(bytes as f64);
-    }
-    counter!(AGENT_ERRORS, "agent" => label.clone()).absolute(figures.errors_total);
-    if let Some(seconds) = figures.cpu_seconds {
-        text::set_agent_cpu(label, seconds);
-    }
+    let known = [
+        (AGENT_UP, f64::from(u8::from(figures.up))),
+        (AGENT_UPTIME, figures.uptime.as_secs_f64()),
+        (AGENT_QUEUE_DEPTH, figures.queue_depth as f64),
+        (AGENT_ERRORS, figures.errors_total as f64),
+    ];
+    let measured = [
+        (AGENT_MEMORY, figures.memory_bytes.map(|bytes| bytes as f64)),
+        (AGENT_CPU, figures.cpu_seconds),
+    ];
+    let measured = measured
+        .into_iter()
+        .filter_map(|(metric, figure)| Some((metric, figure?)));
+    let figures: Vec<_> = known.into_iter().chain(measured).collect();
+    series::set_of_agent(name, &figures);
 }
 
-/// An agent is supervised no more: its gauges and its check's fall to zero, its counters stand.
-pub fn agent_is_gone(name: &str) {
-    if !AGENT_LABELS.read().contains(name) {
-        return;
-    }
-    for figure in [AGENT_UP, AGENT_UPTIME, AGENT_QUEUE_DEPTH, AGENT_MEMORY] {
-        gauge!(figure, "agent" => name.to_owned()).set(0.0);
-    }
-    let check = format!("{AGENT_CHECK_PREFIX}{name}");
-    gauge!(HEALTH_STATUS, "check" => check).set(0.0);
+/// Only these agents are supervised: the series of all others go, and their places are given back.
+pub fn only_agents(is_there: impl Fn(&str) -> bool) {
+    series::retain(is_there);
 }
 
 /// Sets how many replicas of a kind are in a state.
@@ -225,9 +190,8 @@ pub fn workflows(state: &'static str, count: u64) {
 
 /// A check has a result.
 pub fn health_check(check: &str, status: HealthStatus, took: Duration) {
-    let label = check_label(check);
-    gauge!(HEALTH_STATUS, "check" => label.clone()).set(status.gauge());
-    histogram!(HEALTH_CHECK_DURATION, "check" => label).record(took);
+    let level = (HEALTH_STATUS, status.gauge());
+    series::set_of_check(check, level, (HEALTH_CHECK_DURATION, took));
 }
 
 /// Sets how many critical checks no recovery action answers.

@@ -18,7 +18,7 @@ fn every_metric_has_one_name_a_help_text_and_the_ending_of_its_kind() {
     let names: BTreeSet<_> = ALL.iter().map(|metric| metric.name).collect();
     assert_eq!(names.len(), ALL.len());
     for metric in ALL {
-        let counts = matches!(metric.kind, Kind::Counter | Kind::FractionCounter);
+        let counts = metric.kind.counts();
         assert!(metric.name.starts_with("agent_system_"), "{}", metric.name);
         assert_eq!(metric.name.ends_with("_total"), counts, "{}", metric.name);
         assert!(metric.help.ends_with('.'), "{}", metric.name);
@@ -109,6 +109,78 @@ fn agents_beyond_the_limit_share_a_label() {
         .count();
     assert!(series <= MAX_AGENT_LABELS + 1);
     assert!(text.contains("agent_system_agent_restarts_total{agent=\"other\",reason=\"panic\"}"));
+}
+
+#[test]
+fn series_of_agents_that_are_gone_go_and_their_places_are_given_back() {
+    let figures = record::AgentGauges {
+        up: true,
+        uptime: Duration::from_secs(1),
+        queue_depth: 0,
+        errors_total: 0,
+        cpu_seconds: 1.5,
+        memory_bytes: 1,
+    };
+    let health = |check: &str| {
+        record::health_check(check, HealthStatus::Healthy, Duration::from_millis(1));
+    };
+    let text = rendered(|| {
+        // Three times as many as have places, a third of them at a time.
+        for n in 0..3 * MAX_AGENT_LABELS {
+            let agent = format!("gone-{n}");
+            record::agent(&agent, figures);
+            record::agent_restarted(&agent, "panic");
+            record::agent_answered(&agent, Duration::from_millis(1));
+            health(&format!("agent.{agent}"));
+            if n % MAX_AGENT_LABELS == MAX_AGENT_LABELS - 1 {
+                record::only_agents(|agent| agent == "stays");
+            }
+        }
+        health("system");
+        record::agent("stays", figures);
+        health("agent.stays");
+    });
+    assert!(!text.contains("gone-"), "{text}");
+    assert!(!text.contains("\"other\""), "{text}");
+    for line in [
+        "agent_system_agent_up{agent=\"stays\"} 1",
+        "agent_system_health_status{check=\"agent.stays\"} 0",
+        "agent_system_health_status{check=\"system\"} 0",
+        "agent_system_health_check_duration_seconds_bucket{check=\"system\",le=\"0.001\"} 1",
+        "agent_system_health_check_duration_seconds_bucket{check=\"system\",le=\"+Inf\"} 1",
+        "agent_system_health_check_duration_seconds_count{check=\"system\"} 1",
+        "# TYPE agent_system_health_check_duration_seconds histogram",
+    ] {
+        assert!(text.lines().any(|l| l == line), "{line}\nis not in\n{text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_day_that_nobody_scrapes_takes_no_memory() {
+    let resident = || ProcessFigures::read().expect("figures").resident_bytes;
+    let (recorder, recorded) = Metrics::for_test();
+    tokio::spawn(recorded.clone().upkeep());
+    let hours = async |hours: u64| {
+        for _ in 0..hours * 3_600 {
+            ::metrics::with_local_recorder(&recorder, || {
+                for _ in 0..4 {
+                    record::database_commit(Duration::from_millis(1), 3);
+                }
+                record::agent_answered("watched", Duration::from_millis(1));
+            });
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+    };
+    hours(1).await;
+    let before = resident();
+    hours(23).await;
+    let grown = resident().saturating_sub(before);
+    // Kept, the values would take more than 10 MiB.
+    assert!(grown < 4 << 20, "{grown} bytes");
+    let text = recorded.render();
+    let all = 24 * 3_600 * 4;
+    let counted = format!("agent_system_database_commit_seconds_count {all}");
+    assert!(text.lines().any(|line| line == counted), "{text}");
 }
 
 use crate::domain::health::HealthStatus;
