@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::filter::{Filter, states_for};
+use super::filter::{Filter, only_in, states_for};
 use crate::domain::ids::TaskId;
 use crate::domain::query::{PageRequest, TaskFilter};
 use crate::domain::task::{Task, TaskState};
@@ -118,10 +118,7 @@ pub(in crate::http) async fn purge_dead(call: Call) -> Outcome {
 
 async fn of_dead(mut call: Call, act: Act) -> Outcome {
     let wanted: OfDead = call.json_or_default().await?;
-    let filter = TaskFilter {
-        states: vec![TaskState::Dead],
-        ..wanted.filter.into()
-    };
+    let filter = only_in(wanted.filter.into(), |state| *state == TaskState::Dead);
     reply::json(&work(&call.handles, filter, &act, wanted.dry_run).await?)
 }
 
@@ -148,6 +145,7 @@ impl Act {
     }
 }
 
+/// `filter` names its states: of those asked for, the ones that the action fits.
 async fn work(
     handles: &Handles,
     filter: TaskFilter,
@@ -155,13 +153,18 @@ async fn work(
     dry_run: bool,
 ) -> Result<Counts, Problem> {
     let begun = Instant::now();
+    // To the store, no state is any state; here it is none.
+    let nothing_fits = filter.states.is_empty();
     let mut counts = Counts {
         dry_run,
         matched: 0,
         done: 0,
         skipped: 0,
-        complete: false,
+        complete: nothing_fits,
     };
+    if nothing_fits {
+        return Ok(counts);
+    }
     let mut cursor = None;
     while begun.elapsed() < WITHIN {
         let request = PageRequest {

@@ -42,12 +42,17 @@ impl From<Filter> for TaskFilter {
     }
 }
 
-/// The states, of those asked for, in which the action does something.
+/// The states, of those asked for, in which the action does something; none if it does nothing in
+/// any of them.
 pub(super) fn states_for(filter: TaskFilter, action: Action) -> TaskFilter {
-    let fits = |state: &TaskState| match action {
+    only_in(filter, |state| match action {
         Action::Cancel => !state.is_final(),
         Action::Retry => state.is_final() && *state != TaskState::Succeeded,
-    };
+    })
+}
+
+/// The same filter, for those of its states that fit; none if none of them does.
+pub(super) fn only_in(filter: TaskFilter, fits: impl Fn(&TaskState) -> bool) -> TaskFilter {
     let asked = match filter.states.is_empty() {
         true => TaskState::ALL.to_vec(),
         false => filter.states.clone(),
