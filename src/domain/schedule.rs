@@ -31,7 +31,7 @@ pub const MISSED_AFTER: Duration = Duration::from_secs(10);
 pub const DEFAULT_CATCH_UP_MAX: u32 = 10;
 /// Firings that wait at most for the one before to end.
 pub const MAX_WAITING: i64 = 10;
-/// Firings that can fall due inside [`MISSED_AFTER`], and one more.
+/// Firings that can fall due inside [`MISSED_AFTER`], both its ends with it, and one more.
 const ON_TIME_AT_MOST: usize = 12;
 
 /// When a schedule's work falls due.
@@ -264,10 +264,10 @@ impl ScheduleSpec {
     #[must_use]
     pub fn plan(&self, considered: Timestamp, now: Timestamp) -> Plan {
         let reached = self.reached(now);
+        // So many to make up for, those that are on time, and the one before, which is left out.
         let most = usize::try_from(self.catch_up_max)
             .unwrap_or(0)
-            .max(ON_TIME_AT_MOST)
-            + 1;
+            .saturating_add(ON_TIME_AT_MOST);
         let mut due = self.rule.between(considered, reached, most);
         let missed = due.partition_point(|at| reached.since(*at) > MISSED_AFTER);
         let made_up = match self.catch_up {

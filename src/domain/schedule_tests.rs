@@ -156,6 +156,89 @@ fn missed_firings_are_made_up_for_as_the_policy_says() {
 }
 
 #[test]
+fn as_many_are_made_up_for_as_may_however_many_are_on_time_beside_them() {
+    let mut every_second = spec(Rule::Every(Duration::from_secs(1)), CatchUp::All);
+    every_second.catch_up_max = 10;
+    let (since, now) = (at("2026-11-23T05:00:00Z"), at("2026-11-23T05:01:00Z"));
+    let plan = every_second.plan(since, now);
+    // From 05:00:50 on they are on time.
+    assert_eq!(plan.fire.first(), Some(&at("2026-11-23T05:00:40Z")));
+    assert_eq!((plan.fire.len(), plan.fire.last()), (21, Some(&now)));
+    assert_eq!(plan.left_out, Some(at("2026-11-23T05:00:39Z")));
+}
+
+#[test]
+fn clocks_that_change_by_half_an_hour_by_two_or_at_midnight_follow_the_same_rules() {
+    // A time that does not exist falls due right after the gap, one that comes twice the first time.
+    for (text, zone, after, due) in [
+        // 02:00 becomes 02:30, and half a year later 01:30.
+        (
+            "15 2 * * *",
+            "Australia/Lord_Howe",
+            "2026-10-03T12:00:00Z",
+            "2026-10-03T15:30:00.000Z",
+        ),
+        (
+            "45 1 * * *",
+            "Australia/Lord_Howe",
+            "2026-04-04T12:00:00Z",
+            "2026-04-04T14:45:00.000Z",
+        ),
+        (
+            "45 1 * * *",
+            "Australia/Lord_Howe",
+            "2026-04-04T14:45:00Z",
+            "2026-04-05T15:15:00.000Z",
+        ),
+        // 01:00 becomes 03:00, and half a year later 03:00 becomes 01:00.
+        (
+            "30 1 * * *",
+            "Antarctica/Troll",
+            "2026-03-28T12:00:00Z",
+            "2026-03-29T01:00:00.000Z",
+        ),
+        (
+            "30 2 * * *",
+            "Antarctica/Troll",
+            "2026-10-24T12:00:00Z",
+            "2026-10-25T00:30:00.000Z",
+        ),
+        (
+            "30 2 * * *",
+            "Antarctica/Troll",
+            "2026-10-25T00:30:00Z",
+            "2026-10-26T02:30:00.000Z",
+        ),
+        // There is no midnight: 00:00 becomes 01:00.
+        (
+            "0 0 * * *",
+            "America/Santiago",
+            "2026-09-05T12:00:00Z",
+            "2026-09-06T04:00:00.000Z",
+        ),
+    ] {
+        let rule = Rule::cron(text, zone).unwrap();
+        assert_eq!(
+            rule.next_after(at(after)).unwrap().to_string(),
+            due,
+            "{text} {zone} {after}"
+        );
+    }
+}
+
+#[test]
+fn a_day_of_the_month_and_a_day_of_the_week_are_either_of_them() {
+    // Friday the 13th of November, the 20th and 27th, December's Fridays, and Sunday the 13th.
+    let rule = Rule::cron("0 0 13 * FRI", "UTC").unwrap();
+    let days: Vec<String> = rule
+        .between(at("2026-11-12T00:00:00Z"), at("2026-12-14T00:00:00Z"), 100)
+        .iter()
+        .map(|at| at.to_string()[5..10].to_owned())
+        .collect();
+    assert_eq!(days, ["11-13", "11-20", "11-27", "12-04", "12-11", "12-13"]);
+}
+
+#[test]
 fn a_delay_is_the_same_each_time_and_holds_every_firing_back() {
     let mut late = spec(Rule::Every(Duration::from_secs(3600)), CatchUp::Last);
     late.jitter = Duration::from_secs(60);
