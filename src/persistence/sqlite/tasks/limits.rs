@@ -287,14 +287,18 @@ impl<'r> Gate<'r> {
         rate: RateLimit,
     ) -> SqlResult<u64> {
         let since = tx.now().before(rate.period);
-        let (count, oldest): (i64, Option<Timestamp>) = tx
+        let (count, oldest, newest): (i64, Option<Timestamp>, Option<Timestamp>) = tx
             .first(
-                "SELECT count(*), min(at) FROM queue_starts \
+                "SELECT count(*), min(at), max(at) FROM queue_starts \
                  WHERE queue = ?1 AND key = ?2 AND at > ?3",
                 (queue, key, since),
-                |row| Ok((row.get(0)?, row.get(1)?)),
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
             )?
             .unwrap_or_default();
+        if newest.is_some_and(|newest| newest > tx.now()) {
+            clock_went_back(tx, queue, key)?;
+        }
+        let oldest = oldest.min(Some(tx.now()));
         let left = u64::from(rate.max).saturating_sub(count.unsigned_abs());
         if let (true, Some(oldest)) = (left < u64::from(rate.max), oldest) {
             let gives_way = oldest.after(rate.period + Duration::from_micros(1));
@@ -302,6 +306,16 @@ impl<'r> Gate<'r> {
         }
         Ok(left)
     }
+}
+
+/// Starts that are still to come have happened: nobody knows how long ago, so they count for one
+/// period from now on, and not until the clock is where it was.
+fn clock_went_back(tx: &WriteTx<'_>, queue: &str, key: &str) -> SqlResult<()> {
+    tx.execute(
+        "UPDATE queue_starts SET at = ?3 WHERE queue = ?1 AND key = ?2 AND at > ?3",
+        (queue, key, tx.now()),
+    )?;
+    Ok(())
 }
 
 fn running(tx: &WriteTx<'_>, session: SessionId, queue: &str, key: Option<&str>) -> SqlResult<u64> {

@@ -97,6 +97,28 @@ fn one_key_at_its_limit_does_not_hold_back_the_others() {
 }
 
 #[test]
+fn a_clock_that_was_set_back_holds_a_rate_limited_queue_up_for_one_period_at_most() {
+    for (of_queue, per_key) in [
+        (rate(2, 10), Limits::default()),
+        (Limits::default(), rate(2, 10)),
+    ] {
+        let mut db = limited(of_queue, per_key);
+        for _ in 0..5 {
+            db.submit(&keyed("a"));
+        }
+        assert_eq!(db.claim(&[slots("echo", 0, 9)]).len(), 2);
+        db.now = db.now.before(SECOND * 3600);
+        let full = db.claims(&[slots("echo", 0, 9)]);
+        assert!(full.tasks.is_empty(), "what started a moment ago counts");
+        assert_eq!(full.next.map(|span| span.as_secs()), Some(10));
+        db.now = db.now.after(SECOND * 9);
+        assert!(db.claim(&[slots("echo", 0, 9)]).is_empty());
+        db.now = db.now.after(SECOND + Duration::from_micros(1));
+        assert_eq!(db.claim(&[slots("echo", 0, 9)]).len(), 2);
+    }
+}
+
+#[test]
 fn a_rate_limit_lets_so_many_start_in_any_window_and_says_when_the_next_may() {
     let mut db = limited(rate(2, 10), Limits::default());
     for _ in 0..5 {
