@@ -9,6 +9,7 @@ mod checkpoint;
 mod connection;
 pub(crate) mod copy;
 pub(crate) mod crashes;
+mod damage;
 pub(crate) mod events;
 mod fault;
 pub(crate) mod health;

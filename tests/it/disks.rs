@@ -1,6 +1,7 @@
 //! Disks that fill up or fail, under the daemon as its users meet it.
 
 mod kept;
+mod power;
 
 use std::cell::RefCell;
 use std::fs;

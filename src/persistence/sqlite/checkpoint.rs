@@ -9,14 +9,16 @@
 //! brings what it wrote to the disk by itself, and leaves the writer's sync next to nothing.
 //!
 //! Rely on: under load the log stays near [`LONG`] pages, and nothing is added to one of [`TOO_LONG`]
-//! before it was tried to write it back, unless a reader still needs it. Errors are not told: a log
-//! that is not written back stays, and the next commit meets the same disk.
+//! before it was tried to write it back, unless a reader still needs it. Of a disk that failed the writer
+//! hears with its next commit: the system tells of what it lost once, so nothing of the log that may be
+//! lost in the database may begin anew. Other errors are not told: a log that is not written back stays.
 //!
 //! Not here: the log's end after silence and at closing, see [`super::writer`].
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -24,7 +26,7 @@ use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
 
 use super::connection;
-use super::fault::SqlResult;
+use super::fault::{Fault, SqlResult};
 use super::kept_open::KeptOpen;
 use crate::domain::restart::{DEFAULT_INTENSITY, DeathWindow};
 
@@ -108,6 +110,8 @@ pub(super) struct Checkpoints {
 #[derive(Default)]
 struct Turn {
     state: Mutex<State>,
+    /// The disk did not take what was written back.
+    failed: AtomicBool,
     changed: Condvar,
     #[cfg(test)]
     fails: Mutex<bool>,
@@ -172,41 +176,64 @@ impl Checkpoints {
         }
     }
 
-    /// After each commit: does what the log's length asks for.
-    pub(super) fn committed(&mut self, conn: &Connection) {
-        if self.turn.is(State::Ended) {
-            self.begin_anew();
+    /// Whether the disk failed beside the writer.
+    pub(super) fn check(&self) -> SqlResult<()> {
+        if self.turn.failed.load(Relaxed) {
+            let message = "the database was not brought to it beside its writer";
+            return Err(Fault::Disk(message.into()));
         }
-        let Ok(log) = look(conn) else {
-            return;
-        };
-        if log.pages < LONG {
-            self.tried = None;
-            return;
-        }
-        if self.turn.is(State::Works) {
-            if log.pages >= TOO_LONG {
-                self.turn.wait(PATIENCE);
-            }
-            return;
-        }
-        let step = next(log, self.tried);
-        match step {
-            Step::Nothing => return,
-            Step::Beside if self.turn.begin() => {}
-            Step::Beside | Step::Finish => write_back(conn),
-        }
-        self.tried = Some(Tried { log, step });
+        Ok(())
     }
-}
 
-impl Drop for Checkpoints {
-    fn drop(&mut self) {
+    /// Waits for the end of the thread; whether the disk failed beside the writer.
+    pub(super) fn end(mut self) -> SqlResult<()> {
+        self.join();
+        self.check()
+    }
+
+    fn join(&mut self) {
         self.turn.set(State::Ended);
         if let Some(thread) = self.thread.take() {
             // It ends after the pages it is at; one that panicked has ended too.
             drop(thread.join());
         }
+    }
+
+    /// After each commit: does what the log's length asks for.
+    pub(super) fn committed(&mut self, conn: &Connection) -> SqlResult<()> {
+        if self.turn.is(State::Ended) {
+            // What it had to tell goes with its turn.
+            self.check()?;
+            self.begin_anew();
+        }
+        self.check()?;
+        let Ok(log) = look(conn) else {
+            return Ok(());
+        };
+        if log.pages < LONG {
+            self.tried = None;
+            return Ok(());
+        }
+        if self.turn.is(State::Works) {
+            if log.pages >= TOO_LONG {
+                self.turn.wait(PATIENCE);
+            }
+            return Ok(());
+        }
+        let step = next(log, self.tried);
+        match step {
+            Step::Nothing => return Ok(()),
+            Step::Beside if self.turn.begin() => {}
+            Step::Beside | Step::Finish => write_back(conn)?,
+        }
+        self.tried = Some(Tried { log, step });
+        Ok(())
+    }
+}
+
+impl Drop for Checkpoints {
+    fn drop(&mut self) {
+        self.join();
     }
 }
 
@@ -233,10 +260,12 @@ impl Turn {
             }
             #[cfg(test)]
             assert!(!*self.fails.lock(), "writing back fails");
-            write_back(conn);
-            if let Some(Err(error)) = file.map(File::sync_data) {
-                // SQLite's own sync, through a descriptor of its own, meets it too.
-                tracing::debug!(%error, "the database was not synced beside its writer");
+            let written = write_back(conn);
+            let synced = file.map_or(Ok(()), File::sync_data);
+            let synced = synced.map_err(|error| Fault::Disk(error.to_string()));
+            if let Err(error) = written.and(synced) {
+                tracing::error!(%error, "the database was not brought to the disk beside its writer");
+                self.failed.store(true, Relaxed);
             }
             let mut state = self.state.lock();
             if *state == State::Works {
@@ -286,84 +315,25 @@ fn look(conn: &Connection) -> rusqlite::Result<Log> {
     })
 }
 
-/// Writes back what no reader needs, and waits for nobody.
-fn write_back(conn: &Connection) {
+/// Writes back what no reader needs, and waits for nobody; tells of a disk that fails.
+fn write_back(conn: &Connection) -> SqlResult<()> {
     let written = conn
         .prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")
         .and_then(|mut write| write.query_row([], |_| Ok(())));
-    if let Err(error) = written {
-        tracing::debug!(%error, "the log was not written back");
+    match written.map_err(Fault::from) {
+        Err(fault) if fault.is_io() => Err(fault),
+        Err(error) => {
+            tracing::debug!(%error, "the log was not written back");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
     }
+}
+
+/// Whether the whole log is still to be written back, as it is for who opens a database anew.
+pub(super) fn begins_anew(conn: &Connection) -> SqlResult<bool> {
+    Ok(look(conn)?.written_back == 0)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Lets the thread panic; whether there is another after the next commit.
-    fn comes_back(checkpoints: &mut Checkpoints, conn: &Connection) -> bool {
-        let turn = checkpoints.turn.clone();
-        *turn.fails.lock() = true;
-        assert!(turn.begin());
-        turn.wait(Duration::from_secs(10));
-        assert!(turn.is(State::Ended));
-        checkpoints.committed(conn);
-        checkpoints.turn.is(State::Rests)
-    }
-
-    #[test]
-    fn what_writes_the_log_back_begins_anew_after_a_panic_and_leaves_it_to_the_writer_in_the_end() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("agent-system.db");
-        let conn = Connection::open(&path).unwrap();
-        conn.pragma_update(None, "journal_mode", "WAL").unwrap();
-        let mut checkpoints = Checkpoints::start(&path, &KeptOpen::default()).unwrap();
-        for _ in 0..5 {
-            assert!(comes_back(&mut checkpoints, &conn));
-        }
-        assert!(
-            !comes_back(&mut checkpoints, &conn),
-            "the sixth in a minute"
-        );
-        checkpoints.committed(&conn);
-        assert!(!checkpoints.turn.begin(), "the writer does it");
-    }
-
-    const fn log(pages: u32, written_back: u32) -> Log {
-        Log {
-            pages,
-            written_back,
-        }
-    }
-
-    const fn tried(step: Step, pages: u32, written_back: u32) -> Option<Tried> {
-        Some(Tried {
-            step,
-            log: log(pages, written_back),
-        })
-    }
-
-    #[test]
-    fn a_long_log_is_written_back_beside_the_writer_and_ended_by_it_when_little_is_left() {
-        use Step::{Beside, Finish, Nothing};
-        let cases = [
-            (log(LONG - 1, 0), None, Nothing),
-            (log(LONG, 0), None, Beside),
-            (log(LONG, LONG), None, Nothing),
-            (log(LONG, LONG - FEW), None, Finish),
-            (log(LONG, LONG - FEW - 1), None, Beside),
-            // It moved: on with it.
-            (log(3_500, 3_000), tried(Beside, 3_000, 0), Beside),
-            (log(3_300, 3_000), tried(Beside, 3_000, 0), Finish),
-            // A reader holds it: not before it has grown.
-            (log(3_500, 0), tried(Beside, 3_000, 0), Nothing),
-            (log(4_000, 0), tried(Beside, 3_000, 0), Beside),
-            (log(3_310, 3_300), tried(Finish, 3_300, 3_000), Nothing),
-            (log(4_300, 4_000), tried(Finish, 3_300, 3_000), Finish),
-            (log(TOO_LONG, 0), None, Finish),
-        ];
-        for (log, tried, step) in cases {
-            assert_eq!(next(log, tried), step, "{log:?} after {tried:?}");
-        }
-    }
-}
+mod tests;

@@ -64,6 +64,12 @@ pub(crate) fn leave_log(conn: &Connection) -> SqlResult<()> {
     Ok(conn.pragma_update(None, "wal_autocheckpoint", 0)?)
 }
 
+/// The end of this connection leaves the log alone, though it be the last one.
+pub(crate) fn leave_log_at_closing(conn: &Connection) -> SqlResult<()> {
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    Ok(())
+}
+
 /// Opens a connection that writes the log back, and waits for nobody. It has the files open when this
 /// returns: they are those of the writer.
 pub(crate) fn open_checkpointer(path: &Path) -> SqlResult<Connection> {
@@ -71,6 +77,7 @@ pub(crate) fn open_checkpointer(path: &Path) -> SqlResult<Connection> {
     let conn = Connection::open_with_flags(path, flags)?;
     conn.pragma_update(None, "synchronous", "FULL")?;
     leave_log(&conn)?;
+    leave_log_at_closing(&conn)?;
     conn.pragma_query_value(None, "schema_version", |row| row.get::<_, i64>(0))?;
     Ok(conn)
 }
@@ -81,6 +88,7 @@ pub(crate) fn open_reader(path: &Path) -> SqlResult<Connection> {
     let conn = Connection::open_with_flags(path, flags)?;
     conn.busy_timeout(BUSY_TIMEOUT)?;
     conn.pragma_update(None, "query_only", true)?;
+    leave_log_at_closing(&conn)?;
     conn.pragma_update(None, "temp_store", "MEMORY")?;
     conn.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
     keep_prepared(&conn)?;

@@ -22,6 +22,9 @@ pub(crate) enum Fault {
     /// The file is not what was opened.
     #[error("{0}")]
     Lost(String),
+    /// The disk failed beside a statement.
+    #[error("the disk failed: {0}")]
+    Disk(String),
     /// A rule of ours: what was named does not exist, the state forbids it, …
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -41,7 +44,7 @@ pub(crate) enum Reach {
 impl Fault {
     /// How far this fault reaches.
     pub(crate) fn reach(&self) -> Reach {
-        if matches!(self, Self::Lost(_)) {
+        if matches!(self, Self::Lost(_) | Self::Disk(_)) {
             return Reach::Connection;
         }
         match self.code() {
@@ -95,13 +98,13 @@ impl Fault {
 
     /// Whether the disk did not do what it was told: what was written since is not to be trusted.
     pub(crate) fn is_io(&self) -> bool {
-        self.code() == Some(ErrorCode::SystemIoFailure)
+        matches!(self, Self::Disk(_)) || self.code() == Some(ErrorCode::SystemIoFailure)
     }
 
     fn code(&self) -> Option<ErrorCode> {
         match self {
             Self::Sql(error) => error.sqlite_error_code(),
-            Self::Codec(_) | Self::Lost(_) | Self::Store(_) => None,
+            Self::Codec(_) | Self::Lost(_) | Self::Disk(_) | Self::Store(_) => None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Who keeps the writer alive: learns of its end, starts the next, watches the file.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
@@ -111,6 +112,11 @@ impl WriterKeeper {
     /// If the database cannot be opened or does not take a write.
     pub async fn restart(&mut self) -> Result<()> {
         self.readers.forget();
+        // After a failure of the disk the log is read anew, which whoever reads would keep from that.
+        let _rest = match self.shared.disk_failed.load(Relaxed) {
+            true => self.readers.rest().await,
+            false => None,
+        };
         let thread = writer::spawn(Arc::clone(&self.shared)).map_err(|error| {
             self.shared.lose(&super::Fault::Lost(error.to_string()));
             unavailable(error.to_string())

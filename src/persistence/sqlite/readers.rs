@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use rusqlite::{Connection, InterruptHandle};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -25,6 +25,8 @@ const MAX_WAITING: u32 = 1024;
 
 /// How long one read may take unless configured otherwise.
 pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+/// How much longer than it may take a read is waited for.
+const GRACE: Duration = Duration::from_secs(5);
 /// From one try to break a read off to the next: between two statements there is nothing to break.
 const BREAK_AGAIN: Duration = Duration::from_millis(100);
 
@@ -139,6 +141,15 @@ impl Readers {
     /// Closes what is free; connections opened before a file was replaced read the old one.
     pub(super) fn forget(&self) {
         self.pool.free.lock().clear();
+    }
+
+    /// Waits for the reads that go on and closes every connection; none is opened while the answer
+    /// lives. Nothing if they do not end in their time.
+    pub(super) async fn rest(&self) -> Option<OwnedSemaphorePermit> {
+        let all = Arc::clone(&self.pool.slots).acquire_many_owned(self.pool.size);
+        let rest = timeout(self.pool.timeout + GRACE, all).await;
+        self.forget();
+        rest.ok()?.ok()
     }
 
     /// Refuses what comes from now on and closes what is free.

@@ -12,6 +12,7 @@ use tokio::sync::{Notify, watch};
 
 use super::CommitListener;
 use super::connection::Synchronous;
+use super::damage::Damage;
 use super::fault::{Fault, SqlResult};
 use super::kept_open::KeptOpen;
 use super::queue::WriteQueue;
@@ -97,8 +98,10 @@ pub(super) struct Shared {
     pub(super) reserve: Reserve,
     /// Whether the last connection ended since the disk was full.
     found_full: AtomicBool,
-    /// Whether the disk failed while the log was written, which has not been begun anew since.
-    pub(super) log_failed: AtomicBool,
+    /// Whether the disk failed, and the log has not been written back as a whole since.
+    pub(super) disk_failed: AtomicBool,
+    /// What is known of damage to the file.
+    pub(super) damage: Damage,
     /// The database's file, for the thread that writes the log back.
     pub(super) kept_open: KeptOpen,
     /// Whether a backup is being taken.
@@ -132,7 +135,8 @@ impl Shared {
             sizes: Sizes::default(),
             reserve,
             found_full: AtomicBool::new(false),
-            log_failed: AtomicBool::new(false),
+            disk_failed: AtomicBool::new(false),
+            damage: Damage::default(),
             kept_open: KeptOpen::default(),
             backing_up: AtomicBool::new(false),
             commits: AtomicU64::new(0),
@@ -262,7 +266,10 @@ impl Shared {
     pub(super) fn struck(&self, fault: &Fault) {
         self.found_full.store(fault.is_full(), Relaxed);
         if fault.is_io() {
-            self.log_failed.store(true, Relaxed);
+            self.disk_failed.store(true, Relaxed);
+        }
+        if fault.is_damage() {
+            self.damage.suspect();
         }
         self.makes_room(fault);
     }

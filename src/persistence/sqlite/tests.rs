@@ -1,5 +1,6 @@
 //! Claims about the writer and the readers that no other backend shares.
 
+mod damage;
 mod log;
 mod room;
 

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::batch;
-use super::checkpoint::Checkpoints;
+use super::checkpoint::{self, Checkpoints};
 use super::connection;
 use super::fault::{Fault, Reach, SqlResult};
 use super::queue::Taken;
@@ -94,8 +94,8 @@ fn live(shared: &Shared, report_start: oneshot::Sender<Result<()>>) -> WriterExi
         conn, checkpoints, ..
     } = opened;
     // Before the log is written back for the last time.
-    drop(checkpoints);
-    match left {
+    let beside = checkpoints.end();
+    match left.and_then(|leave| beside.map(|()| leave)) {
         Ok(Leave::Closed) => {
             write_back(&conn);
             close(conn);
@@ -108,6 +108,9 @@ fn live(shared: &Shared, report_start: oneshot::Sender<Result<()>>) -> WriterExi
         Err(fault) => {
             let message = fault.to_string();
             shared.struck(&fault);
+            if fault.is_io() {
+                leave_log(&conn);
+            }
             shared.set_condition(Condition::Lost {
                 message: message.clone(),
             });
@@ -127,10 +130,12 @@ struct Opened {
 fn open(shared: &Shared) -> SqlResult<Opened> {
     let conn = connection::open_writer(&shared.path, shared.synchronous, false)?;
     connection::leave_log(&conn)?;
-    if shared.log_failed.load(Relaxed) {
+    if shared.disk_failed.load(Relaxed) {
+        connection::leave_log_at_closing(&conn)?;
         renew_log(&conn)?;
-        shared.log_failed.store(false, Relaxed);
+        shared.disk_failed.store(false, Relaxed);
     }
+    shared.damage.refuse(&conn, &shared.path)?;
     connection::touch(&conn)?;
     let checkpoints = Checkpoints::start(&shared.path, &shared.kept_open)?;
     let identity = FileIdentity::of(&shared.path)?;
@@ -142,14 +147,22 @@ fn open(shared: &Shared) -> SqlResult<Opened> {
     })
 }
 
-/// Begins the log anew. After a failed sync its pages may be on the disk or not, and nobody is told a
-/// second time: what would be stored behind them would be lost with them when the power fails.
+/// Writes the whole log back and begins it anew. After a failed sync pages of the log, and those of the
+/// database that were written back since the one before, may be on the disk or not, and nobody is told a
+/// second time: a sync that succeeds says nothing of them.
 fn renew_log(conn: &Connection) -> SqlResult<()> {
-    if connection::truncate_log(conn)? {
+    if checkpoint::begins_anew(conn)? && connection::truncate_log(conn)? {
         return Ok(());
     }
-    let message = "a reader still needs the log that the disk did not take";
+    let message = "a reader still needs the log of a disk that failed";
     Err(Fault::Lost(message.into()))
+}
+
+/// Leaves the log to the next one who opens the database, who writes all of it back.
+fn leave_log(conn: &Connection) {
+    if let Err(error) = connection::leave_log_at_closing(conn) {
+        tracing::warn!(%error, "the log may be written back although the disk failed");
+    }
 }
 
 /// Why a writer ends while its connection is good.
@@ -168,10 +181,13 @@ fn serve(shared: &Shared, opened: &mut Opened) -> SqlResult<Leave> {
         match shared.queue.take(&mut jobs, MAX_BATCH, idle) {
             Taken::Closed => return Ok(Leave::Closed),
             Taken::Relieved => return Ok(Leave::Relieved),
-            Taken::Idle => checkpoint(shared, &opened.conn)?,
+            Taken::Idle => {
+                opened.checkpoints.check()?;
+                cut_log(shared, &opened.conn)?;
+            }
             Taken::Batch => {
                 carry_out(shared, opened, &mut jobs, &mut notes)?;
-                opened.checkpoints.committed(&opened.conn);
+                opened.checkpoints.committed(&opened.conn)?;
             }
         }
     }
@@ -206,7 +222,7 @@ fn carry_out(
     }
 }
 
-fn checkpoint(shared: &Shared, conn: &Connection) -> SqlResult<()> {
+fn cut_log(shared: &Shared, conn: &Connection) -> SqlResult<()> {
     // A reader may need the log still; then it is tried again after the next silence.
     if connection::truncate_log(conn)? {
         shared.checkpointed();
@@ -219,6 +235,7 @@ fn write_back(conn: &Connection) {
     let checkpointed = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
     if let Err(error) = checkpointed {
         tracing::warn!(%error, "the write-ahead log was not written back; the next start does it");
+        leave_log(conn);
     }
 }
 

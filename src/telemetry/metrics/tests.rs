@@ -118,8 +118,8 @@ fn series_of_agents_that_are_gone_go_and_their_places_are_given_back() {
         uptime: Duration::from_secs(1),
         queue_depth: 0,
         errors_total: 0,
-        cpu_seconds: 1.5,
-        memory_bytes: 1,
+        cpu_seconds: Some(1.5),
+        memory_bytes: Some(1),
     };
     let health = |check: &str| {
         record::health_check(check, HealthStatus::Healthy, Duration::from_millis(1));
