@@ -66,6 +66,7 @@ pub(super) async fn boot(
     let artifacts = open_artifacts(&config)?;
     let ground = ground::lay(&config).await?;
     let dispatcher = ground.dispatcher(&config);
+    let readiness = watch::Sender::new(Readiness::default());
     let pools = [Pool::start(arbiters(&config)), Pool::start(1)];
     let fleet = fleet::start(
         &config,
@@ -79,7 +80,6 @@ pub(super) async fn boot(
     let (agents, records) = (fleet.tree.clone(), fleet.records.clone());
     let reloads = (request, fleet.environment.clone(), records.clone());
     let view = View::of(&agents, &dispatcher.handle);
-    let readiness = watch::Sender::new(Readiness::default());
     let around = Around {
         fleet,
         view: view.clone(),
@@ -100,11 +100,8 @@ pub(super) async fn boot(
         readiness: readiness.clone(),
     };
     let served = answering.open(listeners)?;
-    let dispatcher = inner.dispatcher.clone();
-    let health = inner.health.clone();
+    let (dispatcher, health) = (inner.dispatcher.clone(), inner.health.clone());
     let inner = inner.start(&served.servers, pools[1].clone(), readiness.clone())?;
-    let [api, scraped] = served.servers.each_ref().map(|server| server.address());
-    tracing::info!("API and status page on http://{api}/, metrics on http://{scraped}/metrics");
     Ok(House {
         store: ground.store,
         session: ground.session.id,

@@ -64,13 +64,7 @@ pub(super) async fn start(
         });
     }
     let aside = Aside::open(config.data_dir());
-    for record in children
-        .iter_mut()
-        .filter_map(|child| child.record.as_mut())
-    {
-        let aside = aside.mark(&record.name).unwrap_or_default();
-        record.generation = record.generation.max(aside);
-    }
+    raise(&mut children, &aside);
     let records = Records::new(ground.store.clone(), settings, aside);
     let kept = children.iter().filter_map(|child| child.record.as_ref());
     try_join_all(kept.map(|record| records.reserve(record))).await?;
@@ -103,6 +97,17 @@ pub(super) async fn start(
         environment,
         settled,
     })
+}
+
+/// No life has a number that an earlier daemon may have used while the database was lost.
+fn raise(children: &mut [Child], aside: &Aside) {
+    for record in children
+        .iter_mut()
+        .filter_map(|child| child.record.as_mut())
+    {
+        let mark = aside.mark(&record.name).unwrap_or_default();
+        record.generation = record.generation.max(mark);
+    }
 }
 
 fn launcher(owner: &str) -> Result<Launcher, StartError> {

@@ -148,6 +148,10 @@ impl Inner {
         pool: Arc<Pool>,
         readiness: watch::Sender<Readiness>,
     ) -> Result<SupervisorHandle, StartError> {
+        let (asked, scraped) = (api.address(), metrics.address());
+        tracing::info!(
+            "API and status page on http://{asked}/, metrics on http://{scraped}/metrics"
+        );
         let ports = [("api-port", api), ("metrics-port", metrics)];
         self.children.extend(ports.map(|(name, server)| {
             let server = server.clone();
