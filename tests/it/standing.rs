@@ -164,7 +164,8 @@ fn a_busy_zone_is_left_alone_up_to_its_cap_and_then_it_is_a_stall() {
     });
 }
 
-/// Answers a ping after 200 ms, so that there is always one under way, and keeps count in a file.
+/// Answers a ping after 200 ms, so that there is always one under way, and keeps count in a file. It
+/// sleeps in slices: one that was frozen meanwhile goes on with those that are left.
 const THOUGHTFUL: &str = r#"
 import json, os, sys, time
 count = open(os.path.join(sys.argv[1], str(os.getpid())), "w")
@@ -173,17 +174,23 @@ for line in sys.stdin:
     if frame["type"] == "hello":
         print('{"type":"ready"}', flush=True)
     elif frame["type"] == "ping":
-        time.sleep(0.2)
+        for _ in range(20):
+            time.sleep(0.01)
         print(json.dumps({"type": "pong", "n": frame["n"]}), flush=True)
         print(end=".", file=count, flush=True)
 "#;
 
-/// How many pings each process has answered, by its file.
-fn answered(folder: &Path) -> BTreeMap<OsString, u64> {
+/// How many pings each process has answered.
+fn answered(folder: &Path) -> BTreeMap<u32, u64> {
     let files = std::fs::read_dir(folder).unwrap().map(Result::unwrap);
+    let pid = |name: OsString| name.to_str().unwrap().parse().unwrap();
     files
-        .map(|it| (it.file_name(), it.metadata().unwrap().len()))
+        .map(|it| (pid(it.file_name()), it.metadata().unwrap().len()))
         .collect()
+}
+
+fn tell(pid: u32, signal: Signal) {
+    kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), signal).unwrap();
 }
 
 /// Lets the wall clock go on.
@@ -213,16 +220,19 @@ fn a_daemon_that_was_frozen_blames_nobody_for_the_time_it_slept() {
     eventually("all are ready", || {
         (calm()["replicas"]["ready"] == 10).then_some(())
     });
-    let daemon_pid = Pid::from_raw(i32::try_from(daemon.pid()).unwrap()).unwrap();
-    kill_process(daemon_pid, Signal::STOP).unwrap();
+    // As a paused container is: the daemon never sees its agents frozen.
+    let pids = || answered(counts.path()).into_keys();
+    tell(daemon.pid(), Signal::STOP);
+    pids().for_each(|pid| tell(pid, Signal::STOP));
     clock_goes_on(Duration::from_secs(6));
     let before = answered(counts.path());
     assert_eq!(before.len(), 10, "one died before: {before:?}");
-    kill_process(daemon_pid, Signal::CONT).unwrap();
+    pids().for_each(|pid| tell(pid, Signal::CONT));
+    tell(daemon.pid(), Signal::CONT);
     // Whoever is asked again was not blamed for what was under way.
     eventually("each is asked again", || {
         let now = answered(counts.path());
-        let again = before.iter().all(|(file, count)| now[file] >= count + 2);
+        let again = before.iter().all(|(pid, count)| now[pid] >= count + 2);
         let calm = calm();
         assert_eq!(calm["restarts"]["total"], 0, "{calm}");
         again.then_some(())
