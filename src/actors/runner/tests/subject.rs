@@ -18,7 +18,7 @@ use crate::domain::exit::ExitReason;
 use crate::domain::restart::{RestartRule, RestartType};
 
 /// A deadline that is never reached unless something is broken.
-pub(super) const LONG: Duration = Duration::from_secs(5);
+pub(super) const LONG: Duration = Duration::from_secs(90);
 
 /// Where a subject goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use crate::actors::runner::{AgentContext, AskError, HostedChild};
 use crate::actors::supervisor::{Child, Plan, SupervisorHandle, start};
 use crate::domain::agent::AgentState;
 
-const LONG: Duration = Duration::from_secs(10);
+const LONG: Duration = Duration::from_secs(90);
 
 struct Counter {
     generation: u64,
