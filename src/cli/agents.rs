@@ -50,7 +50,7 @@ pub(super) enum Command {
         /// The agent, or one replica (echo#1)
         name: String,
         /// The most lines
-        #[arg(long, short = 'n', default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=500))]
+        #[arg(long, short = 'n', visible_alias = "tail", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=500))]
         lines: u32,
     },
     /// How its lives ended, the last first
@@ -69,6 +69,9 @@ pub(super) struct List {
     /// Only of this kind
     #[arg(long)]
     kind: Option<String>,
+    /// Only of this role
+    #[arg(long)]
+    role: Option<String>,
     /// Only of this group
     #[arg(long)]
     group: Option<String>,
@@ -121,6 +124,7 @@ pub(super) async fn run(context: &mut Context, command: Command) -> Result<ExitC
                 .map(|state| ("state", state))
                 .collect();
             filter.extend(list.kind.map(|kind| ("kind", kind)));
+            filter.extend(list.role.map(|role| ("role", role)));
             filter.extend(list.group.map(|group| ("group", group)));
             filter.extend(list.page.filter());
             out.list(&client.list("agents", filter).await?, "name", COLUMNS)

@@ -17,6 +17,7 @@ use crate::config::{Environment, LoadRequest};
 
 /// Where the configuration comes from.
 #[derive(Debug, Clone, Default, ClapArgs)]
+#[command(next_help_heading = "Where the configuration comes from")]
 pub struct ConfigArgs {
     /// development, testing, staging or production
     #[arg(long, global = true, value_name = "ENVIRONMENT")]

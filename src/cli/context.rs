@@ -17,6 +17,7 @@ const URL_VARIABLE: &str = "AGENT_SYSTEM_URL";
 
 /// Flags that every command takes.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub(super) struct Global {
     /// The daemon's URL [default: http://127.0.0.1:5000]
     #[arg(long, global = true, env = URL_VARIABLE)]

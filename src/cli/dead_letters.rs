@@ -4,24 +4,49 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
 use super::context::Context;
-use super::exit::Failure;
+use super::exit::{CONFLICT, Failure};
 use super::show::{all_fields, field};
 use super::table::Column;
+use super::tasks::now_is;
 use super::wait::pair;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// All of them, the newest first
-    List(super::records::PageArgs),
+    List(List),
     /// One, whole
     Get {
         /// The task
         id: String,
     },
-    /// Queue them again
-    Retry(Many),
+    /// Queue one again, or all, or all that a filter names
+    Retry {
+        /// The task
+        #[arg(conflicts_with_all = ["filter", "dry_run"])]
+        id: Option<String>,
+        #[command(flatten)]
+        many: Many,
+    },
     /// Remove them for good
     Purge(Many),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct List {
+    /// Only for this agent
+    #[arg(long)]
+    agent: Option<String>,
+    /// Only for this role
+    #[arg(long)]
+    role: Option<String>,
+    /// Only in this queue
+    #[arg(long)]
+    queue: Option<String>,
+    /// Only with this label, KEY=VALUE; may repeat
+    #[arg(long)]
+    label: Vec<String>,
+    #[command(flatten)]
+    page: super::records::PageArgs,
 }
 
 /// Which tasks, and whether to count them only.
@@ -78,14 +103,34 @@ const COLUMNS: &[Column] = &[
 pub(super) async fn run(context: &mut Context, command: Command) -> Result<(), Failure> {
     let Context { client, out, .. } = context;
     let (verb, many) = match command {
-        Command::List(page) => {
-            let answer = client.list("dead-letters", page.filter()).await?;
+        Command::List(list) => {
+            let mut filter = list.page.filter();
+            let narrowed = [
+                ("agent", list.agent),
+                ("role", list.role),
+                ("queue", list.queue),
+            ];
+            for (key, value) in narrowed {
+                filter.extend(value.map(|value| (key, value)));
+            }
+            filter.extend(list.label.into_iter().map(|label| ("label", label)));
+            let answer = client.list("dead-letters", filter).await?;
             return out.list(&answer, "id", COLUMNS);
         }
         Command::Get { id } => {
             return out.object(&client.get("tasks", &id).await?, "id", all_fields);
         }
-        Command::Retry(many) => ("retry", many),
+        Command::Retry { id: Some(id), .. } => {
+            let answer = client.get("tasks", &id).await?;
+            if answer.value["state"] != "dead" {
+                let state = field(&answer.value, "state");
+                let said = format!("task '{id}' is {state}, and no dead letter");
+                return Err(Failure::new(CONFLICT, said));
+            }
+            let answer = client.command("tasks", &id, "retry", None).await?;
+            return out.object(&answer, "id", now_is);
+        }
+        Command::Retry { many, .. } => ("retry", many),
         Command::Purge(many) => ("purge", many),
     };
     let body = json!({"filter": many.filter(), "dry_run": many.dry_run});

@@ -41,12 +41,18 @@ pub(super) struct List {
 #[derive(Debug, Args)]
 pub(super) struct Send {
     /// The agent it is for
-    #[arg(long)]
-    to: String,
+    #[arg(required_unless_present = "to")]
+    name: Option<String>,
+    /// What it says, as JSON
+    #[arg(conflicts_with = "content")]
+    text: Option<String>,
+    /// The same as NAME
+    #[arg(long, conflicts_with = "name")]
+    to: Option<String>,
     /// What it is about
     #[arg(long = "type", value_parser = kinds(), default_value = "custom")]
     kind: String,
-    /// What it says, as JSON
+    /// The same as TEXT
     #[arg(long)]
     content: Option<String>,
     /// The same key again gives the first message
@@ -97,11 +103,11 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Failu
         Command::Send(send) => {
             let key = send.idempotency_key.unwrap_or_else(new_key);
             let mut body = Map::from_iter([
-                ("to".to_owned(), json!(send.to)),
+                ("to".to_owned(), json!(send.name.or(send.to))),
                 ("type".to_owned(), json!(send.kind)),
             ]);
-            if let Some(text) = &send.content {
-                let content: Value = read_json("--content", text)?;
+            if let Some(text) = send.text.or(send.content) {
+                let content: Value = read_json("the content", &text)?;
                 body.insert("content".to_owned(), content);
             }
             let sent = client.create("messages", Value::Object(body), &key).await?;
