@@ -55,6 +55,7 @@ use self::readers::Readers;
 use self::reserve::Reserve;
 pub use self::shared::Condition;
 use self::shared::Shared;
+use self::tasks::census::Ended;
 use self::tasks::limits::Rules;
 pub(crate) use self::values::{Count, Json, Sealed};
 use self::write::Write;
@@ -127,6 +128,7 @@ struct Owner {
     readers: Readers,
     keeper: Mutex<Option<WriterKeeper>>,
     rules: Arc<Rules>,
+    ended: Arc<Ended>,
 }
 
 impl Drop for Owner {
@@ -179,6 +181,7 @@ impl Sqlite {
             readers,
             keeper: Mutex::new(Some(keeper)),
             rules: Arc::default(),
+            ended: Arc::default(),
         };
         let opened = Self {
             owner: Arc::new(owner),
@@ -214,6 +217,11 @@ impl Sqlite {
 
     fn rules(&self) -> Arc<Rules> {
         Arc::clone(&self.owner.rules)
+    }
+
+    /// What was counted last of the tasks that have ended.
+    fn ended(&self) -> Arc<Ended> {
+        Arc::clone(&self.owner.ended)
     }
 
     /// Hands out the one keeper.
@@ -358,5 +366,7 @@ async fn prepare(
 
 #[cfg(test)]
 mod model_tests;
+#[cfg(test)]
+mod plans;
 #[cfg(test)]
 mod tests;

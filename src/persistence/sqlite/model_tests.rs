@@ -27,7 +27,7 @@ use crate::domain::queue::{Limits, RateLimit};
 
 /// One thing done to the store.
 #[derive(Debug, Clone)]
-enum Op {
+pub(super) enum Op {
     Submit(Submission),
     Claim {
         free: [u32; 3],
@@ -92,7 +92,7 @@ enum Op {
 
 /// What is handed in.
 #[derive(Debug, Clone)]
-struct Submission {
+pub(super) struct Submission {
     to: usize,
     priority: u8,
     attempts: u32,
@@ -219,7 +219,7 @@ fn undo_op() -> impl Strategy<Value = Op> {
     ]
 }
 
-fn ops() -> impl Strategy<Value = Vec<Op>> {
+pub(super) fn ops() -> impl Strategy<Value = Vec<Op>> {
     use proptest::collection::vec;
     prop_oneof![
         2 => vec(op(), 1..200),
@@ -248,14 +248,19 @@ proptest! {
         limits in [(limits(), limits()), (limits(), limits())],
         ops in ops(),
     ) {
-        let mut world = World::new(limits);
-        for (number, op) in ops.iter().enumerate() {
-            world.apply(op);
-            world.agrees_roughly(op);
-            if number % 40 == 0 {
-                world.agrees();
-            }
-        }
-        world.agrees();
+        run(limits, &ops);
     }
+}
+
+/// Does all of it, and compares.
+pub(super) fn run(limits: [(Limits, Limits); 2], ops: &[Op]) {
+    let mut world = World::new(limits);
+    for (number, op) in ops.iter().enumerate() {
+        world.apply(op);
+        world.agrees_roughly(op);
+        if number % 40 == 0 {
+            world.agrees();
+        }
+    }
+    world.agrees();
 }

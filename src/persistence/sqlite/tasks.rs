@@ -7,6 +7,7 @@
 //!
 //! Not here: what the end of a task means for its workflow ([`super::workflows`]).
 
+pub(super) mod census;
 mod claim;
 mod control;
 mod create;
@@ -21,6 +22,7 @@ mod settle;
 
 use std::sync::Arc;
 
+pub(crate) use self::census::queues;
 pub(super) use self::claim::begin_workflow;
 pub(super) use self::control::{cancel as cancel_in, cancelled_error};
 pub(super) use self::create::{Extras, NewRow, insert, remember, seen_before};
@@ -31,8 +33,8 @@ use super::{SqlResult, Sqlite, WriteTx};
 use crate::domain::ids::{LeaseId, SessionId, TaskId};
 use crate::domain::name::Name;
 use crate::domain::query::{
-    Cancelled, Claims, DueWork, HeldBack, Page, PageRequest, QueueStats, Settled, Settlement,
-    SlotOffer, Submitted, TaskFilter,
+    Cancelled, Claims, DueWork, HeldBack, Page, PageRequest, Settled, Settlement, SlotOffer,
+    Submitted, TaskFilter,
 };
 use crate::domain::queue::QueuePause;
 use crate::domain::task::{NewTask, Progress, Target, Task, TaskAttempt, TaskState};
@@ -217,10 +219,6 @@ pub(crate) async fn tasks(
 pub(crate) async fn task_attempts(db: &Sqlite, id: TaskId) -> Result<Vec<TaskAttempt>> {
     db.read("list attempts", move |conn| list::attempts(conn, id))
         .await
-}
-
-pub(crate) async fn queues(db: &Sqlite) -> Result<Vec<QueueStats>> {
-    db.read("count queues", list::queues).await
 }
 
 /// What holds a queued task back.

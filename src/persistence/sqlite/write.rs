@@ -88,17 +88,17 @@ impl<'c> WriteTx<'c> {
 
     /// A cached statement.
     pub(crate) fn prepare(&self, sql: &str) -> SqlResult<CachedStatement<'c>> {
-        Ok(self.conn.prepare_cached(sql)?)
+        cached(self.conn, sql)
     }
 
     /// Runs a cached statement; says how many rows it changed.
     pub(crate) fn execute(&self, sql: &str, params: impl Params) -> SqlResult<usize> {
-        Ok(self.conn.prepare_cached(sql)?.execute(params)?)
+        Ok(cached(self.conn, sql)?.execute(params)?)
     }
 
     /// Runs a cached `INSERT` and gives back the row's integer key.
     pub(crate) fn insert(&self, sql: &str, params: impl Params) -> SqlResult<i64> {
-        Ok(self.conn.prepare_cached(sql)?.insert(params)?)
+        Ok(cached(self.conn, sql)?.insert(params)?)
     }
 
     /// The first row of a cached query, if there is one.
@@ -165,6 +165,13 @@ impl<'c> WriteTx<'c> {
     }
 }
 
+/// Every statement goes through here.
+fn cached<'c>(conn: &'c Connection, sql: &str) -> SqlResult<CachedStatement<'c>> {
+    #[cfg(test)]
+    super::plans::ran(sql);
+    Ok(conn.prepare_cached(sql)?)
+}
+
 /// The first row of a cached query, if there is one.
 pub(crate) fn first<T>(
     conn: &Connection,
@@ -172,10 +179,7 @@ pub(crate) fn first<T>(
     params: impl Params,
     read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
 ) -> SqlResult<Option<T>> {
-    Ok(conn
-        .prepare_cached(sql)?
-        .query_row(params, read)
-        .optional()?)
+    Ok(cached(conn, sql)?.query_row(params, read).optional()?)
 }
 
 /// Every row of a cached query.
@@ -185,7 +189,7 @@ pub(crate) fn all<T>(
     params: impl Params,
     read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
 ) -> SqlResult<Vec<T>> {
-    let mut statement = conn.prepare_cached(sql)?;
+    let mut statement = cached(conn, sql)?;
     let rows = statement.query_map(params, read)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

@@ -6,6 +6,8 @@ use super::Op;
 use super::model::{Known, Number};
 use super::world::World;
 use crate::domain::task::TaskState;
+use crate::domain::timestamp::Timestamp;
+use crate::persistence::sqlite::tasks::census;
 
 impl World {
     /// The cheap half, after each step: how many tasks stand where.
@@ -34,6 +36,35 @@ impl World {
         }
         self.messages_agree();
         self.journal_agrees();
+        self.queues_agree();
+    }
+
+    /// What is counted by indexes is what stands there.
+    fn queues_agree(&self) {
+        let sql = "SELECT queue, state, count(*), min(created_at) FROM tasks GROUP BY queue, state";
+        let mut statement = self.db.conn.prepare_cached(sql).unwrap();
+        let mut rows = statement.query([]).unwrap();
+        let (mut all, mut oldest) = (BTreeMap::new(), BTreeMap::new());
+        while let Some(row) = rows.next().unwrap() {
+            let (queue, state): (String, String) = (row.get(0).unwrap(), row.get(1).unwrap());
+            if state == "queued" {
+                oldest.insert(queue.clone(), row.get::<_, Timestamp>(3).unwrap());
+            }
+            let count = row.get::<_, i64>(2).unwrap().unsigned_abs();
+            all.insert((queue, state), count);
+        }
+        let counted = census::now(&self.db.conn);
+        let each = counted.iter().flat_map(|it| {
+            let queue = it.queue.to_string();
+            it.tasks
+                .iter()
+                .map(move |(state, count)| ((queue.clone(), state.clone()), *count))
+        });
+        assert_eq!(each.collect::<BTreeMap<_, _>>(), all);
+        let told = counted
+            .iter()
+            .filter_map(|it| Some((it.queue.to_string(), it.oldest_queued_at?)));
+        assert_eq!(told.collect::<BTreeMap<_, _>>(), oldest);
     }
 
     fn task_agrees(&self, number: Number, it: &Known) {

@@ -20,7 +20,7 @@ const AGENTS: [&str; 2] = ["echo", "sum"];
 
 /// One thing done to messages.
 #[derive(Debug, Clone)]
-pub(super) enum Posted {
+pub(in crate::persistence::sqlite) enum Posted {
     Send {
         to: usize,
         from: Option<usize>,

@@ -7,8 +7,8 @@ use rusqlite::{Connection, Row, params_from_iter};
 
 use crate::domain::ids::{LeaseId, SessionId, TaskId};
 use crate::domain::name::Name;
-use crate::domain::query::{MAX_PAGE_LIMIT, Page, PageRequest, QueueStats, TaskFilter};
-use crate::domain::task::{Lease, Progress, Target, Task, TaskAttempt, TaskState};
+use crate::domain::query::{MAX_PAGE_LIMIT, Page, PageRequest, TaskFilter};
+use crate::domain::task::{Lease, Progress, Target, Task, TaskAttempt};
 use crate::domain::timestamp::Timestamp;
 use crate::persistence::StoreError;
 use crate::persistence::sqlite::{Fault, Json, Sealed, SqlResult, all, first};
@@ -221,36 +221,6 @@ pub(super) fn attempts(conn: &Connection, id: TaskId) -> SqlResult<Vec<TaskAttem
             })
         },
     )
-}
-
-/// What stands in each queue.
-pub(super) fn queues(conn: &Connection) -> SqlResult<Vec<QueueStats>> {
-    let counts: Vec<(Name, TaskState, u64, Option<Timestamp>)> = all(
-        conn,
-        "SELECT queue, state, count(*), min(created_at) FROM tasks GROUP BY queue, state",
-        [],
-        |row| {
-            Ok((
-                row.get(0)?,
-                row.get(1)?,
-                row.get::<_, i64>(2)?.unsigned_abs(),
-                row.get(3)?,
-            ))
-        },
-    )?;
-    let mut queues: BTreeMap<Name, QueueStats> = BTreeMap::new();
-    for (queue, state, count, oldest) in counts {
-        let stats = queues.entry(queue.clone()).or_insert_with(|| QueueStats {
-            queue,
-            tasks: BTreeMap::new(),
-            oldest_queued_at: None,
-        });
-        stats.tasks.insert(state.as_str().to_owned(), count);
-        if state == TaskState::Queued {
-            stats.oldest_queued_at = oldest;
-        }
-    }
-    Ok(queues.into_values().collect())
 }
 
 /// Queued tasks by the agent or role that they are for.

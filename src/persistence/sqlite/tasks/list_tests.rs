@@ -40,7 +40,7 @@ fn counts_tell_queues_and_targets() {
     db.submit(&for_agent("echo"));
     db.offer(&for_agent("echo"), &slots("echo", 0, 1));
     db.submit(&task_for(Target::Role("worker".parse().unwrap())));
-    let queues = list::queues(&db.conn).unwrap();
+    let queues = census::now(&db.conn);
     assert_eq!(
         (queues[0].tasks["queued"], queues[0].tasks["running"]),
         (2, 1)

@@ -127,10 +127,15 @@ pub(super) fn definition(conn: &Connection, id: WorkflowId) -> SqlResult<Workflo
 
 /// How many workflows stand in which state.
 pub(super) fn counts(conn: &Connection) -> SqlResult<Vec<(WorkflowState, u64)>> {
-    all(
-        conn,
-        "SELECT state, count(*) FROM workflows GROUP BY state",
-        [],
-        |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())),
-    )
+    let mut counts = Vec::new();
+    // Each by an index that holds nothing but what is counted.
+    for sql in [
+        "SELECT state, count(*) FROM workflows WHERE finished_at IS NULL GROUP BY state",
+        "SELECT state, count(*) FROM workflows WHERE finished_at IS NOT NULL GROUP BY state",
+    ] {
+        let count =
+            |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs()));
+        counts.extend(all(conn, sql, [], count)?);
+    }
+    Ok(counts)
 }

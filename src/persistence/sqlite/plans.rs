@@ -1,0 +1,177 @@
+//! Which statements ran in this process, and how SQLite finds their rows: for tests.
+
+use std::collections::BTreeSet;
+
+use parking_lot::Mutex;
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
+use rusqlite::Connection;
+
+use super::{SqliteOptions, model_tests};
+use crate::persistence::{Store, conformance};
+
+static RAN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// Called with each statement.
+pub(super) fn ran(sql: &str) {
+    let mut ran = RAN.lock();
+    if !ran.contains(sql) {
+        ran.insert(sql.to_owned());
+    }
+}
+
+/// Tables that grow with what was done.
+const GROWING: [&str; 7] = [
+    "tasks",
+    "task_attempts",
+    "task_dependencies",
+    "events",
+    "messages",
+    "workflows",
+    "workflow_steps",
+];
+/// Indexes of what is going on, which hold nothing of what was.
+const OF_THE_PRESENT: [&str; 8] = [
+    "tasks_running",
+    "tasks_due",
+    "tasks_queued_by_agent",
+    "tasks_queued_by_role",
+    "tasks_queued_by_queue",
+    "tasks_expiring",
+    "workflows_unfinished",
+    "messages_waiting",
+];
+
+/// Every word by which a statement calls a table.
+fn names(sql: &str, table: &str) -> Vec<String> {
+    let words: Vec<&str> = sql
+        .split_whitespace()
+        .map(|word| word.trim_matches(&['(', ')', ','][..]))
+        .collect();
+    let mut names = vec![table.to_owned()];
+    for at in words.windows(3) {
+        if at[0] == table {
+            names.push(
+                if at[1].eq_ignore_ascii_case("as") {
+                    at[2]
+                } else {
+                    at[1]
+                }
+                .to_owned(),
+            );
+        }
+    }
+    names
+}
+
+/// The steps of a statement that walk through a whole table, or a whole index of it.
+fn walks(conn: &Connection, sql: &str) -> Vec<String> {
+    let mut steps = Vec::new();
+    match conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")) {
+        Ok(mut plan) => {
+            let mut rows = plan.raw_query();
+            while let Some(row) = rows.next().unwrap() {
+                steps.push(row.get::<_, String>(3).unwrap());
+            }
+        }
+        Err(error) => steps.push(format!("ERR {error}")),
+    }
+    let walk = |step: &String| {
+        step.starts_with("ERR")
+            || GROWING.iter().any(|table| {
+                names(sql, table).iter().any(|name| {
+                    *step == format!("SCAN {name}") || step.starts_with(&format!("SCAN {name} "))
+                })
+            })
+    };
+    let past = |step: &String| !OF_THE_PRESENT.iter().any(|index| step.ends_with(index));
+    steps.into_iter().filter(walk).filter(past).collect()
+}
+
+/// Statements that walk, and why they may.
+const ALLOWED: [(&str, &str); 5] = [
+    (
+        "DELETE FROM events WHERE at < ?1 AND seq <= ?3 AND seq IN",
+        "the oldest rows only, so many",
+    ),
+    (
+        "DELETE FROM messages WHERE created_at < ?1 AND key IN",
+        "the oldest rows only, so many",
+    ),
+    ("SELECT t.key, t.id, w.id,", "a page, by its key"),
+    (
+        "SELECT queue, state, count(*), NULL FROM tasks WHERE +finished_at",
+        "used again for as long as it costs",
+    ),
+    (
+        "SELECT key, id, sender, recipient, type, content,",
+        "of the model's test",
+    ),
+];
+
+macro_rules! cases {
+    ($dir:expr; $($case:ident),* $(,)?) => {$(
+        let path = $dir.path().join(concat!(stringify!($case), ".db"));
+        let store = Store::open(SqliteOptions::new(path)).await.unwrap();
+        conformance::$case(store).await;
+    )*};
+}
+
+/// Does all that the tests of every backend do, and much at random.
+async fn do_everything(dir: &tempfile::TempDir) {
+    cases!(
+        dir;
+        a_session_ends_the_one_before_and_is_renewed_until_it_ends,
+        what_an_operator_set_lasts_and_replicas_until_they_change_in_the_file,
+        generations_and_restarts_never_fall,
+        an_unknown_agent_is_named,
+        processes_are_known_from_their_spawn_to_their_end,
+        crashes_come_newest_first_and_fifty_of_each_agent_are_kept,
+        a_crash_says_whether_its_fault_is_new_and_its_settings_have_changed,
+        settings_stay_in_force_until_they_are_others,
+        a_restart_budget_replaces_its_predecessor,
+        messages_are_paged_newest_first_and_delivered_once,
+        messages_are_filtered_by_all_that_is_asked,
+        what_waits_is_the_oldest_message_of_each_sender,
+        a_message_of_which_lives_die_is_given_up,
+        a_message_sent_again_is_the_first_one,
+        a_recipient_has_only_so_many_messages_and_each_only_so_large,
+        a_health_row_is_written_when_a_level_changes,
+        figures_come_newest_first,
+        a_recovery_run_is_replaced_by_its_end,
+        events_are_found_by_position_type_family_and_subject,
+        a_workflow_waits_for_its_signal_and_says_what_it_waits_for,
+        each_instant_of_a_schedule_is_one_run_and_one_task,
+        a_pause_of_a_schedule_is_kept_and_a_trigger_fires_once_a_key,
+        what_a_lost_daemon_held_is_queued_again_under_whatever_name_the_next_one_has,
+        a_ping_goes_there_and_back,
+        retention_spares_what_is_young,
+        samples_older_than_a_day_become_means_of_minutes,
+    );
+    let mut runner = TestRunner::deterministic();
+    for _ in 0..20 {
+        let ops = model_tests::ops().new_tree(&mut runner).unwrap().current();
+        model_tests::run(Default::default(), &ops);
+    }
+}
+
+#[tokio::test]
+async fn no_statement_walks_through_a_table_that_grows_with_what_was_done() {
+    let dir = tempfile::tempdir().unwrap();
+    do_everything(&dir).await;
+    let path = dir.path().join("a_ping_goes_there_and_back.db");
+    let conn = Connection::open(path).unwrap();
+    let ran = RAN.lock().clone();
+    let may = |sql: &str| ALLOWED.iter().any(|(begins, _)| sql.starts_with(begins));
+    let walking: Vec<_> = ran
+        .iter()
+        .filter(|sql| !may(sql))
+        .flat_map(|sql| walks(&conn, sql).into_iter().map(move |step| (step, sql)))
+        .collect();
+    assert!(walking.is_empty(), "{walking:#?}");
+    assert!(ran.len() > 150, "only {} statements ran", ran.len());
+    for (begins, why) in ALLOWED {
+        let walks_still = |sql: &&String| sql.starts_with(begins) && !walks(&conn, sql).is_empty();
+        assert!(ran.iter().any(|sql| walks_still(&sql)), "{begins}: {why}");
+    }
+}
