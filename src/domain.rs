@@ -27,6 +27,7 @@ pub mod redaction;
 pub mod reload;
 pub mod restart;
 pub mod schedule;
+pub mod spend;
 pub mod task;
 pub mod timestamp;
 pub mod trace;

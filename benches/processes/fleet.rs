@@ -171,6 +171,7 @@ fn spec(command: &[PathBuf], replicas: u32) -> AgentSpec {
         },
         probes: Default::default(),
         labels: BTreeMap::new(),
+        spend: None,
     }
 }
 

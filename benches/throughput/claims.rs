@@ -87,6 +87,7 @@ fn median(path: &Path) -> Duration {
                 role: None,
                 queue: "default".parse().expect("a name"),
                 free: 1,
+                reserve: None,
             };
             let began = Instant::now();
             let claimed = store.claim(session, vec![offer]).await.expect("a claim");

@@ -34,6 +34,8 @@ mod known;
 mod reports;
 mod schedules;
 mod sink;
+mod spending;
+mod spends;
 mod upkeep;
 
 #[cfg(test)]

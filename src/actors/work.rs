@@ -18,6 +18,7 @@ use crate::domain::exit::ExitReason;
 use crate::domain::ids::{LeaseId, TaskId, WorkflowId};
 use crate::domain::message::Message;
 use crate::domain::name::Name;
+use crate::domain::spend::Usage;
 use crate::domain::task::TaskError;
 use crate::domain::trace::TraceParent;
 
@@ -160,6 +161,19 @@ pub struct AgentMessage {
     pub content: serde_json::Value,
 }
 
+/// What an agent says it has spent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentSpent {
+    /// Who says so.
+    pub from: InstanceId,
+    /// For which execution; for none, or for one that has ended, it counts for the agent alone.
+    pub of: Option<(TaskId, LeaseId)>,
+    /// How much.
+    pub usage: Usage,
+    /// The end of the execution comes right behind it: however much it is, that is not taken back.
+    pub with_answer: bool,
+}
+
 /// What the dispatcher hears. No call blocks; what is reported is never dropped, since the number
 /// of open reports is bounded by the number of leases.
 pub trait WorkSink: Send + Sync + Debug {
@@ -175,6 +189,10 @@ pub trait WorkSink: Send + Sync + Debug {
     fn progress(&self, task: TaskId, lease: LeaseId, percent: Option<f64>, message: Option<String>);
     /// An execution declares that it will be silent for at most this long.
     fn busy(&self, task: TaskId, reason: &str, at_most: Duration);
+    /// An agent says what it has spent; counted before this returns. Nobody need count.
+    fn spent(&self, spent: AgentSpent) {
+        drop(spent);
+    }
     /// An agent asks for a task.
     fn submit(&self, submission: AgentSubmission);
     /// An agent sends a message.

@@ -66,6 +66,7 @@ fn input(status: AgentStatus, loads: &BTreeMap<Name, AgentLoad>) -> AgentHealthI
         queue_depth: load.map_or(0, |load| load.depth),
         queue_capacity: QUEUE_CAPACITY,
         held_back: load.is_some_and(|load| load.held_back),
+        spend: load.and_then(|load| load.spend.clone()),
         running: load.map_or(0, |load| load.running),
         errors_total: errors + load.map_or(0, |load| load.errors),
         restarts_total: status.restarts.total,

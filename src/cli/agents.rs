@@ -220,6 +220,7 @@ fn describe(agent: &Value) -> String {
                 text(&agent["queue"]["capacity"])
             ),
         ),
+        ("spend", super::show::spend(&agent["spend"])),
         ("memory", bytes(&agent["usage"]["memory_bytes"])),
         ("started", age(&agent["started_at"])),
     ];

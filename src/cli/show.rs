@@ -62,6 +62,32 @@ pub(super) fn bytes(value: &Value) -> String {
     }
 }
 
+/// What an agent has spent of what it may.
+pub(super) fn spend(spend: &Value) -> String {
+    if !spend.is_object() {
+        return "-".to_owned();
+    }
+    let (used, ceiling) = (&spend["used"], &spend["ceiling"]);
+    let per = text(&spend["per"]);
+    let money = ceiling["cost_usd"].as_f64().map(|most| {
+        let used = used["cost_usd"].as_f64().unwrap_or(0.0);
+        format!("${used:.2} of ${most:.2}")
+    });
+    let tokens = ceiling["tokens"].as_u64();
+    let tokens = tokens.map(|most| format!("{} of {most} tokens", text(&used["tokens"])));
+    let parts: Vec<String> = money.into_iter().chain(tokens).collect();
+    let renews_at = text(&spend["renews_at"]);
+    let end = match (spend["state"] == "exhausted", spend["held"] == true) {
+        (true, _) => format!("; held: spend of the {per} is exhausted, renews at {renews_at}"),
+        (false, true) => "; held: the rest is reserved by open tasks".to_owned(),
+        (false, false) => format!(", renews at {renews_at}"),
+    };
+    match parts.is_empty() {
+        true => format!("{} tokens, no ceiling of the {per}", text(&used["tokens"])),
+        false => format!("{} this {per}{end}", parts.join(", ")),
+    }
+}
+
 /// A line for each field.
 pub(super) fn fields(pairs: &[(&str, String)]) -> String {
     let wide = pairs.iter().map(|(key, _)| key.len()).max().unwrap_or(0);

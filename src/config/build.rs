@@ -7,6 +7,7 @@ mod agents;
 mod probes;
 mod schedules;
 mod sections;
+mod spend;
 mod work;
 
 use std::path::PathBuf;

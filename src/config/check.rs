@@ -8,6 +8,7 @@ mod graph;
 mod probes;
 mod recovery;
 mod sections;
+mod spend;
 
 use super::problem::Problem;
 use super::source::Source;

@@ -8,6 +8,7 @@ mod groups;
 mod monitoring;
 mod probes;
 mod server;
+mod spend;
 mod storage;
 mod work;
 

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::name::Name;
 use super::probe::Probes;
 use super::restart::RestartPolicy;
+use super::spend::SpendSpec;
 
 mod program;
 mod verdict;
@@ -195,6 +196,8 @@ pub struct AgentSpec {
     pub probes: Probes,
     /// Free words for filtering.
     pub labels: BTreeMap<String, String>,
+    /// What it may spend; `None`: nobody counts.
+    pub spend: Option<SpendSpec>,
 }
 
 /// A child process: its command and surroundings.

@@ -107,6 +107,9 @@ fn labour(of: &Standing, work: &WorkStanding) -> Option<Explanation> {
         let told = Explanation::new("queue_paused", text);
         return Some(told.way_out(format!("agent-system queues resume {}", work.queue)));
     }
+    if let Some(told) = spend(of, work) {
+        return Some(told);
+    }
     let waiting = work.depth > 0;
     if let Some((running, most)) = work
         .limit
@@ -133,6 +136,20 @@ fn labour(of: &Standing, work: &WorkStanding) -> Option<Explanation> {
         )));
     }
     None
+}
+
+/// What it may spend, if nothing is left of it.
+fn spend(of: &Standing, work: &WorkStanding) -> Option<Explanation> {
+    let spend = work.spend.as_ref()?;
+    let text = format!("{} is {}", of.name, spend.why_held()?);
+    let (code, way_out) = match spend.is_exhausted() {
+        true => ("spend_exhausted", spend.way_out(of.name.as_str())),
+        false => (
+            "spend_reserved",
+            format!("wait for a task of {} to end", of.name),
+        ),
+    };
+    Some(Explanation::new(code, text).way_out(way_out))
 }
 
 /// Nothing is wrong.

@@ -9,6 +9,7 @@ use super::agent::InstanceId;
 use super::ids::{LeaseId, TaskId, WorkflowId};
 use super::name::Name;
 use super::queue::{QueuePause, QueueSpec};
+use super::spend::{Amount, Reserve, SpendWrite};
 use super::task::{Outcome, Task, TaskState};
 use super::timestamp::Timestamp;
 use super::trace::TraceParent;
@@ -100,6 +101,8 @@ pub struct SlotOffer {
     pub queue: Name,
     /// How many tasks it can take now.
     pub free: u32,
+    /// What each of them is to hold of what its agent may spend.
+    pub reserve: Option<Reserve>,
 }
 
 /// A task handed out: what the agent must be given.
@@ -125,6 +128,8 @@ pub struct ClaimedTask {
     pub instance: InstanceId,
     /// Whether it must run alone (a suspect after a death of its agent).
     pub alone: bool,
+    /// What earlier executions of it have spent, where somebody counts.
+    pub spent: Amount,
 }
 
 /// What a claim did.
@@ -173,6 +178,8 @@ pub struct Settlement {
     pub outcome: Outcome,
     /// How long to wait before the next attempt, should one follow (jitter already drawn).
     pub backoff: Duration,
+    /// What its agent has spent by now, where somebody counts: kept by the same commit.
+    pub spend: Option<Box<SpendWrite>>,
 }
 
 /// What a settlement did.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::ids::{LeaseId, SessionId, TaskId, WorkflowId};
 use super::name::Name;
 use super::queue::Unique;
+use super::spend::Usage;
 use super::timestamp::Timestamp;
 use super::trace::TraceParent;
 
@@ -320,6 +321,8 @@ pub struct TaskAttempt {
     pub error: Option<TaskError>,
     /// What came after its end, and changed nothing.
     pub stale_result: Option<StaleResult>,
+    /// What it said it has spent, if it said anything and somebody counts.
+    pub usage: Option<Usage>,
     /// When it was handed out.
     pub started_at: Timestamp,
     /// When it ended.

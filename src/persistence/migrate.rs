@@ -45,7 +45,7 @@ macro_rules! scripts {
 /// The migrations of SQLite, in order.
 pub(crate) const SQLITE: &[Script] = scripts!("sqlite": 1 "initial_schema", 2 "indexes", 3 "columns", 4 "queues", 5 "signals",
         6 "schedules", 7 "messages", 8 "supervision", 9 "checks", 10 "black_box", 11 "events_by_type",
-        12 "pauses_and_traces");
+        12 "pauses_and_traces", 13 "spend");
 
 /// The version this binary works with.
 #[must_use]

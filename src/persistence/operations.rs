@@ -3,6 +3,7 @@
 mod lives;
 mod records;
 mod schedules;
+mod spend;
 mod upkeep;
 mod work;
 

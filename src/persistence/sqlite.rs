@@ -31,6 +31,7 @@ pub(crate) mod schedules;
 pub(crate) mod sessions;
 mod shared;
 mod sizes;
+pub(crate) mod spend;
 pub(crate) mod tasks;
 mod values;
 pub(crate) mod workflows;

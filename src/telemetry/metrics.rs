@@ -19,6 +19,8 @@ use super::process::ProcessFigures;
 
 /// Agents with series of their own.
 pub const MAX_AGENT_LABELS: usize = 1_000;
+/// Names under which one agent reports figures of its own.
+pub const MAX_REPORTED: usize = 32;
 /// From one upkeep to the next: until then each value of a histogram is kept, 16 bytes each.
 pub const UPKEEP_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -76,6 +78,10 @@ metrics_table! {
     AGENT_RESPONSE = Histogram "agent_system_agent_response_seconds" ["agent"] "How long the agent took to answer a probe, in seconds.";
     AGENT_CPU = Counter "agent_system_agent_cpu_seconds_total" ["agent"] "Processor time of the agent's processes in seconds.";
     AGENT_MEMORY = Gauge "agent_system_agent_memory_bytes" ["agent"] "Resident memory of the agent's processes in bytes.";
+    AGENT_TOKENS = Counter "agent_system_agent_tokens_total" ["agent", "type"] "Tokens that the agent reported, input and output.";
+    AGENT_COST = Counter "agent_system_agent_cost_usd_total" ["agent"] "What the agent reported to have cost, in US dollars.";
+    AGENT_SPEND_RATIO = Gauge "agent_system_agent_spend_ratio" ["agent"] "Share of the agent's spend ceiling in use, of money or tokens the greater.";
+    AGENT_REPORTED = Gauge "agent_system_agent_reported" ["agent", "metric"] "What the agent itself last reported under this name.";
     TASKS = Gauge "agent_system_tasks" ["queue", "state"] "Stored tasks by queue and state.";
     TASKS_SUBMITTED = Counter "agent_system_tasks_submitted_total" ["queue"] "Tasks accepted.";
     TASKS_FINISHED = Counter "agent_system_tasks_finished_total" ["queue", "outcome"] "Tasks that became final.";

@@ -18,6 +18,7 @@ mod probes;
 mod process;
 mod rig;
 mod said;
+mod spent;
 mod stdio;
 mod storm;
 mod traced;

@@ -20,6 +20,7 @@ mod postgres;
 mod queues;
 mod reload;
 mod serve;
+mod spend;
 mod standing;
 mod storm;
 mod traces;

@@ -12,6 +12,7 @@ use crate::actors::work::TaskFrame;
 use crate::domain::ids::{LeaseId, MessageId, TaskId};
 use crate::domain::message::{Message, MessageKind};
 use crate::domain::name::Name;
+use crate::domain::spend::UsageSaid;
 use crate::domain::trace::TraceParent;
 
 /// The version spoken here.
@@ -126,6 +127,7 @@ pub(crate) enum FromAgent {
         lease_id: LeaseId,
         #[serde(default)]
         output: Value,
+        usage: Option<Value>,
     },
     Error(ErrorFrame),
     Message {
@@ -145,8 +147,11 @@ pub(crate) enum FromAgent {
         task_id: Option<TaskId>,
     },
     Log(LogFrame),
-    Metric {},
-    Usage {},
+    Metric {
+        name: String,
+        value: f64,
+    },
+    Usage(UsageFrame),
 }
 
 fn custom() -> String {
@@ -174,6 +179,7 @@ pub(crate) struct ErrorFrame {
     pub(crate) message: String,
     #[serde(default = "yes")]
     pub(crate) retryable: bool,
+    pub(crate) usage: Option<Value>,
 }
 
 fn failed() -> String {
@@ -182,6 +188,15 @@ fn failed() -> String {
 
 const fn yes() -> bool {
     true
+}
+
+/// `usage`: what was spent, for a task or for none. Its figures are checked by who counts them: a bad
+/// one is no reason to end the task that it names.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(crate) struct UsageFrame {
+    pub(crate) task_id: Option<TaskId>,
+    #[serde(flatten)]
+    pub(crate) said: UsageSaid,
 }
 
 /// `log`: a line for people.
@@ -250,8 +265,11 @@ mod tests {
             (r#"{"type":"heartbeat","x":[]}"#, FromAgent::Heartbeat),
             (r#"{"n":3,"type":"pong"}"#, FromAgent::Pong { n: 3 }),
             (
-                r#"{"type":"metric","name":"a","value":1}"#,
-                FromAgent::Metric {},
+                r#"{"type":"metric","name":"a","value":1,"labels":{"b":"c"}}"#,
+                FromAgent::Metric {
+                    name: "a".into(),
+                    value: 1.0,
+                },
             ),
         ] {
             assert_eq!(hear(line.as_bytes()), Heard::Frame(frame), "{line}");

@@ -9,10 +9,11 @@ use tokio::time::Instant;
 
 use super::open_tasks::OpenTasks;
 use crate::actors::life::Life;
-use crate::actors::work::{AgentMessage, AgentSubmission, TaskFrame, WorkSink};
+use crate::actors::work::{AgentMessage, AgentSpent, AgentSubmission, TaskFrame, WorkSink};
 use crate::domain::agent::InstanceId;
 use crate::domain::ids::{LeaseId, TaskId, WorkflowId};
 use crate::domain::name::Name;
+use crate::domain::spend::Usage;
 use crate::domain::trace::TraceParent;
 
 /// One execution of a task. Cheap to clone; may outlive it, then what it reports goes nowhere.
@@ -138,6 +139,20 @@ impl Scope {
         if let Some(at_most) = inner.tasks.busy(inner.id, at_most) {
             inner.work.busy(inner.id, reason, at_most);
         }
+    }
+
+    /// Says what was spent since it was last said; counts at once, for the task while it is open and
+    /// for the agent in any case.
+    pub fn spent(&self, usage: Usage) {
+        let inner = &self.inner;
+        let open = inner.tasks.lease(inner.id) == Some(inner.lease);
+        let of = open.then_some((inner.id, inner.lease));
+        inner.work.spent(AgentSpent {
+            from: inner.instance.clone(),
+            of,
+            usage,
+            with_answer: false,
+        });
     }
 
     /// Whether the task should give up: it was cancelled, or its agent's life is over.

@@ -66,6 +66,7 @@ impl Actor for Dispatcher {
             memory.claiming = false;
             memory.sweeping = false;
             memory.desk.news_for_all();
+            memory.desk.spends.begin_anew();
             memory
                 .deadlines
                 .add(Instant::now() + RESCUE_PERIOD, Due::Upkeep);
@@ -73,6 +74,7 @@ impl Actor for Dispatcher {
         self.look_for_due(ctx);
         self.look_at_waits(ctx);
         self.look_at_schedules(ctx);
+        self.look_at_spend(ctx);
         self.claim(ctx);
         self.arm(ctx);
     }
@@ -95,19 +97,23 @@ impl Handler<TaskStored> for Dispatcher {
     type Result = ();
 
     fn handle(&mut self, mut done: TaskStored, ctx: &mut Ctx) {
-        if let Some(reserved) = &done.reserved {
-            self.memory.lock().desk.release(reserved, false);
-        }
         let stored = done.stored.as_mut().ok();
         let claimed = stored.and_then(|stored| stored.claimed.take());
         // The caller first: it is told of the commit, not of the hand-over. One who has gone away
         // does not want the answer.
         let answer = done.stored.map_err(DispatchError::from);
         done.answer.send(answer).ok();
-        match claimed {
-            Some(task) => self.place(task, ctx),
-            None if done.reserved.is_some() => self.claim(ctx),
-            None => {}
+        let placed = claimed.is_some();
+        if let Some(task) = claimed {
+            self.place(task, ctx);
+        }
+        let Some(reserved) = &done.reserved else {
+            return;
+        };
+        // After the task has its place: nobody else is offered the slot in between.
+        self.memory.lock().desk.release(reserved, false);
+        if !placed {
+            self.claim(ctx);
         }
     }
 }
@@ -150,6 +156,7 @@ impl Dispatcher {
                 Due::Schedules => self.look_at_schedules(ctx),
                 Due::Waits => self.look_at_waits(ctx),
                 Due::Limit => self.claim_for_all(ctx),
+                Due::Spend => self.spend_is_due(ctx),
                 Due::Drain => self.drain_is_over(),
                 Due::Upkeep => self.upkeep(ctx),
                 Due::Claim => {

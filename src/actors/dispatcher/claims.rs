@@ -35,6 +35,7 @@ impl Handler<QueuesChanged> for Dispatcher {
     fn handle(&mut self, _: QueuesChanged, ctx: &mut Ctx) {
         self.claim_for_all(ctx);
         self.look_for_due(ctx);
+        self.look_at_spend(ctx);
     }
 }
 
@@ -80,6 +81,10 @@ impl Handler<TasksClaimed> for Dispatcher {
             Ok(claimed) => claimed,
             Err(error) => return self.claim_failed(&reserved, &error, ctx),
         };
+        // Before their slots are let go: nobody else is offered them in between.
+        for task in claimed.tasks {
+            self.place(task, ctx);
+        }
         {
             let mut memory = self.memory.lock();
             memory.claiming = false;
@@ -96,9 +101,6 @@ impl Handler<TasksClaimed> for Dispatcher {
             }
         }
         self.arm(ctx);
-        for task in claimed.tasks {
-            self.place(task, ctx);
-        }
         self.claim(ctx);
         self.answer_drains();
     }

@@ -10,6 +10,7 @@ use super::actor::{Ctx, Dispatcher, Memory, later};
 use super::deadlines::Due;
 use super::desk::Ended;
 use super::{CANCEL_GRACE, DispatchError, Result};
+use crate::clock;
 use crate::domain::ids::{LeaseId, TaskId, WorkflowId};
 use crate::domain::query::Cancelled;
 use crate::domain::task::Outcome;
@@ -162,6 +163,7 @@ impl Dispatcher {
         deadlines.remove(Due::Attempt(lease));
         deadlines.add(Instant::now() + CANCEL_GRACE, Due::Grace(lease));
         port.cancel(held.task, "the task is out of time");
+        desk.spends.close_beside(lease, clock::now());
     }
 
     /// An attempt has taken too long: it is settled so, its agent is asked to give it up.

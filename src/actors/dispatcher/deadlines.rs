@@ -23,6 +23,8 @@ pub(super) enum Due {
     Schedules,
     /// A claim may be tried again.
     Claim,
+    /// A window of spend ends, or what was spent may be kept.
+    Spend,
     /// The drain is over.
     Drain,
     /// Time to renew, rescue and sweep.

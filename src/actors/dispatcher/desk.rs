@@ -14,16 +14,18 @@ use serde::Serialize;
 use self::giving_back::{ended, interrupted};
 pub(super) use self::worker::Held;
 use self::worker::Worker;
+use super::spends::Spends;
 use crate::actors::work::{ReadyAgent, TaskPort};
 use crate::domain::agent::InstanceId;
 use crate::domain::exit::ExitReason;
 use crate::domain::ids::{LeaseId, TaskId};
 use crate::domain::name::Name;
 use crate::domain::query::{ClaimedTask, SlotOffer};
+use crate::domain::spend::SpendView;
 use crate::domain::task::{Outcome, Target};
 
 /// What an agent carries.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AgentLoad {
     /// The agent.
     pub agent: Name,
@@ -39,6 +41,8 @@ pub struct AgentLoad {
     /// a limit.
     #[serde(skip)]
     pub held_back: bool,
+    /// What it has spent and may, if anybody counts.
+    pub spend: Option<SpendView>,
 }
 
 /// The end of an execution that the desk decided.
@@ -84,6 +88,8 @@ pub(super) struct Desk {
     news_for_all: u64,
     /// Nothing new is handed out.
     pub(super) draining: bool,
+    /// What agents may spend.
+    pub(super) spends: Spends,
 }
 
 impl Desk {
@@ -129,10 +135,12 @@ impl Desk {
             .workers
             .iter_mut()
             .filter(|(instance, worker)| worker.takes(instance, target) && worker.free() > 0)
+            .filter(|(instance, _)| self.spends.room(&instance.agent) > 0)
             .max_by_key(|(_, worker)| worker.free())?;
         worker.reserved += 1;
+        let offer = worker.offer(instance, 1, self.spends.offer(&instance.agent, 1));
         Some(Reserved {
-            offer: worker.offer(instance, 1),
+            offer,
             generation: worker.generation,
         })
     }
@@ -144,7 +152,7 @@ impl Desk {
         }
         let mut all = Vec::new();
         for (instance, worker) in &mut self.workers {
-            let free = worker.free();
+            let free = worker.free().min(self.spends.room(&instance.agent));
             if free == 0 {
                 continue;
             }
@@ -153,7 +161,8 @@ impl Desk {
             if worker.dry_at != Some(news) {
                 worker.reserved += free;
                 worker.asked_at = news;
-                let offer = worker.offer(instance, free);
+                let reserve = self.spends.offer(&instance.agent, free);
+                let offer = worker.offer(instance, free, reserve);
                 all.push(Reserved {
                     offer,
                     generation: worker.generation,
@@ -167,7 +176,8 @@ impl Desk {
     #[cfg(test)]
     pub(super) fn asks_nothing(&self) -> bool {
         let asks = |(instance, worker): (&InstanceId, &Worker)| {
-            worker.free() > 0 && !self.is_dry(instance, worker)
+            let free = worker.free().min(self.spends.room(&instance.agent));
+            free > 0 && !self.is_dry(instance, worker)
         };
         !self.workers.is_empty() && !self.workers.iter().any(asks)
     }
@@ -182,6 +192,7 @@ impl Desk {
     /// Lets held slots go; that no task is left is remembered until there is news.
     pub(super) fn release(&mut self, reserved: &Reserved, dry: bool) {
         let instance = &reserved.offer.instance;
+        self.spends.withdraw(&instance.agent, reserved.offer.free);
         if let Some(worker) = self.worker(instance, reserved.generation) {
             worker.reserved = worker.reserved.saturating_sub(reserved.offer.free);
             if dry {
@@ -205,6 +216,7 @@ impl Desk {
         else {
             return Placed::Ended(interrupted(task, "its agent has gone"));
         };
+        self.spends.open(task);
         if !worker.has_room_for(task) {
             worker.parked.push_back(task.clone());
             return Placed::Parked;
@@ -218,6 +230,7 @@ impl Desk {
             return Placed::Ended(interrupted(task, "its agent has gone"));
         };
         self.holders.insert(task.lease_id, task.instance.clone());
+        self.spends.delivered(task.lease_id, true);
         worker.hold(task);
         Placed::Begun(worker.port.clone())
     }
@@ -276,7 +289,7 @@ impl Desk {
                 && worker.reserved == 0
                 && worker.held.values().all(|it| it.ended)
         };
-        self.settling.is_empty() && self.workers.values().all(idle)
+        self.settling.is_empty() && self.spends.is_kept() && self.workers.values().all(idle)
     }
 
     /// What each agent carries; `depth` is the caller's to fill in.
@@ -288,6 +301,7 @@ impl Desk {
             capacity: 0,
             errors: 0,
             held_back: false,
+            spend: None,
         };
         let mut loads: BTreeMap<Name, AgentLoad> =
             known.map(|agent| (agent.clone(), none(agent))).collect();
@@ -304,6 +318,8 @@ impl Desk {
         }
         for load in loads.values_mut() {
             load.errors = self.errors.get(&load.agent).copied().unwrap_or(0);
+            load.spend = self.spends.view(&load.agent);
+            load.held_back |= load.spend.as_ref().is_some_and(|spend| spend.held);
         }
         loads.into_values().collect()
     }

@@ -7,6 +7,7 @@ use actix::prelude::*;
 use super::actor::{Ctx, Dispatcher};
 use super::desk::Ended;
 use super::handle::DispatcherHandle;
+use crate::clock;
 use crate::domain::query::{Settled, Settlement};
 use crate::domain::transition::backoff;
 use crate::persistence::StoreError;
@@ -42,6 +43,7 @@ impl Handler<EndStored> for Dispatcher {
             return self.store_later(settlement, wait);
         }
         self.memory.lock().desk.settling.remove(&lease);
+        let refused = stored.is_err();
         match stored {
             Ok(settled) if settled.stale => {
                 tracing::info!(%task, %lease, "a result came late and was kept as stale");
@@ -49,6 +51,14 @@ impl Handler<EndStored> for Dispatcher {
             Ok(settled) if settled.cancel.is_empty() => {}
             Ok(settled) => self.ask_to_give_up(settled.cancel, "its workflow failed", ctx),
             Err(error) => tracing::error!(%task, %error, "the end of an execution was refused"),
+        }
+        if let Some(spend) = settlement.spend {
+            if refused {
+                self.memory.lock().desk.spends.keep_alone(*spend);
+            }
+            // What the task held may let another one start; what it spent may stop others.
+            self.look_at_spend(ctx);
+            self.claim(ctx);
         }
         self.made_room(ctx);
         self.answer_drains();
@@ -64,12 +74,17 @@ impl Dispatcher {
             attempt,
             outcome,
         } = ended;
-        self.memory.lock().desk.settling.insert(lease);
+        let spend = {
+            let mut memory = self.memory.lock();
+            memory.desk.settling.insert(lease);
+            memory.desk.spends.close(lease, clock::now())
+        };
         let settlement = Settlement {
             task,
             lease_id: lease,
             outcome,
             backoff: backoff(attempt, self.handle.chance()),
+            spend: spend.map(Box::new),
         };
         store(self.handle.clone(), settlement, MIN_STORE_BACKOFF);
     }

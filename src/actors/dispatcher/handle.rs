@@ -267,6 +267,10 @@ impl DispatcherHandle {
         &self.0.parts.store
     }
 
+    pub(super) fn memory(&self) -> &Mutex<Memory> {
+        &self.0.memory
+    }
+
     pub(super) fn known(&self) -> &Known {
         &self.0.known
     }

@@ -71,6 +71,7 @@ impl Handler<TaskLetGo> for Dispatcher {
         let held = {
             let mut memory = self.memory.lock();
             let held = memory.desk.let_go(lease);
+            memory.desk.spends.answered(lease);
             memory.deadlines.remove(Due::Attempt(lease));
             memory.deadlines.remove(Due::Grace(lease));
             if matches!(outcome, AgentOutcome::Failed(_)) {

@@ -7,7 +7,9 @@ use serde_json::json;
 
 use super::handle::DispatcherHandle;
 use super::reports::{TaskLetGo, TaskProgressed};
-use crate::actors::work::{AgentMessage, AgentOutcome, AgentSubmission, ReadyAgent, WorkSink};
+use crate::actors::work::{
+    AgentMessage, AgentOutcome, AgentSpent, AgentSubmission, ReadyAgent, WorkSink,
+};
 use crate::clock;
 use crate::domain::agent::InstanceId;
 use crate::domain::event::NewEvent;
@@ -70,6 +72,10 @@ impl WorkSink for DispatcherHandle {
                 tracing::debug!(%error, "a busy zone was not kept");
             }
         });
+    }
+
+    fn spent(&self, spent: AgentSpent) {
+        self.count_spend(&spent);
     }
 
     fn submit(&self, submission: AgentSubmission) {

@@ -5,4 +5,5 @@ mod commands;
 mod deaths;
 mod faults;
 mod scene;
+mod spend;
 mod work;

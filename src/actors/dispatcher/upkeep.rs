@@ -70,6 +70,7 @@ impl Dispatcher {
         self.look_at_waits(ctx);
         // The clock on the wall may have been set: nothing sleeps past that for long.
         self.look_at_schedules(ctx);
+        self.look_at_spend(ctx);
         // Each sweep sees all that was on its way at the one before.
         if std::mem::replace(&mut self.memory.lock().sweeping, true) {
             return;

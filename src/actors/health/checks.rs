@@ -313,6 +313,7 @@ pub(super) fn agent(input: &AgentHealthInput, trend: AgentTrend, limits: AgentLi
             "queue_depth": input.queue_depth,
             "queue_capacity": input.queue_capacity,
             "running": input.running,
+            "spend": input.spend,
             "errors_total": input.errors_total,
             "recent_errors": trend.recent_errors,
             "restarts_total": input.restarts_total,

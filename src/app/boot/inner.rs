@@ -218,6 +218,7 @@ fn child(name: &str, factory: Arc<dyn ChildFactory>) -> Child {
         },
         probes: Default::default(),
         labels: BTreeMap::new(),
+        spend: None,
     };
     Child {
         spec,

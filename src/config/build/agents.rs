@@ -94,6 +94,7 @@ fn agent(name: Name, view: &View<'_>, dotenv: &Variables) -> AgentSpec {
         liveness: super::probes::ping(view),
         probes: super::probes::probes(view),
         labels: texts_by_name(view, "labels"),
+        spend: super::spend::spend(view),
     }
 }
 

@@ -53,6 +53,7 @@ pub(super) fn agents(config: &Config, judge: &mut Judge<'_>) {
         foreign_keys(&key, judge);
         places(&key, agent, config, judge);
         dependencies(&key, agent, config.agents(), judge);
+        super::spend::spend(&key, agent, judge);
         judge.ordered(
             (
                 &format!("{key}.restart.min_backoff"),

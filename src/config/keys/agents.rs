@@ -3,6 +3,7 @@
 use crate::config::kind::{AGE, EXIT_CODE, Key, Kind, SPAN, key};
 
 use super::probes::PROBES;
+use super::spend::SPEND;
 
 pub(super) const AGENT: &[Key] = &[
     key(
@@ -162,6 +163,11 @@ pub(super) const AGENT: &[Key] = &[
         "Free words for filtering.",
     )
     .or("{}"),
+    key(
+        "spend",
+        Kind::Section(SPEND),
+        "What it may spend; without it nobody counts.",
+    ),
 ];
 
 const RESTART: &[Key] = &[

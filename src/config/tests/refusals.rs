@@ -88,6 +88,29 @@ const WRONG: &[(&str, &str)] = &[
         "\"started\", \"healthy\", \"completed\"",
     ),
     ("depends_on = { x = 'healthy' }", "agent 'x' does not exist"),
+    ("spend = {}", "agents.a.spend: names no ceiling"),
+    ("spend = { tokens = 0 }", "agents.a.spend.tokens: 0 is not"),
+    ("spend = { cost_usd = -1 }", "agents.a.spend.cost_usd: -1"),
+    (
+        "spend = { tokens = 1, per = 'week' }",
+        "\"hour\", \"day\", \"month\"",
+    ),
+    (
+        "spend = { tokens = 9, reserve_tokens = 10 }",
+        "agents.a.spend.reserve_tokens: more than agents.a.spend.tokens: nothing would ever be handed over",
+    ),
+    (
+        "spend = { tokens = 9, reserve_cost_usd = 1 }",
+        "agents.a.spend.reserve_cost_usd: there is no cost_usd to reserve it from",
+    ),
+    (
+        "spend = { cost_usd = 9, task_cost_usd = 1, reserve_cost_usd = 2 }",
+        "more than agents.a.spend.task_cost_usd, which no task may spend",
+    ),
+    (
+        "protocol = 'none'\nspend = { tokens = 9 }",
+        "agents.a.spend: an agent that is only kept alive gets no tasks",
+    ),
     (
         "fatal_exit_codes = [0]",
         "0 is among success_exit_codes as well",

@@ -8,6 +8,7 @@ use crate::domain::agent::{AgentKind, AgentState, DependsOn, Desired, Verdict};
 use crate::domain::crash::Seen;
 use crate::domain::name::Name;
 use crate::domain::record::Overrides;
+use crate::domain::spend::SpendView;
 use crate::domain::timestamp::Timestamp;
 
 /// How an agent stands.
@@ -197,7 +198,7 @@ pub struct BudgetUse {
 }
 
 /// The work of an agent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct WorkStanding {
     /// The queue it takes tasks from beside its own.
     pub queue: String,
@@ -211,6 +212,8 @@ pub struct WorkStanding {
     pub running: u64,
     /// Tasks it can hold at once.
     pub capacity: u64,
+    /// What it has spent and may; `None` without ceilings.
+    pub spend: Option<SpendView>,
 }
 
 /// A queue that hands nothing out.

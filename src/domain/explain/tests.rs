@@ -63,6 +63,7 @@ fn no_work() -> WorkStanding {
         limit: None,
         depth: 0,
         running: 0,
+        spend: None,
         capacity: 1,
     }
 }
@@ -165,6 +166,11 @@ fn a_sound_agent_without_work_is_told_what_keeps_work_from_it() {
             work(|it| it.paused = Some(paused)),
             "queue_paused",
             "(deploy)",
+        ),
+        (
+            work(|it| it.spend = Some(crate::domain::spend::tests::spent(950))),
+            "spend_exhausted",
+            "echo is held: spend of the day is exhausted ($0.00095 of $0.001), renews at",
         ),
         (
             work(|it| {

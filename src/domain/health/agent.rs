@@ -4,6 +4,8 @@
 //! none of its replicas can work, or when it is deaf, floods with errors or its queue is full;
 //! while some replicas can work, a broken one is a warning.
 
+mod spend;
+
 use std::time::Duration;
 
 use serde::Serialize;
@@ -12,6 +14,7 @@ use super::HealthStatus;
 use super::judge::Threshold;
 use crate::domain::agent::{AgentKind, AgentState, Desired, Verdict};
 use crate::domain::name::Name;
+use crate::domain::spend::SpendView;
 
 /// Restarts inside the intensity's window from which a delayed restart counts as a loop.
 pub const LOOP_RESTARTS: u32 = 3;
@@ -70,6 +73,8 @@ pub struct AgentHealthInput {
     pub queue_capacity: u64,
     /// Whether what waits is held back by a pause or a limit: it has been asked for.
     pub held_back: bool,
+    /// What it has spent and may, if it has ceilings.
+    pub spend: Option<SpendView>,
     /// Tasks it holds.
     pub running: u64,
     /// Errors since the daemon's start.
@@ -257,6 +262,7 @@ pub fn judge_agent(
         judge_hearing(trend),
         judge_errors(trend, limits.errors),
         judge_queue(input, limits.queue),
+        spend::judge(input),
     ];
     doubts
         .into_iter()

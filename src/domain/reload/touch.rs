@@ -36,6 +36,7 @@ fn taken_in_place(before: &AgentSpec, after: &AgentSpec) -> AgentSpec {
         start_timeout: after.start_timeout,
         liveness: after.liveness,
         labels: after.labels.clone(),
+        spend: after.spend.clone(),
         ..before.clone()
     };
     taken.stop.drain_timeout = after.stop.drain_timeout;
@@ -87,6 +88,7 @@ mod tests {
     use crate::domain::agent::{DependsOn, HttpSpec, OnStall, ProbePolicy, StopPolicy};
     use crate::domain::probe::ProbeHow;
     use crate::domain::restart::{Intensity, RestartPolicy, RestartType, Strategy};
+    use crate::domain::spend::{Amount, Ceiling, OnSpent, Per, SpendSpec};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -135,14 +137,25 @@ mod tests {
                 ..Probes::default()
             },
             labels: BTreeMap::new(),
+            spend: None,
         }
     }
 
     type Edit = fn(&mut AgentSpec);
 
     /// What a life takes while it runs.
-    const IN_PLACE: [(&str, Edit); 16] = [
+    const IN_PLACE: [(&str, Edit); 17] = [
         ("replicas", |it| it.replicas = 2),
+        ("spend", |it| {
+            it.spend = Some(SpendSpec {
+                ceiling: Ceiling::default(),
+                per: Per::Day,
+                task_ceiling: Ceiling::default(),
+                reserve: Amount::default(),
+                warn_at: 0.8,
+                on_exhausted: OnSpent::Hold,
+            });
+        }),
         ("role", |it| it.role = "w".parse().ok()),
         ("group", |it| it.group = "g".parse().ok()),
         ("critical", |it| it.critical = true),

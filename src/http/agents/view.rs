@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::domain::agent::{AgentKind, AgentState, Desired, Verdict};
 use crate::domain::health::HealthStatus;
 use crate::domain::name::Name;
+use crate::domain::spend::SpendView;
 use crate::domain::timestamp::Timestamp;
 
 /// One agent.
@@ -48,6 +49,8 @@ pub struct AgentView {
     pub queue: QueueView,
     /// What it costs.
     pub usage: Usage,
+    /// What it has spent and may; absent without ceilings.
+    pub spend: Option<SpendView>,
     /// Free words for filtering.
     pub labels: BTreeMap<String, String>,
 }

@@ -35,7 +35,18 @@ const AGENT: Fields = &[
     ("desired", "text"), ("paused_until", "time?"), ("state", "text"), ("replicas", "object"), ("instances", "[Instance]"),
     ("health", "object"), ("generation", "int"), ("pid", "int?"), ("started_at", "time?"),
     ("uptime_ms", "int?"), ("restarts", "object"), ("queue", "object"), ("usage", "object"),
-    ("labels", "object"),
+    ("spend", "Spend?"), ("labels", "object"),
+];
+#[rustfmt::skip]
+const SPEND: Fields = &[
+    ("per", "text"), ("since", "time"), ("renews_at", "time"), ("used", "SpendUsed"),
+    ("reserved", "Amount"), ("ceiling", "Ceiling"), ("task_ceiling", "Ceiling"), ("reserve", "Amount"),
+    ("ratio", "num"), ("state", "text"), ("held", "bool"), ("on_exhausted", "text"), ("tasks", "int"),
+];
+#[rustfmt::skip]
+const SPEND_USED: Fields = &[
+    ("cost_usd", "num"), ("tokens", "int"), ("input_tokens", "int"), ("output_tokens", "int"),
+    ("presumed", "Amount"),
 ];
 #[rustfmt::skip]
 const INSTANCE: Fields = &[
@@ -77,7 +88,7 @@ const TASK_REQUEST: Fields = &[
 #[rustfmt::skip]
 const ATTEMPT: Fields = &[
     ("task_id", "text"), ("attempt", "int"), ("lease_id", "text"), ("session_id", "text"),
-    ("instance", "text"), ("outcome", "text?"), ("error", "object?"), ("stale_result", "any"),
+    ("instance", "text"), ("outcome", "text?"), ("error", "object?"), ("stale_result", "any"), ("usage", "object?"),
     ("started_at", "time"), ("finished_at", "time?"),
 ];
 const BULK: Fields = &[
@@ -143,6 +154,14 @@ const SHAPES: &[(&str, bool, Fields)] = &[
     ("HealthReport", false, HEALTH_REPORT),
     ("Check", false, CHECK),
     ("Agent", false, AGENT),
+    ("Spend", false, SPEND),
+    ("SpendUsed", false, SPEND_USED),
+    ("Amount", false, &[("cost_usd", "num"), ("tokens", "int")]),
+    (
+        "Ceiling",
+        false,
+        &[("cost_usd", "num?"), ("tokens", "int?")],
+    ),
     ("Instance", false, INSTANCE),
     ("Crash", false, CRASH),
     ("AgentFigures", false, AGENT_FIGURES),

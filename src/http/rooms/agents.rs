@@ -83,6 +83,7 @@ impl Fleet {
             depth: load.map_or(0, |load| load.depth),
             running: load.map_or(0, |load| load.running),
             capacity: load.map_or(0, |load| load.capacity),
+            spend: load.and_then(|load| load.spend.clone()),
         }
     }
 
@@ -149,6 +150,7 @@ fn view(status: AgentStatus, load: Option<&AgentLoad>, health: AgentHealth) -> A
             running: load.map_or(0, |load| load.running),
             capacity: load.map_or(0, |load| load.capacity),
         },
+        spend: load.and_then(|load| load.spend.clone()),
         labels: status.labels,
     }
 }

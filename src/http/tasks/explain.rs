@@ -156,8 +156,12 @@ fn takers(task: &Task, agents: &[Value]) -> Option<Reason> {
     let ready = |agent: &&Value| {
         agent["replicas"]["ready"].as_u64().unwrap_or(0) > 0 && agent["desired"] == "running"
     };
-    if fitting.iter().any(ready) {
+    let able: Vec<_> = fitting.iter().copied().filter(ready).collect();
+    if able.iter().any(|agent| agent["spend"]["held"] != true) {
         return None;
+    }
+    if !able.is_empty() {
+        return Some(held_by_spend(&able));
     }
     let states: Vec<_> = fitting
         .iter()
@@ -167,6 +171,28 @@ fn takers(task: &Task, agents: &[Value]) -> Option<Reason> {
         code: "no_agent_ready",
         message: format!("no agent that takes it is ready: {}", states.join(", ")),
     })
+}
+
+/// Whoever could take it has spent what he may.
+fn held_by_spend(agents: &[&Value]) -> Reason {
+    let shown = agents.iter().map(|agent| {
+        let (name, spend) = (text(&agent["name"]), &agent["spend"]);
+        let (per, renews_at) = (text(&spend["per"]), text(&spend["renews_at"]));
+        match spend["state"] == "exhausted" {
+            true => format!(
+                "{name} is held: spend of the {per} is exhausted, renews at {renews_at}; way out: raise \
+                 agents.{name}.spend and reload (agent-system config apply)"
+            ),
+            false => format!(
+                "{name} is held: what is left of its spend of the {per} is reserved by its open tasks"
+            ),
+        }
+    });
+    let message = shown.collect::<Vec<_>>().join("; ");
+    Reason {
+        code: "spend",
+        message,
+    }
 }
 
 fn text(value: &Value) -> &str {

@@ -82,6 +82,7 @@ pub(crate) fn echo() -> AgentView {
             cpu_seconds: Some(0.1),
             memory_bytes: Some(4096),
         },
+        spend: None,
         labels: std::collections::BTreeMap::new(),
     }
 }

@@ -134,6 +134,7 @@ pub(crate) async fn what_a_lost_daemon_held_is_queued_again_under_whatever_name_
         role: None,
         queue: name("default"),
         free: 1,
+        reserve: None,
     };
     let mut session_now = first;
     // Twenty cuts are borne.

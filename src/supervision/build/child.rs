@@ -191,6 +191,7 @@ impl Settings {
             },
             probes: Default::default(),
             labels: BTreeMap::new(),
+            spend: None,
         })
     }
 }

@@ -9,6 +9,7 @@ use metrics::{counter, gauge, histogram};
 use super::*;
 use crate::domain::event::{self, Event};
 use crate::domain::health::HealthStatus;
+use crate::domain::spend::{Usage, dollars};
 
 /// The type of what stands for facts that were lost, the only one that is in no list.
 const GAP: &str = "gap";
@@ -48,7 +49,7 @@ pub fn facts(facts: &[Event]) {
 
 /// A life of an agent ended abnormally; `reason` is the label of the end.
 pub fn agent_crashed(agent: &str, reason: &str) {
-    series::count_of_agent(AGENT_CRASHES, agent, reason);
+    series::add_to_agent(AGENT_CRASHES, agent, reason, 1.0);
 }
 
 /// Sets how many replicas do one thing, by the evidence.
@@ -63,7 +64,7 @@ pub fn arbiter_abandoned() {
 
 /// An agent was restarted; `reason` is the label of the end before, one of a few words.
 pub fn agent_restarted(agent: &str, reason: &str) {
-    series::count_of_agent(AGENT_RESTARTS, agent, reason);
+    series::add_to_agent(AGENT_RESTARTS, agent, reason, 1.0);
 }
 
 /// An agent answered a probe.
@@ -106,6 +107,33 @@ pub fn agent(name: &str, figures: AgentGauges) {
         .filter_map(|(metric, figure)| Some((metric, figure?)));
     let figures: Vec<_> = known.into_iter().chain(measured).collect();
     series::set_of_agent(name, &figures);
+}
+
+/// An agent said what it has spent.
+#[expect(clippy::cast_precision_loss, reason = "metrics are floats")]
+pub fn agent_spent(name: &str, usage: Usage) {
+    for (kind, tokens) in [
+        ("input", usage.input_tokens),
+        ("output", usage.output_tokens),
+    ] {
+        if let Some(tokens) = tokens {
+            series::add_to_agent(AGENT_TOKENS, name, kind, tokens as f64);
+        }
+    }
+    if let Some(micros) = usage.cost_micros {
+        series::add_to_agent(AGENT_COST, name, "", dollars(micros));
+    }
+}
+
+/// The shares of their ceilings that agents have used; whoever is not named has no ceiling.
+pub fn spend_ratios<'a>(ratios: impl Iterator<Item = (&'a str, f64)>) {
+    series::only_these(AGENT_SPEND_RATIO, ratios);
+}
+
+/// An agent reports a figure under a name of its own; `false` if it has [`MAX_REPORTED`] others.
+#[must_use]
+pub fn agent_reported(name: &str, metric: &str, value: f64) -> bool {
+    series::set_named(AGENT_REPORTED, name, metric, value, MAX_REPORTED)
 }
 
 /// Only these agents are supervised: the series of all others go, and their places are given back.

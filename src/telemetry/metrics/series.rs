@@ -98,11 +98,43 @@ impl Histogram {
     }
 }
 
-/// Counts one more, by a second label.
-pub(super) fn count_of_agent(metric: &'static str, agent: &str, reason: &str) {
+/// Counts so much more, by a second label.
+pub(super) fn add_to_agent(metric: &'static str, agent: &str, second: &str, more: f64) {
     let mut series = SERIES.lock();
     let label = series.agent_label(agent);
-    *series.number(metric, label, reason) += 1.0;
+    *series.number(metric, label, second) += more;
+}
+
+/// Sets a figure under a name of the agent's own; `false` if it has as many names as it may.
+pub(super) fn set_named(
+    metric: &'static str,
+    agent: &str,
+    name: &str,
+    figure: f64,
+    most: usize,
+) -> bool {
+    let mut series = SERIES.lock();
+    let label = series.agent_label(agent);
+    let all = series.numbers.entry(metric).or_default();
+    let own = all.keys().filter(|(label_of, _)| *label_of == label);
+    let (known, count) = own.fold((false, 0), |(known, count), (_, own)| {
+        (known || own == name, count + 1)
+    });
+    if known || count < most {
+        *series.number(metric, label, name) = figure;
+        return true;
+    }
+    false
+}
+
+/// Sets a figure of these agents; nobody else has one.
+pub(super) fn only_these<'a>(metric: &'static str, figures: impl Iterator<Item = (&'a str, f64)>) {
+    let mut series = SERIES.lock();
+    series.numbers.remove(metric);
+    for (agent, figure) in figures {
+        let label = series.agent_label(agent);
+        *series.number(metric, label, "") = figure;
+    }
 }
 
 /// Sets an agent's figures; those of a counter never fall, though what they are summed over comes and

@@ -8,6 +8,7 @@ use agent_system::actors::work::{AgentOutcome, TaskFrame};
 use agent_system::domain::agent::AgentProgram;
 use agent_system::domain::exit::ExitReason;
 use agent_system::domain::name::Name;
+use agent_system::domain::spend::Usage;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -31,6 +32,7 @@ enum Order {
     PanicElsewhere,
     UntilCancelled,
     Report(Name),
+    Spend(u64),
 }
 
 impl Agent for Subject {
@@ -77,6 +79,13 @@ impl Agent for Subject {
                     scope.submit_to_agent(to, json!(2));
                     assert_eq!(scope.traceparent(), TRACE.parse().ok());
                     Ok(json!(scope.attempt()))
+                }
+                Order::Spend(tokens) => {
+                    scope.spent(Usage {
+                        output_tokens: Some(tokens),
+                        ..Usage::default()
+                    });
+                    Ok(Value::Null)
                 }
             }
         }
@@ -195,6 +204,19 @@ async fn a_task_reports_through_its_scope() {
     let submitted = &rig.memory.submitted.lock()[0];
     assert_eq!(submitted.payload, json!(2));
     assert_eq!(submitted.traceparent, TRACE.parse().ok());
+}
+
+#[actix_rt::test]
+async fn a_task_says_through_its_scope_what_it_has_spent() {
+    let rig = subject(Value::Null, 0);
+    let task = task(json!({"spend": 12}));
+    let of = Some((task.id, task.lease_id));
+    let id = task.id;
+    rig.port().await.assign(task).unwrap();
+    rig.settled(id).await;
+    let spent = rig.memory.spent.lock()[0].clone();
+    assert_eq!((spent.of, spent.usage.output_tokens), (of, Some(12)));
+    assert_eq!(spent.usage.cost_micros, None);
 }
 
 #[actix_rt::test]

@@ -15,7 +15,7 @@ use super::rig::{LONG, Rig, failed_with, output, task};
 
 /// What a server does with a request that it has read.
 #[derive(Clone)]
-enum Does {
+pub(super) enum Does {
     Says(String),
     Resets,
     Hangs,
@@ -42,7 +42,7 @@ async fn request(stream: &mut TcpStream) -> Option<String> {
 }
 
 /// A server; what it was asked comes back.
-async fn server(does: Does) -> (String, mpsc::UnboundedReceiver<String>) {
+pub(super) async fn server(does: Does) -> (String, mpsc::UnboundedReceiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/run", listener.local_addr().unwrap());
     let (tell, asked) = mpsc::unbounded_channel();
@@ -64,14 +64,14 @@ async fn server(does: Does) -> (String, mpsc::UnboundedReceiver<String>) {
     (url, asked)
 }
 
-fn says(status: &str, body: &str) -> Does {
+pub(super) fn says(status: &str, body: &str) -> Does {
     let length = body.len();
     Does::Says(format!(
         "HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{body}"
     ))
 }
 
-fn rig_of(url: String) -> Rig {
+pub(super) fn rig_of(url: String) -> Rig {
     let spec = HttpSpec {
         url,
         headers: HeaderSpec {

@@ -10,7 +10,8 @@ use agent_system::actors::life::{Evidence, Life, LifeControl, LifeNote, LifeSink
 use agent_system::actors::pool::Place;
 use agent_system::actors::runner::Grant;
 use agent_system::actors::work::{
-    AgentMessage, AgentOutcome, AgentSubmission, ReadyAgent, TaskFrame, TaskPort, WorkSink,
+    AgentMessage, AgentOutcome, AgentSpent, AgentSubmission, ReadyAgent, TaskFrame, TaskPort,
+    WorkSink,
 };
 use agent_system::domain::agent::{
     AgentProgram, AgentSpec, InstanceId, OnStall, ProbePolicy, ProcessProtocol, ProcessSpec,
@@ -39,6 +40,7 @@ pub(super) struct Memory {
     pub(super) busy: Mutex<Vec<Duration>>,
     pub(super) submitted: Mutex<Vec<AgentSubmission>>,
     pub(super) messages: Mutex<Vec<AgentMessage>>,
+    pub(super) spent: Mutex<Vec<AgentSpent>>,
     changed: Notify,
 }
 
@@ -103,6 +105,11 @@ impl WorkSink for Memory {
 
     fn busy(&self, _: TaskId, _: &str, at_most: Duration) {
         self.busy.lock().push(at_most);
+        self.tell();
+    }
+
+    fn spent(&self, spent: AgentSpent) {
+        self.spent.lock().push(spent);
         self.tell();
     }
 
@@ -174,6 +181,7 @@ pub(super) fn spec(runs: AgentProgram) -> AgentSpec {
         },
         probes: Default::default(),
         labels: Default::default(),
+        spend: None,
     }
 }
 

@@ -69,6 +69,7 @@ impl Handed {
                 task_id,
                 lease_id,
                 output,
+                ..
             } if task_id == self.id => {
                 let shown: String = output.to_string().chars().take(60).collect();
                 Some(self.under(lease_id, format!("result {shown}")))

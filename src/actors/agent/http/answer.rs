@@ -22,6 +22,8 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 pub(super) struct Failed {
     pub(super) error: TaskError,
     pub(super) retry_after: Option<Duration>,
+    /// What it says it has spent all the same.
+    pub(super) usage: Option<Value>,
 }
 
 impl Failed {
@@ -33,6 +35,7 @@ impl Failed {
                 retryable,
             },
             retry_after: None,
+            usage: None,
         }
     }
 
@@ -55,7 +58,7 @@ impl From<NoReply> for Failed {
 }
 
 /// Reads an answer.
-pub(super) fn read(reply: &Reply) -> Result<Value, Failed> {
+pub(super) fn read(reply: &Reply) -> Result<Output, Failed> {
     let status = reply.status;
     if status.is_success() {
         return output(status, &reply.body);
@@ -70,13 +73,16 @@ pub(super) fn read(reply: &Reply) -> Result<Value, Failed> {
     Err(failure(status, &reply.headers, &reply.body))
 }
 
-/// `{output}`.
-#[derive(Deserialize)]
-struct Output {
-    output: Value,
+/// `{output, usage}`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Output {
+    pub(super) output: Value,
+    /// What it says it has spent.
+    #[serde(default)]
+    pub(super) usage: Option<Value>,
 }
 
-fn output(status: StatusCode, body: &[u8]) -> Result<Value, Failed> {
+fn output(status: StatusCode, body: &[u8]) -> Result<Output, Failed> {
     let wrong = |why: String| Failed::of("invalid_answer", why, false);
     match status {
         StatusCode::OK | StatusCode::CREATED => {}
@@ -89,7 +95,7 @@ fn output(status: StatusCode, body: &[u8]) -> Result<Value, Failed> {
     match serde_json::from_slice::<Value>(body) {
         Err(error) => Err(wrong(format!("answered {status} and no JSON: {error}"))),
         Ok(body) => match Output::deserialize(body) {
-            Ok(Output { output }) => Ok(output),
+            Ok(output) => Ok(output),
             Err(_) => Err(wrong(format!(
                 "answered {status} and no object with \"output\""
             ))),
@@ -97,13 +103,14 @@ fn output(status: StatusCode, body: &[u8]) -> Result<Value, Failed> {
     }
 }
 
-/// `{code, message, retryable}`, each as far as it is given.
+/// `{code, message, retryable, usage}`, each as far as it is given.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Said {
     code: Option<String>,
     message: Option<String>,
     retryable: Option<bool>,
+    usage: Option<Value>,
 }
 
 fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failed {
@@ -125,6 +132,7 @@ fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failed {
     });
     Failed {
         retry_after: retry_after(headers).filter(|_| retryable),
+        usage: said.usage,
         ..Failed::of(&cut(&code, MAX_CODE), cut(&message, MAX_TEXT), retryable)
     }
 }
@@ -178,7 +186,7 @@ mod tests {
             (204, "", Err("204")),
         ] {
             match (read(&reply(status, &[], body)), wanted) {
-                (Ok(output), Ok(wanted)) => assert_eq!(output, wanted),
+                (Ok(answer), Ok(wanted)) => assert_eq!(answer.output, wanted),
                 (Err(failed), Err(part)) => {
                     assert_eq!(failed.error.code, "invalid_answer");
                     assert!(failed.error.message.contains(part), "{failed:?}");

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::header::HeaderName;
+use serde::Deserialize as _;
+use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -13,7 +15,8 @@ use super::answer::{Failed, read};
 use super::remote::{ATTEMPT, LEASE, NoReply, TRACE};
 use crate::actors::agent::frames::ToAgent;
 use crate::actors::life::LifeNote;
-use crate::actors::work::{AgentOutcome, TaskFrame};
+use crate::actors::work::{AgentOutcome, AgentSpent, TaskFrame};
+use crate::domain::spend::{Usage, UsageSaid};
 
 /// Beyond an attempt's time, which the dispatcher watches: if it does not come, this does.
 const BEYOND: Duration = Duration::from_secs(1);
@@ -79,6 +82,7 @@ impl Exchange {
             Ok(Ok(reply)) => read(&reply),
             Ok(Err(none)) => {
                 if let NoReply::Unreachable(_) = &none {
+                    self.count(Usage::NOTHING);
                     let message = none.to_string();
                     desk.life.note(LifeNote::Unreachable { message });
                 }
@@ -87,14 +91,45 @@ impl Exchange {
             Err(_late) => Err(Failed::late(task.timeout)),
         };
         match answer {
-            Ok(output) => AgentOutcome::Output(output),
+            Ok(answer) => {
+                self.spent(answer.usage);
+                AgentOutcome::Output(answer.output)
+            }
             Err(failed) => {
+                self.spent(failed.usage);
                 if let Some(span) = failed.retry_after {
                     self.let_it_rest(span);
                 }
                 AgentOutcome::Failed(failed.error)
             }
         }
+    }
+
+    /// What the service says it has spent; what is no figure is an error of its.
+    fn spent(&self, said: Option<Value>) {
+        let Some(said) = said else {
+            return;
+        };
+        let said = UsageSaid::deserialize(said).unwrap_or_default();
+        match said.checked() {
+            Ok(usage) => self.count(usage),
+            Err(bad) => {
+                let (task, Desk { tasks, life, .. }) = (self.task.id, &*self.desk);
+                tracing::warn!(agent = %life.instance, %task, %bad, "usage counts for nothing");
+                tasks.error();
+                life.note(LifeNote::Error);
+            }
+        }
+    }
+
+    fn count(&self, usage: Usage) {
+        let Self { desk, task } = self;
+        desk.work.spent(AgentSpent {
+            from: desk.life.instance.clone(),
+            of: Some((task.id, task.lease_id)),
+            usage,
+            with_answer: true,
+        });
     }
 
     /// The service asked to be left alone. Said before the task is settled, so that its slot is

@@ -4,6 +4,7 @@
 //! Rely on: nothing here blocks; a result goes on with the lease it came with, whether its task is
 //! open or not, since the store fences it.
 
+mod figures;
 mod port;
 
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use super::leash::Leash;
 use super::log::{AgentLog, Level};
 use super::mail::Mail;
 use crate::actors::agent::frames::{
-    ErrorFrame, FromAgent, Heard, PROTOCOL, ReadyFrame, ToAgent, hear, millis,
+    ErrorFrame, FromAgent, Heard, LogFrame, PROTOCOL, ReadyFrame, ToAgent, hear, millis,
 };
 use crate::actors::agent::lines::Line;
 use crate::actors::agent::open_tasks::OpenTasks;
@@ -148,6 +149,7 @@ impl Talk {
     pub(super) fn give_back_undelivered(&self) {
         for (task, lease) in self.tasks.take_undelivered() {
             let instance = &self.life.instance;
+            self.nothing_spent((task, lease));
             self.work
                 .settled(instance, task, lease, AgentOutcome::Cancelled);
         }
@@ -278,15 +280,13 @@ impl Talk {
                 task_id,
                 lease_id,
                 output,
-            } => self.settle(task_id, lease_id, AgentOutcome::Output(output)),
-            FromAgent::Error(error) => self.error(error),
-            FromAgent::Log(log) => {
-                let text = match &log.fields {
-                    serde_json::Value::Null => log.message,
-                    fields => format!("{} {fields}", log.message),
-                };
-                self.log.line(Level::from_word(&log.level), &text);
+                usage,
+            } => {
+                self.usage_with((task_id, lease_id), usage);
+                self.settle(task_id, lease_id, AgentOutcome::Output(output));
             }
+            FromAgent::Error(error) => self.error(error),
+            FromAgent::Log(log) => self.line(log),
             FromAgent::Message { to, kind, content } => self.work.message(AgentMessage {
                 from: self.life.instance.clone(),
                 to,
@@ -310,8 +310,18 @@ impl Talk {
             FromAgent::Pong { n } => self.took(|mail| mail.read_up_to(n)),
             FromAgent::Ack { message_id } => self.took(|mail| mail.acknowledged(message_id)),
             FromAgent::Heartbeat => {}
-            FromAgent::Metric {} | FromAgent::Usage {} => {}
+            FromAgent::Metric { name, value } => self.metric(&name, value),
+            FromAgent::Usage(usage) => self.usage(&usage),
         }
+    }
+
+    /// A line for people.
+    fn line(&self, log: LogFrame) {
+        let text = match &log.fields {
+            serde_json::Value::Null => log.message,
+            fields => format!("{} {fields}", log.message),
+        };
+        self.log.line(Level::from_word(&log.level), &text);
     }
 
     /// The child has taken messages; who is told of it may call back, so no lock is held then.
@@ -340,6 +350,7 @@ impl Talk {
     }
 
     fn error(&self, error: ErrorFrame) {
+        self.usage_with((error.task_id, error.lease_id), error.usage);
         let failed = AgentOutcome::Failed(TaskError {
             code: cut(error.code, MAX_WORD),
             message: cut(error.message, MAX_TEXT),

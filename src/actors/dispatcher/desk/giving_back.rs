@@ -63,6 +63,7 @@ impl Desk {
     /// The agent refused a task: it was not begun, and the life takes nothing more.
     pub(in crate::actors::dispatcher) fn refused(&mut self, task: &ClaimedTask) -> Ended {
         self.holders.remove(&task.lease_id);
+        self.spends.delivered(task.lease_id, false);
         if let Some(worker) = self.workers.get_mut(&task.instance) {
             worker.held.remove(&task.lease_id);
             worker.taking = false;

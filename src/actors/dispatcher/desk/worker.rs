@@ -10,6 +10,7 @@ use crate::domain::agent::InstanceId;
 use crate::domain::ids::{LeaseId, TaskId};
 use crate::domain::name::Name;
 use crate::domain::query::{ClaimedTask, SlotOffer};
+use crate::domain::spend::Reserve;
 use crate::domain::task::Target;
 
 /// A task that an agent holds.
@@ -108,12 +109,18 @@ impl Worker {
             .saturating_sub(self.reserved)
     }
 
-    pub(super) fn offer(&self, instance: &InstanceId, free: u32) -> SlotOffer {
+    pub(super) fn offer(
+        &self,
+        instance: &InstanceId,
+        free: u32,
+        reserve: Option<Reserve>,
+    ) -> SlotOffer {
         SlotOffer {
             instance: instance.clone(),
             role: self.role.clone(),
             queue: self.queue.clone(),
             free,
+            reserve,
         }
     }
 

@@ -11,15 +11,23 @@ use std::sync::atomic::Ordering;
 use super::DispatcherHandle;
 use crate::actors::dispatcher::claims::QueuesChanged;
 use crate::actors::dispatcher::schedules::LookAtSchedules;
+use crate::clock;
 use crate::domain::agent::AgentSpec;
 use crate::domain::name::Name;
 use crate::domain::queue::QueueSpec;
 use crate::domain::schedule::ScheduleSpec;
 
 impl DispatcherHandle {
-    /// The agents that work can be addressed to, with their roles and queues.
+    /// The agents that work can be addressed to, with their roles and queues, and what they may
+    /// spend.
     pub fn set_known_agents<'a>(&self, specs: impl IntoIterator<Item = &'a AgentSpec>) {
-        self.0.known.set(specs.into_iter());
+        let specs: Vec<_> = specs.into_iter().collect();
+        self.0.known.set(specs.iter().copied());
+        let ceilings = specs
+            .iter()
+            .filter_map(|spec| Some((&spec.name, spec.spend.as_ref()?)));
+        let spends = &mut self.0.memory.lock().desk.spends;
+        spends.declare(ceilings, clock::now());
     }
 
     /// The queues as configured.

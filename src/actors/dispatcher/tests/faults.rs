@@ -14,7 +14,7 @@ use crate::persistence::WriterExit;
 /// Panic on the spot.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Explode;
+pub(super) struct Explode;
 
 impl Handler<Explode> for Dispatcher {
     type Result = ();
@@ -78,6 +78,7 @@ fn a_hand_over_that_was_lost_on_the_way_is_found_by_the_second_sweep() {
             role: None,
             queue: "default".parse().unwrap(),
             free: 1,
+            reserve: None,
         };
         // Claimed in the database; the answer never reached the dispatcher.
         let lost = world

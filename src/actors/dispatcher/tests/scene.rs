@@ -180,6 +180,16 @@ impl World {
 
     /// A new life of `echo#index` takes work.
     pub(super) fn ready(&self, index: u32, generation: u64, concurrency: u32) -> Scripted {
+        self.ready_as(instance("echo", index), generation, concurrency)
+    }
+
+    /// A new life of a worker takes work.
+    pub(super) fn ready_as(
+        &self,
+        instance: InstanceId,
+        generation: u64,
+        concurrency: u32,
+    ) -> Scripted {
         let (assigned, frames) = mpsc::unbounded_channel();
         let (cancelled, cancels) = mpsc::unbounded_channel();
         let (delivered, messages) = mpsc::unbounded_channel();
@@ -189,7 +199,6 @@ impl World {
             delivered,
             closed: AtomicBool::new(false),
         });
-        let instance = instance("echo", index);
         self.handle.agent_ready(ReadyAgent {
             instance: instance.clone(),
             generation,
@@ -224,7 +233,7 @@ pub(super) fn for_agent(agent: &str) -> NewTask {
     NewTask::plain(id, "t".into(), target, json!({"n": 1}))
 }
 
-fn spec(name: &str, role: Option<&str>) -> AgentSpec {
+pub(super) fn spec(name: &str, role: Option<&str>) -> AgentSpec {
     let second = Duration::from_secs(1);
     AgentSpec {
         name: name.parse().unwrap(),
@@ -264,6 +273,7 @@ fn spec(name: &str, role: Option<&str>) -> AgentSpec {
         },
         probes: Default::default(),
         labels: BTreeMap::new(),
+        spend: None,
     }
 }
 
@@ -321,6 +331,11 @@ impl Scripted {
         let (message, receipt) = soon("a message", self.messages.recv()).await.unwrap();
         receipt.taken();
         message
+    }
+
+    /// A task that it has been given already.
+    pub(super) fn given(&mut self) -> Option<TaskFrame> {
+        self.frames.try_recv().ok()
     }
 
     /// Whether it was given nothing more.

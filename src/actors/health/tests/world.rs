@@ -174,6 +174,7 @@ fn ready(name: &str) -> AgentHealthInput {
         queue_depth: 0,
         queue_capacity: 100,
         held_back: false,
+        spend: None,
         running: 0,
         errors_total: 0,
         restarts_total: 0,

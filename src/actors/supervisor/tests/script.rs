@@ -380,6 +380,7 @@ pub(super) fn spec(name: &str) -> AgentSpec {
         },
         probes: Default::default(),
         labels: BTreeMap::new(),
+        spend: None,
     }
 }
 

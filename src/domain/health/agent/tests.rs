@@ -30,6 +30,7 @@ fn agent(instances: Vec<InstanceHealth>) -> AgentHealthInput {
         queue_depth: 0,
         queue_capacity: 10_000,
         held_back: false,
+        spend: None,
         running: 0,
         errors_total: 0,
         restarts_total: 0,
@@ -191,5 +192,26 @@ proptest! {
         let trend = AgentTrend { recent_errors: errors, deaf_rounds: deaf };
         let judged = judge_agent(&agent(instances), trend, AgentLimits::DEFAULT);
         prop_assert_eq!(judged.status == HealthStatus::Critical, deaf >= DEAF_CRITICAL_ROUNDS);
+    }
+}
+
+#[test]
+fn an_agent_that_has_spent_what_it_may_is_worth_a_look_and_never_ill() {
+    use HealthStatus::{Healthy, Warning};
+    for (spent, status, says) in [
+        (0, Healthy, "1 ready, idle"),
+        (
+            800,
+            Warning,
+            "$0.0008 of $0.001 of its spend of the day is used",
+        ),
+        (1_000, Warning, "held: spend of the day is exhausted"),
+    ] {
+        let mut held = agent(vec![instance(AgentState::Ready)]);
+        held.spend = Some(crate::domain::spend::tests::spent(spent));
+        let judged = judge(&held);
+        assert_eq!(judged.status, status, "{spent}");
+        assert!(judged.message.starts_with(says), "{}", judged.message);
+        assert_eq!(judged.hopeless.is_some(), status == Warning);
     }
 }

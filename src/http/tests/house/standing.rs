@@ -47,6 +47,7 @@ pub(super) fn standing(agent: AgentView) -> (Standing, WorkStanding) {
         limit: None,
         depth: 0,
         running: 0,
+        spend: None,
         capacity: 1,
     };
     (standing, work)

@@ -22,7 +22,9 @@ INSERT INTO workflow_signals VALUES (1, 'go', x'0031', 2);
 INSERT INTO schedules VALUES ('s', 'every 1h', 1, 0, NULL, NULL);
 INSERT INTO schedule_runs VALUES (1, 's', 1, 'skipped', 'missed', NULL, NULL, 2);
 INSERT INTO task_dependencies VALUES (1, 'count', 'split');
-INSERT INTO task_attempts VALUES (1, 1, zeroblob(16), zeroblob(16), 'echo#0', 'running', NULL, 1, NULL, NULL);
+INSERT INTO task_attempts VALUES (1, 1, zeroblob(16), zeroblob(16), 'echo#0', 'running', NULL, 1, NULL, NULL,
+    1, 2, 3, 4, 5, 6);
+INSERT INTO spend VALUES ('echo', 1, 2, 3, 4, 5, 6, 7);
 INSERT INTO queue_pauses VALUES ('default', 1, 2, NULL);
 INSERT INTO queue_starts VALUES ('default', '', 1, 1, 1);
 INSERT INTO idempotency_keys VALUES ('task', 'k', zeroblob(32), zeroblob(16), 1);

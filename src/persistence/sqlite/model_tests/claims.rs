@@ -19,6 +19,7 @@ impl World {
             role: role.map(name),
             queue: name(queue),
             free,
+            reserve: None,
         };
         vec![
             offer("echo", 0, Some("worker"), "default", free[0]),

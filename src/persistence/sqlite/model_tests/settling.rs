@@ -39,6 +39,7 @@ impl World {
                 lease_id: lease,
                 outcome,
                 backoff: Duration::ZERO,
+                spend: None,
             };
             let done = self.db.try_settle(&settlement);
             assert!(matches!(done, Err(StoreError::NotFound { .. })), "{done:?}");

@@ -145,6 +145,13 @@ pub(super) const RULES: &[Rule] = &[
         "SELECT agent, signature FROM crash_signatures WHERE last_at < ?1 ORDER BY last_at"
     ),
     oldest!("recovery_runs", 30, "started_at"),
+    // A month of a year ago can still be compared with.
+    found!(
+        "spend",
+        400,
+        "agent, window_start",
+        "SELECT agent, window_start FROM spend WHERE window_start < ?1 ORDER BY window_start"
+    ),
     found!(
         "idempotency_keys",
         1,

@@ -133,6 +133,7 @@ const OLD_AND_YOUNG: &str = "
         SELECT randomblob(16), 'echo', 'custom', x'0031', at FROM ages;
     INSERT INTO crash_signatures (agent, signature, first_at, last_at, count)
         SELECT 'echo', 's' || at, at, at, 1 FROM ages;
+    INSERT INTO spend (agent, window_start) SELECT 'echo', at - 370 * 86400000000 FROM ages;
     INSERT INTO recovery_runs (id, action, cause, outcome, message, started_at)
         SELECT randomblob(16), 'a', 'c', 'succeeded', '', at FROM ages;
     INSERT INTO idempotency_keys SELECT 'task', 'k' || at, zeroblob(32), zeroblob(16), at FROM ages;

@@ -16,16 +16,19 @@ use crate::domain::agent::InstanceId;
 use crate::domain::event::NewEvent;
 use crate::domain::ids::{LeaseId, SessionId};
 use crate::domain::query::{ClaimedTask, Claims, SlotOffer};
+use crate::domain::spend::{Amount, Reserve};
 use crate::domain::task::DEFAULT_QUEUE;
 use crate::domain::transition::{Command, Standing, transition};
 use crate::persistence::StoreError;
-use crate::persistence::sqlite::{Fault, Sealed, SqlResult, WriteTx};
+use crate::persistence::sqlite::{Fault, Sealed, SqlResult, WriteTx, spend};
 
 /// Who gets a task, under which session.
 #[derive(Clone, Copy)]
 pub(super) struct Hold<'a> {
     pub(super) session: SessionId,
     pub(super) instance: &'a InstanceId,
+    /// What the task holds of what its agent may spend.
+    pub(super) reserve: Option<Reserve>,
 }
 
 /// Where a queued task can be found.
@@ -68,6 +71,7 @@ pub(super) fn claim(
             let hold = Hold {
                 session,
                 instance: &offer.instance,
+                reserve: offer.reserve,
             };
             let done = hand_over(tx, &task, hold, None)?;
             let start = (task.key, done.attempt);
@@ -162,6 +166,10 @@ pub(super) fn begin(
          VALUES (?1, ?2, ?3, ?4, ?5, 'running', ?6)",
         (task.key, to.attempt, lease, hold.session, &instance, now),
     )?;
+    let spent = match &hold.reserve {
+        Some(reserve) => spend::reserve(tx, task.key, to.attempt, reserve)?,
+        None => Amount::default(),
+    };
     let told = Told {
         state: Some(to.state),
         attempt: Some(to.attempt),
@@ -186,6 +194,7 @@ pub(super) fn begin(
         traceparent: task.traceparent,
         instance: hold.instance.clone(),
         alone: to.suspect,
+        spent,
     })
 }
 

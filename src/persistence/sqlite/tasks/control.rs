@@ -13,7 +13,7 @@ use crate::domain::task::{Progress, Task, TaskError, TaskState};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::transition::{Command, rank};
 use crate::persistence::StoreError;
-use crate::persistence::sqlite::{Fault, SqlResult, WriteTx, workflows};
+use crate::persistence::sqlite::{Fault, SqlResult, WriteTx, spend, workflows};
 
 /// The most tasks that fall due in one write; the rest comes with the next.
 const DUE_AT_ONCE: u32 = 500;
@@ -208,6 +208,7 @@ pub(super) fn rescue(tx: &mut WriteTx<'_>, session: SessionId) -> SqlResult<Resc
         };
         if let Some(lease) = task.lease_id {
             end_attempt(tx, &task, lease, "interrupted", Some(&error))?;
+            spend::cut(tx, task.key, lease)?;
         }
         // What was cancelled says why it was cancelled.
         let told = Some(&error).filter(|_| to.state != TaskState::Cancelled);

@@ -108,6 +108,7 @@ pub(super) fn create(
     let hold = fits.map(|offer| Hold {
         session,
         instance: &offer.instance,
+        reserve: offer.reserve,
     });
     let (row, claimed) = match hold {
         Some(hold) if new.extras == Extras::default() => insert_running(tx, &new, hold, task)?,

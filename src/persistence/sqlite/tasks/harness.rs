@@ -136,6 +136,7 @@ impl Db {
             lease_id,
             outcome,
             backoff,
+            spend: None,
         };
         self.write(|tx| settle::settle(tx, &settlement)).unwrap()
     }
@@ -245,5 +246,6 @@ pub(in crate::persistence::sqlite) fn slots(agent: &str, index: u32, free: u32) 
         role: Some("worker".parse().unwrap()),
         queue: "default".parse().unwrap(),
         free,
+        reserve: None,
     }
 }

@@ -8,10 +8,11 @@ use rusqlite::{Connection, Row, params_from_iter};
 use crate::domain::ids::{LeaseId, SessionId, TaskId};
 use crate::domain::name::Name;
 use crate::domain::query::{MAX_PAGE_LIMIT, Page, PageRequest, TaskFilter};
+use crate::domain::spend::Usage;
 use crate::domain::task::{Lease, Progress, Target, Task, TaskAttempt};
 use crate::domain::timestamp::Timestamp;
 use crate::persistence::StoreError;
-use crate::persistence::sqlite::{Fault, Json, Sealed, SqlResult, all, first};
+use crate::persistence::sqlite::{Count, Fault, Json, Sealed, SqlResult, all, first};
 
 const SELECT: &str = "SELECT t.key, t.id, w.id, t.name, t.agent, t.role, t.queue, t.state, \
     t.priority, t.payload, t.result, t.error, t.reason, t.attempt, t.max_attempts, \
@@ -202,7 +203,7 @@ pub(super) fn attempts(conn: &Connection, id: TaskId) -> SqlResult<Vec<TaskAttem
     all(
         conn,
         "SELECT attempt, lease_id, session_id, instance, outcome, error, started_at, finished_at, \
-         stale_result FROM task_attempts WHERE task_key = ?1 ORDER BY attempt",
+         stale_result, cost_micros, input_tokens, output_tokens FROM task_attempts WHERE task_key = ?1 ORDER BY attempt",
         [key],
         |row| {
             Ok(TaskAttempt {
@@ -218,9 +219,24 @@ pub(super) fn attempts(conn: &Connection, id: TaskId) -> SqlResult<Vec<TaskAttem
                 started_at: row.get(6)?,
                 finished_at: row.get(7)?,
                 stale_result: row.get::<_, Option<Sealed<_>>>(8)?.map(|Sealed(late)| late),
+                usage: usage(row)?,
             })
         },
     )
+}
+
+/// What an execution said it has spent, if it said anything.
+fn usage(row: &Row<'_>) -> rusqlite::Result<Option<Usage>> {
+    let at = |column: usize| -> rusqlite::Result<Option<u64>> {
+        let said: Option<Count> = row.get(column)?;
+        Ok(said.map(|Count(said)| said))
+    };
+    let usage = Usage {
+        cost_micros: at(9)?,
+        input_tokens: at(10)?,
+        output_tokens: at(11)?,
+    };
+    Ok((usage != Usage::default()).then_some(usage))
 }
 
 /// Queued tasks by the agent or role that they are for.

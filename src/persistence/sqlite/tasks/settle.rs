@@ -9,10 +9,13 @@ use crate::domain::query::{Settled, Settlement};
 use crate::domain::task::{MAX_PAYLOAD_BYTES, Outcome, StaleResult, TaskError, TaskState};
 use crate::domain::transition::Command;
 use crate::persistence::codec::seal;
-use crate::persistence::sqlite::{Sealed, SqlResult, WriteTx, workflows};
+use crate::persistence::sqlite::{Sealed, SqlResult, WriteTx, spend, workflows};
 
 /// Ends one execution; moves the task, and its workflow, on.
 pub(super) fn settle(tx: &mut WriteTx<'_>, settlement: &Settlement) -> SqlResult<Settled> {
+    if let Some(write) = &settlement.spend {
+        spend::apply(tx, write)?;
+    }
     let task = TaskRow::by_id(tx, settlement.task)?;
     if task.lease_id != Some(settlement.lease_id) || task.standing.state != TaskState::Running {
         return late(tx, &task, settlement);
