@@ -305,3 +305,6 @@ impl Spends {
         self.purses.get_mut(agent)
     }
 }
+
+#[cfg(test)]
+mod tests;

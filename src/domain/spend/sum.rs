@@ -70,4 +70,6 @@ pub struct Stored {
     pub own: Sum,
     /// Under starts of shorter windows inside it, from when such were configured.
     pub inside: Sum,
+    /// Of a window of which nothing is stored: the last one before it, if there is any.
+    pub before: Option<Sum>,
 }

@@ -178,8 +178,13 @@ fn nothing_is_handed_over_before_what_is_stored_is_known() {
         cost_micros: 950,
         ..Sum::default()
     };
-    let inside = Sum::default();
-    account.enter(window, Stored { own, inside });
+    account.enter(
+        window,
+        Stored {
+            own,
+            ..Stored::default()
+        },
+    );
     assert_eq!(account.used().micros, 980, "what came early counts too");
     assert_eq!(account.standing(), Standing::Exhausted);
 }

@@ -11,32 +11,33 @@ use crate::persistence::Result;
 
 /// What is stored of a window.
 pub(crate) async fn window(db: &Sqlite, agent: Name, window: Window) -> Result<Stored> {
-    db.write("read spend", move |tx| {
-        Ok(Stored {
-            own: sum(
-                tx,
-                &agent,
-                "window_start = ?2 AND window_start < ?3",
-                window,
-            )?,
-            inside: sum(
-                tx,
-                &agent,
-                "window_start > ?2 AND window_start < ?3",
-                window,
-            )?,
-        })
-    })
-    .await
+    db.write("read spend", move |tx| stored(tx, &agent, window))
+        .await
 }
 
-fn sum(tx: &WriteTx<'_>, agent: &Name, which: &str, window: Window) -> SqlResult<Sum> {
+fn stored(tx: &WriteTx<'_>, agent: &Name, window: Window) -> SqlResult<Stored> {
+    const OWN: &str = "window_start = ?2 AND window_start < ?3";
+    const INSIDE: &str = "window_start > ?2 AND window_start < ?3";
+    const BEFORE: &str = "window_start = (SELECT max(window_start) FROM spend
+        WHERE agent = ?1 AND window_start < ?2) AND window_start < ?3";
+    let at = |which| sum(tx, agent, which, window);
+    let (own, inside) = (at(OWN)?, at(INSIDE)?);
+    let known = own.is_some() || inside.is_some();
+    Ok(Stored {
+        own: own.unwrap_or_default(),
+        inside: inside.unwrap_or_default(),
+        before: if known { None } else { at(BEFORE)? },
+    })
+}
+
+/// `None` if there are no such rows.
+fn sum(tx: &WriteTx<'_>, agent: &Name, which: &str, window: Window) -> SqlResult<Option<Sum>> {
     let sql = format!(
         "SELECT coalesce(sum(cost_micros), 0), coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0),
              coalesce(sum(presumed_micros), 0), coalesce(sum(presumed_tokens), 0), coalesce(sum(tasks), 0)
-         FROM spend WHERE agent = ?1 AND {which}"
+         FROM spend WHERE agent = ?1 AND {which} HAVING count(*) > 0"
     );
-    let found = tx.first(&sql, (agent, window.start, window.end), |row| {
+    tx.first(&sql, (agent, window.start, window.end), |row| {
         let at = |column| row.get(column).map(|Count(count)| count);
         Ok(Sum {
             cost_micros: at(0)?,
@@ -48,8 +49,7 @@ fn sum(tx: &WriteTx<'_>, agent: &Name, which: &str, window: Window) -> SqlResult
             },
             tasks: at(5)?,
         })
-    })?;
-    Ok(found.unwrap_or_default())
+    })
 }
 
 /// Keeps the sum of a window, and what has changed with it.
@@ -124,17 +124,19 @@ pub(super) fn reserve(
     attempt: u32,
     reserve: &Reserve,
 ) -> SqlResult<Amount> {
-    tx.execute(
-        "UPDATE task_attempts SET spend_window = ?3, reserved_micros = ?4, reserved_tokens = ?5
-         WHERE task_key = ?1 AND attempt = ?2",
-        (
-            task_key,
-            attempt,
-            reserve.window,
-            Count(reserve.amount.micros),
-            Count(reserve.amount.tokens),
-        ),
-    )?;
+    if reserve.amount != Amount::default() {
+        tx.execute(
+            "UPDATE task_attempts SET spend_window = ?3, reserved_micros = ?4, reserved_tokens = ?5
+             WHERE task_key = ?1 AND attempt = ?2",
+            (
+                task_key,
+                attempt,
+                reserve.window,
+                Count(reserve.amount.micros),
+                Count(reserve.amount.tokens),
+            ),
+        )?;
+    }
     if attempt == 1 || !reserve.counts_tasks {
         return Ok(Amount::default());
     }
@@ -160,6 +162,7 @@ pub(super) fn cut(tx: &WriteTx<'_>, task_key: i64, lease: LeaseId) -> SqlResult<
                  - coalesce(input_tokens, 0) - coalesce(output_tokens, 0))
          FROM task_attempts
          WHERE task_key = ?1 AND lease_id = ?2 AND spend_window IS NOT NULL
+             AND reserved_micros IS NOT NULL
          ON CONFLICT (agent, window_start) DO UPDATE SET
              presumed_micros = presumed_micros + excluded.presumed_micros,
              presumed_tokens = presumed_tokens + excluded.presumed_tokens",

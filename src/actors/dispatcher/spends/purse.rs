@@ -45,11 +45,15 @@ impl Purse {
     }
 
     /// Enters a window. Edges that the database knows of, since they were passed before the daemon
-    /// began, are no news.
+    /// began, are no news; that a window has ended meanwhile which was used up is.
     pub(super) fn enter(&mut self, window: Window, stored: Stored) {
         if !self.account.is_opened() {
+            let before = stored.before.map(|own| Stored {
+                own,
+                ..Stored::default()
+            });
             let mut known = Account::new(self.account.spec().clone(), window);
-            known.enter(window, stored);
+            known.enter(window, before.unwrap_or(stored));
             self.told = known.standing();
         }
         self.account.enter(window, stored);

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::{account, cost, lease, spec, task};
 use crate::domain::ids::LeaseId;
-use crate::domain::spend::{Account, Amount, Per, SpendSpec, Stored, Sum, Window};
+use crate::domain::spend::{Account, Amount, Per, SpendSpec, Stored, Window};
 
 /// What can happen to an account.
 #[derive(Debug, Clone)]
@@ -122,8 +122,13 @@ impl World {
             own.presumed.micros += spec.reserve.micros.saturating_sub(*said);
         }
         self.account = Account::new(spec, window);
-        let inside = Sum::default();
-        self.account.enter(window, Stored { own, inside });
+        self.account.enter(
+            window,
+            Stored {
+                own,
+                ..Stored::default()
+            },
+        );
         self.open.clear();
         self.stored.clear();
         self.offered = 0;

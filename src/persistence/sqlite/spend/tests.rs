@@ -31,26 +31,9 @@ fn write(window: Timestamp, sum: Sum, attempts: Vec<AttemptSpend>) -> SpendWrite
     }
 }
 
-/// What is stored of a window: under its start, and inside.
-fn stored(db: &mut Db, window: Window) -> (Sum, Sum) {
+fn known(db: &mut Db, window: Window) -> Stored {
     let agent: Name = "echo".parse().unwrap();
-    db.write(|tx| {
-        Ok((
-            sum(
-                tx,
-                &agent,
-                "window_start = ?2 AND window_start < ?3",
-                window,
-            )?,
-            sum(
-                tx,
-                &agent,
-                "window_start > ?2 AND window_start < ?3",
-                window,
-            )?,
-        ))
-    })
-    .unwrap()
+    db.write(|tx| stored(tx, &agent, window)).unwrap()
 }
 
 /// Slots whose tasks hold ten thousandths of a dollar and a hundred tokens.
@@ -91,7 +74,7 @@ fn a_sum_that_comes_late_or_twice_makes_none_smaller() {
         let write = write(window.start, cost(micros), Vec::new());
         db.write(|tx| apply(tx, &write)).unwrap();
     }
-    assert_eq!(stored(&mut db, window).0.cost_micros, 900);
+    assert_eq!(known(&mut db, window).own.cost_micros, 900);
 }
 
 #[test]
@@ -108,8 +91,27 @@ fn a_longer_window_counts_what_shorter_ones_inside_it_hold() {
         let write = write(Timestamp::from_micros(at), cost(micros), Vec::new());
         db.write(|tx| apply(tx, &write)).unwrap();
     }
-    let (own, inside) = stored(&mut db, day);
+    let Stored {
+        own,
+        inside,
+        before,
+    } = known(&mut db, day);
     assert_eq!((own.cost_micros, inside.cost_micros), (1, 110));
+    assert_eq!(before, None);
+}
+
+#[test]
+fn of_a_window_that_nothing_is_stored_of_the_one_before_is_told() {
+    let mut db = Db::new();
+    let day = today(&db);
+    assert_eq!(known(&mut db, day), Stored::default());
+    for (days, micros) in [(1, 7), (3, 9)] {
+        let at = Timestamp::from_micros(day.start.as_micros() - days * DAY);
+        let write = write(at, cost(micros), Vec::new());
+        db.write(|tx| apply(tx, &write)).unwrap();
+    }
+    let before = known(&mut db, day).before.unwrap();
+    assert_eq!(before.cost_micros, 7);
 }
 
 #[test]
@@ -147,7 +149,7 @@ fn the_end_of_a_task_and_what_it_spent_are_one_commit() {
     assert_eq!(db.task(claimed.id).state, TaskState::Succeeded);
     assert_eq!(db.attempts(claimed.id)[0].usage, Some(usage));
     let window = today(&db);
-    assert_eq!(stored(&mut db, window).0.cost_micros, 250);
+    assert_eq!(known(&mut db, window).own.cost_micros, 250);
 }
 
 #[test]
@@ -169,7 +171,7 @@ fn what_a_task_held_when_its_daemon_was_killed_counts_as_spent_once() {
             .unwrap();
     }
     let window = today(&db);
-    let (own, _) = stored(&mut db, window);
+    let own = known(&mut db, window).own;
     assert_eq!(own.cost_micros, 400);
     // One said nothing of 1000 and 100, the other 400 of 1000 and more than 100.
     let presumed = Amount {
