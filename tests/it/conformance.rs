@@ -138,3 +138,25 @@ fn a_program_that_is_no_agent_fails_at_once_and_says_why() {
     let (code, _) = tested(&["word-count"]);
     assert_eq!(code, Some(2));
 }
+
+/// An agent that says what it has spent, and gets it wrong.
+const OVERDRAWN: &str = r#"
+while read -r line; do
+    case $line in
+    *'"type":"hello"'*) echo '{"type":"ready"}'; echo '{"type":"usage","cost_usd":-0.5}' ;;
+    *'"type":"shutdown"'*) exit 0 ;;
+    esac
+done
+"#;
+
+#[test]
+fn a_figure_that_counts_for_nothing_is_a_fault_that_its_author_is_told_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = write_file(folder.path(), "overdrawn.sh", OVERDRAWN.as_bytes());
+    let (code, report) = tested(&["--timeout", "300ms", "--", "sh", script.to_str().unwrap()]);
+    assert_eq!(code, Some(1), "{report:#}");
+    assert_eq!(outcome(&report, "output"), "failed");
+    let checks = report["checks"].as_array().unwrap();
+    let why = checks[10]["message"].as_str().unwrap();
+    assert!(why.contains("cost_usd is -0.5"), "{why}");
+}

@@ -3,6 +3,8 @@
 //! Unknown fields are ignored. A line that is no JSON object is a log line. A frame of unknown
 //! type, or with fields of the wrong kind, is counted and logged; it never ends a life.
 
+pub(crate) mod figures;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};

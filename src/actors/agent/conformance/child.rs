@@ -20,7 +20,7 @@ use crate::actors::agent::exec::{FAILURE_MARK, is_failure_code};
 use crate::actors::agent::family::signal_group;
 use crate::actors::agent::frames::{FromAgent, Heard, MAX_LINE, ToAgent, hear};
 use crate::actors::agent::launcher::{Input, Launched, Launcher};
-use crate::actors::agent::lines::Lines;
+use crate::actors::agent::lines::{Line, Lines};
 use crate::domain::agent::ProcessSpec;
 
 /// How long a frame may lie unread.
@@ -62,10 +62,21 @@ pub(super) struct Tally {
     pub(super) frames: u64,
     /// Lines that are no JSON object: the log.
     pub(super) texts: u64,
-    /// JSON objects that are no frame: why, the first few.
+    /// JSON objects that are no frame, or hold a figure that is none: why, the first few.
     pub(super) broken: Vec<String>,
     /// Lines over the limit.
     pub(super) too_long: u64,
+}
+
+impl Tally {
+    /// Keeps why a line is not as the protocol has it, of the first few.
+    fn break_with(&mut self, why: &str, line: &Line) {
+        const MAX_BROKEN: usize = 5;
+        if self.broken.len() < MAX_BROKEN {
+            let start: String = line.text().chars().take(120).collect();
+            self.broken.push(format!("{why}: {start}"));
+        }
+    }
 }
 
 /// What is kept of what it said, over all lives.
@@ -201,8 +212,6 @@ impl Drop for Child {
 }
 
 async fn read_frames(stdout: ChildStdout, tell: mpsc::Sender<FromAgent>, record: Arc<Record>) {
-    /// Reasons that are kept.
-    const MAX_BROKEN: usize = 5;
     let mut lines = Lines::new(stdout, MAX_LINE);
     while let Some(line) = lines.next().await {
         let frame = {
@@ -214,6 +223,9 @@ async fn read_frames(stdout: ChildStdout, tell: mpsc::Sender<FromAgent>, record:
             match hear(&line.bytes) {
                 Heard::Frame(frame) => {
                     tally.frames += 1;
+                    if let Some(bad) = frame.bad_figure() {
+                        tally.break_with(&bad, &line);
+                    }
                     frame
                 }
                 Heard::Text => {
@@ -221,10 +233,7 @@ async fn read_frames(stdout: ChildStdout, tell: mpsc::Sender<FromAgent>, record:
                     continue;
                 }
                 Heard::Broken { why, .. } => {
-                    if tally.broken.len() < MAX_BROKEN {
-                        let start: String = line.text().chars().take(120).collect();
-                        tally.broken.push(format!("{why}: {start}"));
-                    }
+                    tally.break_with(&why, &line);
                     continue;
                 }
             }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::header::HeaderName;
-use serde::Deserialize as _;
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -13,10 +12,10 @@ use tokio::time::timeout;
 use super::Desk;
 use super::answer::{Failed, read};
 use super::remote::{ATTEMPT, LEASE, NoReply, TRACE};
-use crate::actors::agent::frames::ToAgent;
+use crate::actors::agent::frames::{ToAgent, figures};
 use crate::actors::life::LifeNote;
 use crate::actors::work::{AgentOutcome, AgentSpent, TaskFrame};
-use crate::domain::spend::{Usage, UsageSaid};
+use crate::domain::spend::Usage;
 
 /// Beyond an attempt's time, which the dispatcher watches: if it does not come, this does.
 const BEYOND: Duration = Duration::from_secs(1);
@@ -110,8 +109,7 @@ impl Exchange {
         let Some(said) = said else {
             return;
         };
-        let said = UsageSaid::deserialize(said).unwrap_or_default();
-        match said.checked() {
+        match figures::usage(said) {
             Ok(usage) => self.count(usage),
             Err(bad) => {
                 let (task, Desk { tasks, life, .. }) = (self.task.id, &*self.desk);
