@@ -57,7 +57,8 @@ impl Purse {
             self.told = known.standing();
         }
         self.account.enter(window, stored);
-        self.dirty = true;
+        // What is on its way is of the window before.
+        (self.dirty, self.writing) = (true, false);
     }
 
     /// All that is not yet in the database, with the edges that were passed; nothing while it is not

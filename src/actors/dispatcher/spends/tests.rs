@@ -151,6 +151,21 @@ fn a_window_that_ends_is_written_to_its_end_and_the_next_begins_with_what_is_sto
 }
 
 #[test]
+fn a_write_that_is_on_its_way_when_a_window_ends_holds_nothing_up() {
+    let mut spends = opened(Per::Hour, 0);
+    let under_way = spends.take_writes(now());
+    let later = now().after(HOUR);
+    assert!(enter(&mut spends, 0, later));
+    let next = spends.take_writes(later);
+    assert_eq!(told(&next), quiet("05:00", 0));
+    written(&mut spends, under_way);
+    assert!(!spends.is_kept(), "the next one is on its way");
+    written(&mut spends, next);
+    says(&mut spends, 1);
+    assert_eq!(told(&spends.take_writes(later)), quiet("05:00", 1));
+}
+
+#[test]
 fn until_the_next_window_is_read_the_last_one_counts() {
     let mut spends = opened(Per::Hour, 0);
     let later = now().after(HOUR);
