@@ -107,6 +107,10 @@ impl StartError {
 #[must_use]
 pub(crate) fn serve(request: &LoadRequest, registry: Registry) -> ExitCode {
     let begun = Instant::now();
+    let request = &LoadRequest {
+        actors: Some(registry.names().map(str::to_owned).collect()),
+        ..request.clone()
+    };
     let config = match Config::load(request.clone()) {
         Ok(config) => config,
         Err(invalid) => {

@@ -83,6 +83,8 @@ pub struct LoadRequest {
     pub flags: Vec<(String, String)>,
     /// The `.env` file, read in development and testing if it exists.
     pub dotenv: Option<PathBuf>,
+    /// The Rust agents that can be run here, by name; any name is taken where nobody says.
+    pub actors: Option<Vec<String>>,
 }
 
 impl LoadRequest {

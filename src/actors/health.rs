@@ -51,7 +51,7 @@ const ASK_SLACK: Duration = Duration::from_secs(1);
 /// What the monitor is given.
 #[derive(Clone)]
 pub struct HealthDeps {
-    /// How often, how long, which limits.
+    /// How often, how long, which limits, at first.
     pub settings: HealthSettings,
     /// The recovery actions at first, so that a critical check names the one that answers it.
     pub actions: Arc<[RecoveryActionSpec]>,
@@ -87,12 +87,17 @@ impl fmt::Debug for HealthDeps {
 #[derive(Debug)]
 struct Shared {
     report: watch::Sender<Option<Arc<HealthReport>>>,
+    settings: watch::Sender<HealthSettings>,
     actions: RwLock<Arc<[RecoveryActionSpec]>>,
 }
 
 impl Shared {
     fn report(&self) -> Option<Arc<HealthReport>> {
         self.report.borrow().clone()
+    }
+
+    fn settings(&self) -> HealthSettings {
+        *self.settings.borrow()
     }
 
     fn actions(&self) -> Arc<[RecoveryActionSpec]> {
@@ -131,7 +136,6 @@ fn hint(nearest: Option<&str>) -> String {
 pub struct HealthHandle {
     shared: Arc<Shared>,
     address: Address<HealthMonitor>,
-    deadline: Duration,
 }
 
 impl HealthHandle {
@@ -140,15 +144,14 @@ impl HealthHandle {
     pub fn child(deps: HealthDeps) -> (Arc<dyn ChildFactory>, Self) {
         let shared = Arc::new(Shared {
             report: watch::Sender::new(None),
+            settings: watch::Sender::new(deps.settings),
             actions: RwLock::new(deps.actions.clone()),
         });
-        let deadline = deps.settings.check_timeout + ASK_SLACK;
         let lives = shared.clone();
         let child = HostedChild::new(move |_| HealthMonitor::new(deps.clone(), lives.clone()));
         let handle = Self {
             shared,
             address: child.address(0),
-            deadline,
         };
         (child, handle)
     }
@@ -156,6 +159,16 @@ impl HealthHandle {
     /// The recovery actions from now on; checks name them from their next look on.
     pub fn set_actions(&self, actions: Arc<[RecoveryActionSpec]>) {
         *self.shared.actions.write() = actions;
+    }
+
+    /// How often, how long, which limits from now on; what waits for its time goes by the new spans,
+    /// and checks by the new limits from their next look on.
+    pub fn set_settings(&self, settings: HealthSettings) {
+        self.shared.settings.send_if_modified(|held| {
+            let differs = *held != settings;
+            *held = settings;
+            differs
+        });
     }
 
     /// The last report; `None` before the first round has ended. Never waits.
@@ -185,10 +198,8 @@ impl HealthHandle {
             None => Wanted::All,
             Some(name) => Wanted::One(self.known(name)?),
         };
-        Ok(self
-            .address
-            .ask(RunChecks { wanted }, self.deadline)
-            .await?)
+        let deadline = self.shared.settings().check_timeout + ASK_SLACK;
+        Ok(self.address.ask(RunChecks { wanted }, deadline).await?)
     }
 
     fn known(&self, name: &str) -> Result<String, HealthError> {

@@ -95,7 +95,8 @@ fn start_log(config: &Config) -> Result<(), StartError> {
     Ok(())
 }
 
-const fn level(level: LogLevel) -> tracing::Level {
+/// A level of the configuration as the log takes it.
+pub(super) const fn level(level: LogLevel) -> tracing::Level {
     match level {
         LogLevel::Trace => tracing::Level::TRACE,
         LogLevel::Debug => tracing::Level::DEBUG,

@@ -154,20 +154,11 @@ impl Reloader {
         let read = reading
             .await
             .map_err(|error| ReloadError::Broken(error.to_string()))?;
-        let config = read.map_err(|invalid| {
+        read.map_err(|invalid| {
             let problems = invalid.problems().iter();
             let problems = problems.map(|problem| (problem.key.clone(), problem.said()));
             ReloadError::Invalid(problems.collect())
-        })?;
-        let unknown = config.agents().values().filter_map(|spec| {
-            let error = self.rooms.environment.registry.check(spec).err()?;
-            Some((format!("agents.{}.actor", spec.name), error.to_string()))
-        });
-        let unknown: Vec<_> = unknown.collect();
-        match unknown.is_empty() {
-            true => Ok(config),
-            false => Err(ReloadError::Invalid(unknown)),
-        }
+        })
     }
 
     fn tell(&self, plan: &ReloadPlan, by: &'static str) {

@@ -54,7 +54,7 @@ pub(super) fn config(layers: Layers) -> (Config, Vec<Problem>) {
         shown,
         values: Values::default(),
     };
-    check::all(&config, tree, &mut problems);
+    check::all(&config, tree, layers.actors.as_deref(), &mut problems);
     problems.extend(faults.into_iter().map(|(key, message)| {
         let source = at(tree, &key).map(|node| node.source.clone());
         Problem {

@@ -18,8 +18,17 @@ use super::{AuthMode, Config};
 use crate::domain::name::{Name, nearest};
 
 /// Checks everything; adds to the problems.
-pub(super) fn all(config: &Config, tree: &Table, problems: &mut Vec<Problem>) {
-    let mut judge = Judge { tree, problems };
+pub(super) fn all(
+    config: &Config,
+    tree: &Table,
+    actors: Option<&[String]>,
+    problems: &mut Vec<Problem>,
+) {
+    let mut judge = Judge {
+        tree,
+        actors,
+        problems,
+    };
     sections::check(config, &mut judge);
     agents::groups(config, &mut judge);
     agents::agents(config, &mut judge);
@@ -43,6 +52,8 @@ pub(super) fn root_name() -> Name {
 /// Gathers problems with the sources of the values they are about.
 struct Judge<'a> {
     tree: &'a Table,
+    /// The Rust agents that can be run, if that is known.
+    actors: Option<&'a [String]>,
     problems: &'a mut Vec<Problem>,
 }
 

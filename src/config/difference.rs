@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::keys::ROOT;
 use super::tree::{Content, Table, join};
-use super::{Config, REDACTED, build, redact};
+use super::{Config, LoggingConfig, MonitoringConfig, REDACTED, build, redact};
 use crate::domain::agent::{AgentProgram, AgentSpec};
 use crate::domain::name::Name;
 use crate::domain::reload::{Change, Does, KeyChange, ReloadPlan, UnitChange, UnitKind, touch};
@@ -22,6 +22,22 @@ use crate::domain::schedule::ScheduledWork;
 
 /// The key of the order of declaration, which no single value holds.
 const ORDER: &str = "agents";
+
+/// Of sections that only the start of the daemon reads, what is taken over all the same.
+const LIVE: [(&str, UnitKind, &[&str]); 2] = [
+    ("logging", UnitKind::Logging, &["level"]),
+    (
+        "monitoring",
+        UnitKind::Monitoring,
+        &[
+            "health_interval",
+            "health_timeout",
+            "sample_interval",
+            "sustained",
+            "thresholds",
+        ],
+    ),
+];
 
 /// Every value of a configuration by its dotted key.
 #[derive(Clone, Default, PartialEq)]
@@ -182,7 +198,11 @@ fn unit_of(key: &str) -> Option<(UnitKind, String)> {
             None => (UnitKind::Recovery, section.to_owned()),
         },
         "supervisor" if rest != "arbiters" => (UnitKind::Supervisor, section.to_owned()),
-        _ => return None,
+        _ => {
+            let (_, kind, keys) = LIVE.into_iter().find(|(live, ..)| *live == section)?;
+            let is_live = keys.contains(&name().as_str());
+            return is_live.then(|| (kind, section.to_owned()));
+        }
     };
     Some(unit)
 }
@@ -258,10 +278,16 @@ impl Config {
         self.data_dir = running.data_dir.clone();
         self.database = running.database.clone();
         self.server = running.server.clone();
-        self.logging = running.logging.clone();
+        self.logging = LoggingConfig {
+            level: self.logging.level,
+            ..running.logging.clone()
+        };
         self.cache = running.cache.clone();
         self.security = running.security.clone();
-        self.monitoring = running.monitoring.clone();
+        self.monitoring = MonitoringConfig {
+            health: self.monitoring.health,
+            ..running.monitoring.clone()
+        };
         self.supervisor.arbiters = running.supervisor.arbiters;
         self
     }
@@ -270,7 +296,17 @@ impl Config {
 /// The shown form with the sections that stay.
 fn shown_with(mut taken: Value, running: &Value) -> Value {
     let live = ["agents", "groups", "queues", "schedules", "recovery"];
-    if let (Value::Object(taken), Value::Object(running)) = (&mut taken, running) {
+    let mut running = running.clone();
+    for (section, _, keys) in LIVE {
+        for key in keys {
+            let value = taken.get(section).and_then(|it| it.get(key));
+            let place = running.get_mut(section).and_then(Value::as_object_mut);
+            if let (Some(value), Some(place)) = (value, place) {
+                place.insert((*key).to_owned(), value.clone());
+            }
+        }
+    }
+    if let (Value::Object(taken), Value::Object(running)) = (&mut taken, &running) {
         taken.retain(|section, _| live.contains(&section.as_str()) || section == "supervisor");
         for (section, value) in running {
             let stays = !live.contains(&section.as_str()) && section != "supervisor";

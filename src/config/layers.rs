@@ -32,6 +32,8 @@ pub(super) struct Layers {
     pub(super) tree: Table,
     /// Variables of the `.env` file.
     pub(super) dotenv: Variables,
+    /// The Rust agents that can be run, if that is known.
+    pub(super) actors: Option<Vec<String>>,
     /// What is wrong so far.
     pub(super) problems: Vec<Problem>,
     /// What may surprise.
@@ -77,6 +79,7 @@ pub(super) fn read(request: &LoadRequest) -> Layers {
     problems.append(&mut findings.problems);
     Layers {
         environment,
+        actors: request.actors.clone(),
         data_dir: data_dir(request, environment, &vars),
         tree,
         warnings: variables::misspelt(&vars),

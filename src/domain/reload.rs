@@ -62,6 +62,10 @@ pub enum UnitKind {
     Recovery,
     /// `[supervisor]`.
     Supervisor,
+    /// What of `[logging]` is taken over.
+    Logging,
+    /// What of `[monitoring]` is taken over.
+    Monitoring,
     /// In which order agents are declared.
     Order,
 }

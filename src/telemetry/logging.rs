@@ -10,18 +10,21 @@ mod line;
 mod rotation;
 
 use std::io::IsTerminal;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use tracing::Level;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::{Layer, Registry, fmt};
+use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 pub use rotation::{RotatingFile, RotationPolicy};
 
 /// The target of everything this program writes.
 const OWN_TARGET: &str = "agent_system";
+
+/// Sets the level of the process's log.
+static LEVEL: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
 
 /// How a line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,11 +74,22 @@ pub fn init(settings: &LoggingSettings) -> Result<(), LoggingError> {
     let colour = settings.colour && stderr.is_terminal();
     let to_stderr = layer(settings.format, colour, std::io::stderr);
     let to_file = file.map(|file| layer(settings.format, false, SharedFile(file)));
+    let (level, handle) = reload::Layer::new(filter(settings.level));
     let subscriber = Registry::default()
-        .with(filter(settings.level))
+        .with(level)
         .with(to_stderr)
         .with(to_file);
-    tracing::subscriber::set_global_default(subscriber).map_err(|_| LoggingError::Installed)
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| LoggingError::Installed)?;
+    // As the log, there is one in a process.
+    LEVEL.get_or_init(|| handle);
+    Ok(())
+}
+
+/// Writes from now on what is at least as severe; nothing where the log is somebody else's.
+pub fn set_level(level: Level) {
+    if let Some(Err(error)) = LEVEL.get().map(|handle| handle.reload(filter(level))) {
+        tracing::warn!(%error, "the log keeps its level");
+    }
 }
 
 /// Whether the environment asks for no colour (`NO_COLOR` set to anything but nothing).

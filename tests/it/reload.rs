@@ -168,22 +168,16 @@ fn a_bad_file_changes_nothing_and_names_every_problem() {
             named("#/agents/same/stop/timeout") && named("#/serve"),
             "{refused}"
         );
+        let actor = errors
+            .iter()
+            .find(|it| it["pointer"] == "#/agents/new/actor");
+        let detail = actor
+            .and_then(|it| it["detail"].as_str())
+            .unwrap_or_default();
+        assert!(detail.contains("did you mean 'word_count'?"), "{refused}");
     }
     let told = daemon.cli(&["config", "apply"]);
     assert_eq!(told.status.code(), Some(78), "{told:?}");
-    daemon.reconfigure(
-        &(agent("same", "a") + "[agents.new]\nkind = 'actor'\nactor = 'word_cuont'\n"),
-    );
-    let (status, refused) = post(&daemon, "plan", "");
-    assert_eq!(status, 422);
-    let error = &refused["errors"][0];
-    assert_eq!(error["pointer"], "#/agents/new/actor", "{refused}");
-    assert!(
-        error["detail"]
-            .as_str()
-            .unwrap()
-            .contains("did you mean 'word_count'?")
-    );
     assert_eq!(sees(&daemon, "same", "a"), pid);
 }
 
@@ -304,4 +298,41 @@ fn queues_schedules_and_recovery_actions_come_change_and_go() {
     assert_eq!(plan["counts"]["removed"], 3, "{plan}");
     assert_eq!(daemon.get("/api/v1/schedules/tick").0, 404);
     assert!(!names(read("/api/v1/recovery/actions")).contains(&"again".to_owned()));
+}
+
+#[test]
+fn the_log_level_and_what_health_goes_by_are_taken_over_at_once() {
+    let quiet = "[logging]\nlevel = 'ERROR'\n[monitoring]\nhealth_interval = '1h'\n";
+    let daemon = Daemon::configured(&(agent("same", "a") + quiet));
+    let pid = ready_pid(&daemon, "same");
+    assert!(
+        !daemon.log().contains("answered method=GET"),
+        "{}",
+        daemon.log()
+    );
+    let told = "[logging]\nlevel = 'DEBUG'\nformat = 'json'\n[monitoring]\nhealth_interval = '100ms'\n\
+        thresholds.memory = { warning = 0.001, critical = 0.002 }\n";
+    daemon.reconfigure(&(agent("same", "a") + told));
+    let plan = applied(&daemon);
+    assert_eq!(
+        does(&plan),
+        pairs(&[("logging", "in_place"), ("monitoring", "in_place")])
+    );
+    assert_eq!(plan["pending"][0]["key"], "logging.format", "{plan}");
+    eventually("a round goes by the new limits", || {
+        let report: Value = serde_json::from_str(&daemon.get("/health").1).ok()?;
+        let mut checks = report["checks"].as_array()?.iter();
+        let system = checks.find(|it| it["name"] == "system")?;
+        (system["status"] == "critical").then_some(())
+    });
+    let log = daemon.log();
+    assert!(
+        log.contains("answered method=GET"),
+        "the level holds, the format waits: {log}"
+    );
+    let shown: Value = serde_json::from_str(&daemon.get("/api/v1/config").1).unwrap();
+    assert_eq!(shown["logging"]["level"], "DEBUG");
+    assert_eq!(shown["logging"]["format"], "pretty");
+    assert_eq!(shown["monitoring"]["health_interval"], "100ms");
+    assert_eq!(ready_pid(&daemon, "same"), pid);
 }

@@ -103,19 +103,6 @@ impl Registry {
         self.known.keys().map(String::as_str)
     }
 
-    /// Whether what an agent runs is known here.
-    ///
-    /// # Errors
-    /// Its configuration names an actor that nobody registered.
-    pub fn check(&self, agent: &AgentSpec) -> Result<(), UnknownActor> {
-        match &agent.runs {
-            AgentProgram::Actor { actor, .. } if !self.known.contains_key(actor) => {
-                Err(self.unknown(agent, actor))
-            }
-            _ => Ok(()),
-        }
-    }
-
     fn unknown(&self, agent: &AgentSpec, actor: &str) -> UnknownActor {
         UnknownActor {
             agent: agent.name.to_string(),

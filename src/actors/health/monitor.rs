@@ -22,7 +22,7 @@ use crate::actors::life::Hosted;
 use crate::actors::runner::AgentContext;
 use crate::domain::health::agent::AgentHealthInput;
 use crate::domain::health::{
-    AGENT_CHECK_PREFIX, BETWEEN_ROUNDS, DATABASE_CHECK, HealthReport, HealthStatus,
+    AGENT_CHECK_PREFIX, BETWEEN_ROUNDS, DATABASE_CHECK, HealthReport, HealthSettings, HealthStatus,
 };
 use crate::persistence::StoreError;
 use crate::telemetry::metrics::record;
@@ -60,7 +60,7 @@ pub(super) struct HealthMonitor {
 
 impl HealthMonitor {
     pub(super) fn new(deps: HealthDeps, shared: Arc<Shared>) -> Self {
-        let probe = deps.probe.clone();
+        let (probe, settings) = (deps.probe.clone(), shared.settings());
         let sources = probe.try_lock().map_or(
             Sources {
                 cpu: "host",
@@ -74,7 +74,7 @@ impl HealthMonitor {
         Self {
             probe,
             sources,
-            window: Window::new(deps.settings.sustained, deps.settings.sample_interval),
+            window: Window::new(settings.sustained, settings.sample_interval),
             rounds: Rounds::resume(shared.report().as_deref()),
             keeping: true,
             figures_kept: None,
@@ -90,8 +90,10 @@ impl HealthMonitor {
         ctx: &mut AgentContext<Self>,
         next: impl FnOnce(&mut Self, &mut AgentContext<Self>) + 'static,
     ) {
-        let sampling = take_sample(self.probe.clone(), self.deps.settings.check_timeout);
+        let sampling = take_sample(self.probe.clone(), self.shared.settings().check_timeout);
         ctx.spawn(sampling.into_actor(self).map(|host, act, ctx| {
+            let settings = act.shared.settings();
+            act.window.fit(settings.sustained, settings.sample_interval);
             if let Some(host) = host {
                 act.window.push(Sample::new(host, &act.deps.store.status()));
                 sampler::host(&host, act.sources);
@@ -101,9 +103,10 @@ impl HealthMonitor {
     }
 
     fn keep_sampling(&self, ctx: &mut AgentContext<Self>) {
-        ctx.run_later(self.deps.settings.sample_interval, |act, ctx| {
+        let resting = rest(self.shared.clone(), Instant::now(), |it| it.sample_interval);
+        ctx.spawn(resting.into_actor(self).map(|(), act, ctx| {
             act.sample(ctx, |act, ctx| act.keep_sampling(ctx));
-        });
+        }));
     }
 
     fn round(&self, ctx: &mut AgentContext<Self>) {
@@ -114,8 +117,8 @@ impl HealthMonitor {
             if !std::mem::replace(&mut act.listening, true) {
                 act.wait_for_news(ctx);
             }
-            let rest = act.deps.settings.interval.saturating_sub(began.elapsed());
-            ctx.run_later(rest.max(MIN_REST), |act, ctx| act.round(ctx));
+            let resting = rest(act.shared.clone(), began, |it| it.interval);
+            ctx.spawn(resting.into_actor(act).map(|(), act, ctx| act.round(ctx)));
         }));
     }
 
@@ -144,13 +147,8 @@ impl HealthMonitor {
     }
 
     fn look(&self, wanted: Wanted) -> impl Future<Output = Look> + use<> {
-        let HealthDeps {
-            store,
-            agents,
-            settings,
-            ..
-        } = self.deps.clone();
-        look(store, agents, wanted, settings.check_timeout)
+        let HealthDeps { store, agents, .. } = self.deps.clone();
+        look(store, agents, wanted, self.shared.settings().check_timeout)
     }
 
     /// Judges what was seen, publishes the report, and tells whom it concerns.
@@ -193,7 +191,7 @@ impl HealthMonitor {
     }
 
     fn judge(&self, wanted: &Wanted, seen: Look) -> Vec<Judged> {
-        let settings = &self.deps.settings;
+        let settings = &self.shared.settings();
         let mut all = Vec::new();
         if wanted.system() {
             all.push(checks::system(
@@ -230,7 +228,7 @@ impl HealthMonitor {
     }
 
     fn judge_agents(&self, seen: Result<Vec<AgentHealthInput>, Blind>) -> Vec<Judged> {
-        let limits = self.deps.settings.agent;
+        let limits = self.shared.settings().agent;
         match seen {
             Ok(inputs) => inputs
                 .iter()
@@ -303,7 +301,7 @@ impl HealthMonitor {
         write: impl Future<Output = Result<(), StoreError>> + 'static,
         ctx: &mut AgentContext<Self>,
     ) {
-        let write = timeout(self.deps.settings.check_timeout, write);
+        let write = timeout(self.shared.settings().check_timeout, write);
         ctx.spawn(write.into_actor(self).map(|kept, act, _| {
             let failed = match kept {
                 Ok(Ok(())) => None,
@@ -317,6 +315,21 @@ impl HealthMonitor {
             }
             act.keeping = failed.is_none();
         }));
+    }
+}
+
+/// Waits until a span of the settings has passed since `began`, by what holds then: it may be set
+/// otherwise meanwhile.
+async fn rest(shared: Arc<Shared>, began: Instant, span: fn(&HealthSettings) -> Duration) {
+    let mut settings = shared.settings.subscribe();
+    let least = Instant::now() + MIN_REST;
+    loop {
+        let until = began + span(&settings.borrow_and_update());
+        tokio::select! {
+            () = tokio::time::sleep_until(until.max(least)) => return,
+            // Never an error: it holds the sender.
+            _ = settings.changed() => {}
+        }
     }
 }
 

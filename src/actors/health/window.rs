@@ -52,6 +52,13 @@ impl Window {
         }
     }
 
+    /// Keeps so many, so far apart, from now on.
+    pub(super) fn fit(&mut self, keep: usize, interval: Duration) {
+        (self.keep, self.interval) = (keep.max(1), interval);
+        let surplus = self.samples.len().saturating_sub(self.keep);
+        self.samples.drain(..surplus);
+    }
+
     pub(super) fn push(&mut self, sample: Sample) {
         if self.samples.len() == self.keep {
             self.samples.pop_front();

@@ -7,10 +7,12 @@ use super::{ReloadError, Rooms};
 use crate::actors::agent::child_factory;
 use crate::actors::supervisor::{Declaration, Redeclared, SupervisorError};
 use crate::app::boot::record_of;
+use crate::app::house::level;
 use crate::config::Config;
 use crate::domain::agent::AgentSpec;
 use crate::domain::record::AgentRecord;
 use crate::domain::reload::{Change, Does, ReloadPlan};
+use crate::telemetry::logging;
 
 /// Takes over `next` where `before` held. With an error nothing has changed, except perhaps where
 /// the supervisor did not answer in time.
@@ -33,6 +35,10 @@ pub(super) async fn out(
     let recovery = next.recovery();
     rooms.health.set_actions(recovery.actions.clone().into());
     rooms.healer.set_spec(recovery.clone().into());
+    rooms.health.set_settings(next.monitoring().health);
+    if next.logging().level != before.logging().level {
+        logging::set_level(level(next.logging().level));
+    }
     note_settings(rooms, next, plan).await;
     let declared = next.agents().keys().cloned().collect();
     rooms.records.declared(declared).await;

@@ -90,6 +90,7 @@ fn program(key: &str, agent: &AgentSpec, judge: &mut Judge<'_>) {
                 "missing: the registered name of the Rust code that runs, such as \"word_count\"";
             judge.missing(&format!("{key}.actor"), message);
         }
+        (AgentProgram::Actor { actor, .. }, "actor") => registered(key, actor, judge),
         (AgentProgram::Process(process), "process") => {
             let command = format!("{key}.command");
             match process.command.first().map(String::as_str) {
@@ -121,6 +122,21 @@ fn program(key: &str, agent: &AgentSpec, judge: &mut Judge<'_>) {
         _ => {}
     }
     super::probes::probes(key, judge);
+}
+
+/// The Rust code is one that can be run here.
+fn registered(key: &str, actor: &str, judge: &mut Judge<'_>) {
+    let Some(known) = judge.actors else {
+        return;
+    };
+    if !known.iter().any(|name| name == actor) {
+        let near = hint(actor, known.iter().map(String::as_str));
+        let known = known.join(", ");
+        judge.refuse(
+            &format!("{key}.actor"),
+            format!("unknown actor '{actor}'{near}; known: {known}"),
+        );
+    }
 }
 
 fn exit_codes(key: &str, success: &[i32], fatal: &[i32], judge: &mut Judge<'_>) {

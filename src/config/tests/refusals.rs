@@ -55,6 +55,31 @@ fn all_problems_come_at_once_each_with_its_source() {
     );
 }
 
+#[test]
+fn a_rust_agent_that_cannot_be_run_is_told_with_everything_else() {
+    let files = Files::new();
+    let mut request = request(&[("AGENT_SYSTEM__CACHE__CAPACITY", "many")]);
+    let text = "[agents.a]\nkind = 'actor'\nactor = 'word_cuont'\n[agents.b]\nkind = 'actor'\n\
+        [agents.c]\nkind = 'actor'\nactor = 'word_count'\n";
+    request.files = vec![files.put("own.toml", text)];
+    request.actors = Some(vec!["other".to_owned(), "word_count".to_owned()]);
+    let error = Config::load(request.clone()).unwrap_err();
+    let told: Vec<_> = error.problems().iter().map(|it| it.key.as_str()).collect();
+    assert_eq!(told, ["agents.a.actor", "agents.b.actor", "cache.capacity"]);
+    let said = error.problems()[0].said();
+    for word in [
+        "'word_cuont'",
+        "did you mean 'word_count'?",
+        "known: other, word_count",
+        "own.toml:3",
+    ] {
+        assert!(said.contains(word), "{said}");
+    }
+    // Who does not run agents takes any name.
+    request.actors = None;
+    assert_eq!(Config::load(request).unwrap_err().problems().len(), 2);
+}
+
 /// Lines laid after a whole agent, with what must be said of them.
 const WRONG: &[(&str, &str)] = &[
     (

@@ -40,11 +40,14 @@ type Edit = (String, Vec<(UnitKind, &'static str, Change, Does)>);
 fn edits() -> Vec<Edit> {
     use Change::{Added, Changed, Removed};
     use Does::{InPlace, Nothing, Restart, Start, Stop};
-    use UnitKind::{Agent, Group, Queue, Recovery, RecoveryAction, Schedule, Supervisor};
+    use UnitKind::{
+        Agent, Group, Logging, Monitoring, Queue, Recovery, RecoveryAction, Schedule, Supervisor,
+    };
     let edit = |from: &str, to: &str| BASE.replace(from, to);
     let command = "command = ['a']";
     let schedule = "[schedules.tick]\nevery = '1h'\nagent = 'a'\n[queues.fast]";
-    let rules = "[recovery]\nmax = 3\n[supervisor]\ncritical_grace = '9s'";
+    let rules = "[recovery]\nmax = 3\n[supervisor]\ncritical_grace = '9s'\n[logging]\nlevel = 'ERROR'\n\
+        [monitoring]\nhealth_interval = '7s'\nthresholds.cpu.warning = 50";
     vec![
         (BASE.to_owned(), vec![]),
         (
@@ -81,6 +84,8 @@ fn edits() -> Vec<Edit> {
                 (RecoveryAction, "anew", Added, InPlace),
                 (Recovery, "recovery", Changed, InPlace),
                 (Supervisor, "supervisor", Changed, InPlace),
+                (Logging, "logging", Changed, InPlace),
+                (Monitoring, "monitoring", Changed, InPlace),
             ],
         ),
         (
@@ -121,7 +126,9 @@ fn what_only_a_start_reads_is_pending_until_then_and_shown_as_it_is() {
     let (before, after) = (
         config(BASE),
         config(&format!(
-            "{BASE}\n[server]\nport = 7\n[supervisor]\narbiters = 3"
+            "{BASE}\n[server]\nport = 7\n[supervisor]\narbiters = 3\n\
+             [logging]\nlevel = 'ERROR'\nformat = 'json'\n\
+             [monitoring]\nsustained = 9\nmetrics_port = 9"
         )),
     );
     let plan = before.plan(&after);
@@ -130,10 +137,32 @@ fn what_only_a_start_reads_is_pending_until_then_and_shown_as_it_is() {
         .iter()
         .map(|change| change.key.as_str())
         .collect();
-    assert_eq!(keys, ["server.port", "supervisor.arbiters"]);
-    assert_eq!((plan.changes, plan.counts.pending), (false, 2));
+    assert_eq!(
+        keys,
+        [
+            "logging.format",
+            "monitoring.metrics_port",
+            "server.port",
+            "supervisor.arbiters"
+        ]
+    );
+    assert_eq!((plan.changes, plan.counts.pending), (true, 4));
     let running = after.clone().taken_over_by(&before);
-    assert_eq!(running.shown()["server"]["port"], 5000);
+    let shown = running.shown();
+    assert_eq!(shown["server"]["port"], 5000);
+    assert_eq!(
+        shown["logging"]["level"], "ERROR",
+        "of a section what can be"
+    );
+    assert_eq!(
+        shown["logging"]["format"],
+        before.shown()["logging"]["format"]
+    );
+    assert_eq!(shown["monitoring"]["sustained"], 9);
+    assert_eq!(shown["monitoring"]["metrics_port"], 8000);
+    assert_eq!(running.monitoring().health, after.monitoring().health);
+    assert_eq!(running.logging().level, after.logging().level);
+    assert_eq!(running.logging().format, before.logging().format);
     assert_eq!(running.server().port, 5000);
     assert_eq!(
         running.plan(&after).pending,

@@ -6,7 +6,8 @@ use tokio::time::Instant;
 
 use super::world::{Answers, World, paused, report_that};
 use crate::domain::agent::AgentState;
-use crate::domain::health::{HealthStatus, ROUND_RECORD};
+use crate::domain::health::judge::Threshold;
+use crate::domain::health::{HealthSettings, HealthStatus, ROUND_RECORD};
 
 fn level(report: &crate::domain::health::HealthReport, check: &str) -> Option<HealthStatus> {
     report.check(check).map(|check| check.status)
@@ -23,6 +24,51 @@ fn the_first_round_begins_at_the_start_and_checks_host_database_and_every_agent(
         let names: Vec<_> = report.checks.iter().map(|c| c.name.as_str()).collect();
         assert_eq!(names, ["agent.echo", "agent.sum", "database", "system"]);
         assert_eq!(report.status, HealthStatus::Healthy);
+    });
+}
+
+#[test]
+fn other_settings_hold_at_once_also_for_a_round_that_would_be_an_hour_away() {
+    paused(async {
+        let world = World::of(&["echo"]);
+        let (handle, _life) = world.monitor();
+        let hour = Duration::from_secs(3_600);
+        let settings = HealthSettings {
+            interval: hour,
+            sample_interval: hour,
+            ..Default::default()
+        };
+        handle.set_settings(settings);
+        report_that(&handle, |_| true).await;
+        let first = handle.report().expect("a report");
+        let before = world.get(|world| world.samples);
+        tokio::time::sleep(hour / 2).await;
+        let same = handle.report().expect("a report");
+        assert!(std::sync::Arc::ptr_eq(&first, &same), "nothing was due");
+        let limits = Threshold {
+            warning: 0.02,
+            critical: 0.05,
+        };
+        let began = Instant::now();
+        handle.set_settings(HealthSettings {
+            interval: Duration::from_secs(2),
+            sample_interval: Duration::from_secs(1),
+            memory: limits,
+            sustained: 1,
+            ..settings
+        });
+        let is = |report: &crate::domain::health::HealthReport| {
+            level(report, "system") == Some(HealthStatus::Critical)
+        };
+        report_that(&handle, is).await;
+        assert!(
+            began.elapsed() <= Duration::from_secs(3),
+            "{:?}",
+            began.elapsed()
+        );
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        let samples = world.get(|world| world.samples) - before;
+        assert!((15..=25).contains(&samples), "{samples}");
     });
 }
 
