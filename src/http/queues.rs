@@ -90,16 +90,17 @@ pub(super) async fn get(mut call: Call) -> Outcome {
     reply::json(&QueueView::from(call.handles.work.queue(name).await?))
 }
 
-/// `:pause`
+/// `:pause` of a queue or a schedule: for how long, and why.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Pause {
-    until: Option<Timestamp>,
-    reason: Option<String>,
+pub(super) struct Pause {
+    pub(super) until: Option<Timestamp>,
+    pub(super) reason: Option<String>,
 }
 
 impl Pause {
-    fn checked(self) -> Result<Self, Problem> {
+    /// The same, or what is wrong with it.
+    pub(super) fn checked(self) -> Result<Self, Problem> {
         let length = self.reason.as_ref().map_or(0, String::len);
         if length > MAX_REASON_BYTES {
             let detail = "longer than 1024 bytes";

@@ -1,14 +1,12 @@
 //! `/api/v1/schedules`: what falls due by itself.
 
-use serde::Deserialize;
 use serde_json::json;
 
 use super::call::Call;
-use super::pause;
+use super::queues::Pause;
 use super::reply;
 use super::router::Outcome;
 use super::tasks::{Nothing, idempotency};
-use crate::domain::timestamp::Timestamp;
 
 /// `GET /api/v1/schedules`
 pub(super) async fn list(call: Call) -> Outcome {
@@ -31,19 +29,11 @@ pub(super) async fn history(mut call: Call) -> Outcome {
     reply::page(&call.path, &call.query, &found)
 }
 
-/// For how long, and why.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Pause {
-    until: Option<Timestamp>,
-    reason: Option<String>,
-}
-
 /// `POST /api/v1/schedules/{name}:pause`
 pub(super) async fn pause(mut call: Call) -> Outcome {
-    let Pause { until, reason } = call.json_or_default().await?;
+    let wanted: Pause = call.json_or_default().await?;
+    let Pause { until, reason } = wanted.checked()?;
     let name = call.text();
-    let until = pause::ahead(until)?;
     let paused = call.handles.schedules.pause_schedule(&name, until, reason);
     reply::json(&paused.await?)
 }
