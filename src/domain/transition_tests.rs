@@ -74,6 +74,26 @@ fn cancel_is_legal_in_every_state_that_is_not_final() {
 }
 
 #[test]
+fn what_a_person_cancelled_is_not_said_to_be_cancelled_by_what_failed_before_it() {
+    for (first, then, cause) in [
+        (Command::Cancel, Command::UpstreamFailed, None),
+        (
+            Command::UpstreamFailed,
+            Command::Cancel,
+            Some(Cause::Upstream),
+        ),
+    ] {
+        let asked = transition(transition(running(), first).unwrap(), then).unwrap();
+        let ended = transition(asked, Command::GiveUp).unwrap();
+        assert_eq!(
+            (ended.state, ended.cause),
+            (TaskState::Cancelled, cause),
+            "{first:?}"
+        );
+    }
+}
+
+#[test]
 fn a_retryable_error_on_the_last_attempt_is_dead_and_a_timeout_there_is_timed_out() {
     let last = Standing {
         attempt: 3,

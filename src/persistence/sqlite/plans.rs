@@ -149,7 +149,7 @@ async fn do_everything(dir: &tempfile::TempDir) {
         samples_older_than_a_day_become_means_of_minutes,
     );
     let mut runner = TestRunner::deterministic();
-    for _ in 0..20 {
+    for _ in 0..10 {
         let ops = model_tests::ops().new_tree(&mut runner).unwrap().current();
         model_tests::run(Default::default(), &ops);
     }

@@ -97,6 +97,25 @@ fn one_key_at_its_limit_does_not_hold_back_the_others() {
 }
 
 #[test]
+fn tasks_of_one_key_share_its_limit_whether_they_are_for_an_agent_or_for_its_role() {
+    let mut db = limited(Limits::default(), at_once(1));
+    db.submit(&keyed("a"));
+    for target in [
+        Target::Role("worker".parse().unwrap()),
+        Target::Role("echo".parse().unwrap()),
+    ] {
+        db.submit(&NewTask {
+            target,
+            ..keyed("a")
+        });
+    }
+    let got = db.claims(&[slots("echo", 0, 9)]);
+    assert_eq!((got.tasks.len(), got.held_back), (1, true));
+    db.succeed(&got.tasks[0], serde_json::json!(1));
+    assert_eq!(db.claim(&[slots("echo", 0, 9)]).len(), 1);
+}
+
+#[test]
 fn a_clock_that_was_set_back_holds_a_rate_limited_queue_up_for_one_period_at_most() {
     for (of_queue, per_key) in [
         (rate(2, 10), Limits::default()),

@@ -180,6 +180,11 @@ fn a_retryable_error_waits_out_its_backoff_and_the_last_one_is_dead_with_its_err
         .unwrap();
     for attempt in 2..=3 {
         assert_eq!(db.fail(&claimed, true).state, TaskState::Retrying);
+        assert_eq!(
+            db.task(claimed.id).run_at,
+            db.now.after(Duration::from_secs(1))
+        );
+        db.due();
         assert!(db.claim(&[slots("echo", 0, 1)]).is_empty(), "it waits");
         db.wait(Duration::from_secs(1));
         claimed = db.claim(&[slots("echo", 0, 1)]).remove(0);

@@ -12,6 +12,7 @@ use crate::domain::trace::TraceParent;
 use crate::domain::workflow::check::check;
 use crate::persistence::sqlite::tasks::harness::{Db, slots};
 
+mod ends;
 mod undoing;
 mod waits;
 
