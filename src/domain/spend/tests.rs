@@ -174,18 +174,22 @@ fn nothing_is_handed_over_before_what_is_stored_is_known() {
     let mut account = Account::new(spec(), window);
     assert_eq!((account.room(), account.is_held()), (0, true));
     account.report(None, cost(30));
-    let own = Sum {
-        cost_micros: 950,
+    let sum = |cost_micros| Sum {
+        cost_micros,
         ..Sum::default()
     };
-    account.enter(
-        window,
-        Stored {
-            own,
-            ..Stored::default()
-        },
-    );
+    let stored = Stored {
+        own: sum(850),
+        inside: sum(100),
+        before: None,
+    };
+    account.enter(window, stored);
     assert_eq!(account.used().micros, 980, "what came early counts too");
+    assert_eq!(
+        account.own().cost_micros,
+        880,
+        "what is inside is not its own"
+    );
     assert_eq!(account.standing(), Standing::Exhausted);
 }
 

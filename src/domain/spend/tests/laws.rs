@@ -148,6 +148,8 @@ impl World {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
     #[test]
     fn no_order_of_reports_crashes_and_renewals_makes_a_sum_fall_or_hands_over_beyond_a_ceiling(
         steps in proptest::collection::vec(step(), 1..120),
