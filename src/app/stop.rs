@@ -137,7 +137,11 @@ pub(super) async fn close(house: House) -> Ending {
     let ending = match ended {
         Ok(report) if report.killed.is_empty() => Ending::Drained,
         Ok(report) => {
-            tracing::warn!(killed = ?report.killed, "did not end in time and were killed");
+            let killed: Vec<String> = report.killed.iter().map(ToString::to_string).collect();
+            tracing::warn!(
+                killed = killed.join(", "),
+                "did not end in time and were killed"
+            );
             Ending::Leftovers
         }
         Err(error) => {

@@ -240,6 +240,45 @@ fn a_daemon_that_was_frozen_blames_nobody_for_the_time_it_slept() {
     assert_eq!(calm()["replicas"]["ready"], 10);
 }
 
+/// Gives each task back after two seconds, and gives nothing up.
+const STEADY: &str = r#"
+import json, sys, time
+for line in sys.stdin:
+    frame = json.loads(line)
+    if frame["type"] == "hello":
+        print('{"type":"ready"}', flush=True)
+    elif frame["type"] == "task":
+        time.sleep(2)
+        answer = {"type": "result", "task_id": frame["id"], "lease_id": frame["lease_id"], "output": 1}
+        print(json.dumps(answer), flush=True)
+"#;
+
+#[test]
+fn a_result_that_came_in_time_counts_though_the_daemon_slept_past_the_timeout() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = write_file(folder.path(), "steady.py", STEADY.as_bytes());
+    let daemon = Daemon::configured(&format!(
+        "[agents.steady]\nkind = \"process\"\ncommand = [\"python3\", \"{}\"]\n",
+        script.display()
+    ));
+    let task = ["tasks", "submit", "--agent", "steady", "--payload", "{}"];
+    let task = daemon.json(&[&task[..], &["--timeout", "3s"]].concat());
+    let id = task["id"].as_str().unwrap();
+    let seen = || daemon.json(&["tasks", "get", id]);
+    eventually("it runs", || (seen()["state"] == "running").then_some(()));
+    let daemon_pid = Pid::from_raw(i32::try_from(daemon.pid()).unwrap()).unwrap();
+    kill_process(daemon_pid, Signal::STOP).unwrap();
+    clock_goes_on(Duration::from_secs(6));
+    kill_process(daemon_pid, Signal::CONT).unwrap();
+    let done = eventually("it is final", || {
+        Some(seen()).filter(|task| !task["finished_at"].is_null())
+    });
+    assert_eq!(
+        (&done["state"], &done["attempt"]),
+        (&"succeeded".into(), &1.into())
+    );
+}
+
 #[test]
 fn a_number_of_a_life_is_used_once_though_the_daemon_is_killed_right_after_it_began() {
     const ECHO: &str = r#"

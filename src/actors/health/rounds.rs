@@ -171,7 +171,7 @@ impl Rounds {
             records.push(round_record(&report));
         }
         Folded {
-            unhandled: unhandled(&report, actions),
+            unhandled: unhandled(&report),
             report,
             changes,
             flaps,
@@ -180,22 +180,24 @@ impl Rounds {
     }
 }
 
+/// What a critical check shows that no recovery action answers.
+const NO_ACTION: &str = "none";
+
 /// How much a counter has grown; one that fell began anew.
 const fn grown(now: u64, before: u64) -> u64 {
     if now < before { now } else { now - before }
 }
 
-fn unhandled(report: &HealthReport, actions: &[RecoveryActionSpec]) -> usize {
-    let critical = report
-        .checks
-        .iter()
-        .filter(|c| c.status == HealthStatus::Critical);
-    critical
-        .filter(|c| action_for(actions, &c.name).is_none())
-        .count()
+/// Critical checks that nobody answers, as the report shows them.
+fn unhandled(report: &HealthReport) -> usize {
+    let critical = |check: &&HealthCheck| check.status == HealthStatus::Critical;
+    let unanswered = |check: &&HealthCheck| check.details["recovery_action"] == NO_ACTION;
+    let critical = report.checks.iter().filter(critical);
+    critical.filter(unanswered).count()
 }
 
-/// The check as it is shown; one that is critical names its recovery action, or `none`.
+/// The check as it is shown; one that is critical names its recovery action, or `none`: where there is
+/// none, or none would help.
 fn finish(
     judged: Judged,
     since: Timestamp,
@@ -207,8 +209,9 @@ fn finish(
         details["flapping"] = Value::Bool(true);
     }
     if judged.status == HealthStatus::Critical {
-        let action = action_for(actions, &judged.name);
-        details["recovery_action"] = json!(action.map_or("none", |action| action.name.as_str()));
+        let hopeless = details.get("hopeless").is_some_and(|why| !why.is_null());
+        let action = action_for(actions, &judged.name).filter(|_| !hopeless);
+        details["recovery_action"] = json!(action.map_or(NO_ACTION, |action| action.name.as_str()));
     }
     HealthCheck {
         name: judged.name,

@@ -156,21 +156,20 @@ impl Supervisor {
     }
 
     /// Nothing in here helps any more: whoever runs the daemon has to end it.
+    /// Said once, with the first reason.
     pub(super) fn end_daemon(&mut self, subject: &str, why: &str) {
+        if self.outcome.borrow().is_some() {
+            return;
+        }
         tracing::error!(subject, why, "giving up");
-        let escalated = Escalated {
+        self.outcome.send_replace(Some(Escalated {
             subject: subject.to_owned(),
             why: why.to_owned(),
-        };
+        }));
         self.outside.fact(
             "agent.failed",
             subject,
             || json!({"why": why, "escalated": true}),
         );
-        self.outcome.send_if_modified(|outcome| {
-            let first = outcome.is_none();
-            outcome.get_or_insert(escalated);
-            first
-        });
     }
 }

@@ -271,6 +271,7 @@ fn the_end_of_a_task_brings_what_it_said_and_all_that_was_not_yet_written() {
             index: 0,
         },
         alone: false,
+        traceparent: None,
         spent: Amount::default(),
     });
     spends.withdraw(&agent(), 1);

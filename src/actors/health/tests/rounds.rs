@@ -7,7 +7,8 @@ use tokio::time::Instant;
 use super::world::{Answers, World, paused, report_that};
 use crate::domain::agent::AgentState;
 use crate::domain::health::judge::Threshold;
-use crate::domain::health::{HealthSettings, HealthStatus, ROUND_RECORD};
+use crate::domain::health::{HealthReport, HealthSettings, HealthStatus, ROUND_RECORD};
+use crate::telemetry::metrics::Metrics;
 
 fn level(report: &crate::domain::health::HealthReport, check: &str) -> Option<HealthStatus> {
     report.check(check).map(|check| check.status)
@@ -93,6 +94,38 @@ fn a_quarantined_agent_is_critical_within_a_round_first_in_the_report_and_told_o
         );
         assert_eq!(events[0].data["from"], "healthy");
         assert_eq!(events[0].data["to"], "critical");
+    });
+}
+
+#[test]
+fn a_critical_check_that_no_action_would_help_is_shown_and_counted_as_answered_by_none() {
+    let (recorder, recorded) = Metrics::for_test();
+    ::metrics::with_local_recorder(&recorder, || {
+        paused(async {
+            let world = World::of(&["echo", "sum"]);
+            let (handle, _life) = world.monitor();
+            report_that(&handle, |_| true).await;
+            let counted = |count: usize| {
+                let line = format!("agent_system_health_unhandled_critical {count}");
+                recorded.render().lines().any(|found| found == line)
+            };
+            assert!(counted(0));
+            world.put("echo", AgentState::Quarantined);
+            let report = report_that(&handle, |r| r.status == HealthStatus::Critical).await;
+            let answer =
+                |check: &str| report.check(check).unwrap().details["recovery_action"].clone();
+            assert_eq!(answer("agent.echo"), "restart-agent");
+            assert!(counted(0));
+            world.put("sum", AgentState::Failed);
+            let failed =
+                |report: &HealthReport| level(report, "agent.sum") == Some(HealthStatus::Critical);
+            let report = report_that(&handle, failed).await;
+            assert_eq!(
+                report.check("agent.sum").unwrap().details["recovery_action"],
+                "none"
+            );
+            assert!(counted(1));
+        });
     });
 }
 

@@ -37,13 +37,18 @@ impl Notes {
 struct Player {
     notes: Notes,
     stays: u32,
+    /// Terminates itself when it is asked whether it stops.
+    terminates: bool,
 }
 
 impl Actor for Player {
     type Context = AgentContext<Self>;
 
-    fn stopping(&mut self, _: &mut Self::Context) -> Running {
+    fn stopping(&mut self, ctx: &mut Self::Context) -> Running {
         self.notes.add("stopping");
+        if self.terminates {
+            ctx.terminate();
+        }
         if self.stays == 0 {
             return Running::Stop;
         }
@@ -76,7 +81,7 @@ struct Stage {
     notes: Notes,
     address: Address<Player>,
     memory: Arc<Memory>,
-    _control: Arc<dyn LifeControl>,
+    control: Arc<dyn LifeControl>,
 }
 
 impl Stage {
@@ -86,6 +91,7 @@ impl Stage {
         let child = HostedChild::new(move |_| Player {
             notes: seen.clone(),
             stays,
+            terminates: false,
         });
         let rule = RestartRule {
             kind: RestartType::Temporary,
@@ -101,7 +107,7 @@ impl Stage {
             notes,
             address: child.address(0),
             memory,
-            _control: control,
+            control,
         }
     }
 
@@ -190,6 +196,77 @@ fn a_future_that_has_its_actor_wait_time_after_time_lets_the_others_go() {
     });
 }
 
+/// Does something when it is polled first; never resolves.
+struct Once(Option<Scene>);
+
+impl ActorFuture<Player> for Once {
+    type Output = ();
+
+    fn poll(
+        mut self: Pin<&mut Self>,
+        player: &mut Player,
+        ctx: &mut AgentContext<Player>,
+        _: &mut Context<'_>,
+    ) -> Poll<()> {
+        if let Some(scene) = self.0.take() {
+            scene(player, ctx);
+        }
+        Poll::Pending
+    }
+}
+
+fn once(scene: impl FnOnce(&mut Player, &mut AgentContext<Player>) + Send + 'static) -> Once {
+    Once(Some(Box::new(scene)))
+}
+
+#[test]
+fn what_an_actor_waits_for_may_stop_it_though_the_wait_never_ends() {
+    paused(async {
+        let stage = Stage::set(0);
+        stage.play(|_, ctx| ctx.wait(once(|_, ctx| ctx.stop())));
+        assert_eq!(stage.end().await, ExitReason::Normal);
+    });
+}
+
+#[test]
+fn a_future_that_cancels_one_before_it_leaves_no_other_unpolled() {
+    paused(async {
+        let stage = Stage::set(0);
+        stage.play(|player, ctx| {
+            let first = ctx.spawn(pending::<()>().into_actor(player));
+            ctx.spawn(once(move |_, ctx| {
+                ctx.cancel_future(first);
+            }));
+            ctx.spawn(once(|player, _| player.notes.add("polled")));
+            ctx.spawn(once(|player, _| player.notes.add("polled too")));
+        });
+        assert_eq!(stage.notes().await, ["polled", "polled too"]);
+    });
+}
+
+#[test]
+fn a_future_that_has_its_actor_wait_holds_up_those_behind_it() {
+    paused(async {
+        let stage = Stage::set(0);
+        stage.play(|player, ctx| {
+            ctx.spawn(once(|player, ctx| ctx.wait(slow(player, "waited"))));
+            ctx.spawn(noted(player, "behind"));
+        });
+        assert_eq!(stage.notes().await, ["waited", "behind"]);
+    });
+}
+
+#[test]
+fn who_waits_and_refuses_a_stop_is_asked_once_and_goes_on() {
+    paused(async {
+        let stage = Stage::set(3);
+        stage.play(|player, ctx| ctx.wait(pending::<()>().into_actor(player)));
+        assert!(stage.notes().await.is_empty());
+        stage.control.stop();
+        assert_eq!(stage.notes().await, ["stopping"]);
+    });
+}
+
 #[test]
 fn a_future_that_was_cancelled_is_not_polled_again_whoever_cancelled_it() {
     paused(async {
@@ -229,6 +306,15 @@ fn an_actor_may_refuse_to_stop_and_goes_on_but_not_to_be_terminated() {
         stage.play(|_, ctx| ctx.terminate());
         assert_eq!(stage.end().await, ExitReason::Normal);
         assert_eq!(stage.notes().await, ["stopped"]);
+
+        // Its termination in the meantime counts, whatever it answers.
+        let stage = Stage::set(5);
+        stage.play(|player, ctx| {
+            player.terminates = true;
+            ctx.stop();
+        });
+        assert_eq!(stage.end().await, ExitReason::Normal);
+        assert_eq!(stage.notes().await, ["stopping", "stopped"]);
     });
 }
 

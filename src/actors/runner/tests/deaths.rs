@@ -241,3 +241,41 @@ fn thousands_of_random_deaths_make_exactly_one_notice_a_life() {
         }
     });
 }
+
+#[test]
+fn a_life_that_is_lost_with_its_thread_takes_no_restart_and_says_whether_it_was_killed() {
+    for killed in [false, true] {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let thread = tokio::task::LocalSet::new();
+        let watched = thread.block_on(&runtime, async {
+            let watched = Watched::start(Fault::None, 5);
+            watched.address.ask(Show, LONG).await.unwrap();
+            if killed {
+                watched.control.kill();
+            }
+            watched
+        });
+        drop(thread);
+        let exits = runtime.block_on(watched.exits(1));
+        let reason = match killed {
+            true => ExitReason::Killed,
+            false => ExitReason::ArbiterGone,
+        };
+        assert_eq!(exits, [(1, reason)]);
+        assert_eq!(watched.grant.generation(), 1, "no life follows");
+    }
+}
+
+#[test]
+fn a_life_that_has_ended_for_good_is_asked_for_a_sign_in_vain_and_says_so_at_once() {
+    paused(async {
+        let watched = Watched::start(Fault::None, 0);
+        watched.address.tell(Do::Stop).unwrap();
+        watched.exits(1).await;
+        let asked = tokio::time::timeout(LONG, watched.control.probe()).await;
+        assert!(asked.expect("at once").is_err());
+    });
+}

@@ -177,6 +177,9 @@ fn a_lost_critical_agent_ends_the_daemon_after_its_grace_unless_an_operator_stop
             }
             let ended = tokio::time::timeout(SECOND * 31, world.handle.escalated()).await;
             assert_eq!(ended.is_ok(), !stopped);
+            world.pass(SECOND * 60).await;
+            let said = world.log.take(&["fact agent.failed echo"]).len();
+            assert_eq!(said, usize::from(!stopped), "said once");
         });
     }
 }
