@@ -300,7 +300,7 @@ fn a_daemon_that_is_killed_on_a_full_disk_comes_back_on_it_and_loses_nothing() {
     let disk = disk.borrow();
     let disk = disk.as_ref().unwrap();
     disk.fill();
-    let accepted = submit_until_it_stays_full(&daemon, disk);
+    let mut accepted = submit_until_it_stays_full(&daemon, disk);
     daemon.signal("KILL");
     daemon.wait();
     if matches!(disk, Disk::Faulty { .. }) {
@@ -310,7 +310,8 @@ fn a_daemon_that_is_killed_on_a_full_disk_comes_back_on_it_and_loses_nothing() {
     daemon.spawn_again();
     assert_eq!(daemon.get("/livez").0, 200);
     if matches!(disk, Disk::Small(_)) {
-        assert_eq!(daemon.post("/api/v1/tasks", r#"{"agent":"echo"}"#).0, 507);
+        // What the log of the first life held is free again: it takes a little more, or nothing.
+        accepted.extend(submit_until_it_stays_full(&daemon, disk));
         disk.empty();
     }
     all_succeed(&daemon, &accepted);
