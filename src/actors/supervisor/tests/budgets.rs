@@ -185,6 +185,32 @@ fn a_lost_critical_agent_ends_the_daemon_after_its_grace_unless_an_operator_stop
 }
 
 #[test]
+fn a_critical_agent_that_was_back_in_between_has_its_full_grace_anew() {
+    paused(async {
+        let script = Script::default().agent("echo").with(|spec| {
+            spec.critical = true;
+            spec.restart.max_backoff = SECOND;
+        });
+        let world = script.begin().await;
+        let lose = async || {
+            while world.state("echo").await != AgentState::Quarantined {
+                world.crash("echo").await;
+                world.pass(SECOND * 2).await;
+            }
+        };
+        lose().await;
+        world.handle.start(World::target("echo")).await.unwrap();
+        world.settled().await;
+        lose().await;
+        // Past the end of its first grace, before that of its second.
+        let early = tokio::time::timeout(SECOND * 22, world.handle.escalated()).await;
+        assert!(early.is_err());
+        let ended = tokio::time::timeout(SECOND * 9, world.handle.escalated()).await;
+        assert_eq!(ended.unwrap().subject, "echo");
+    });
+}
+
+#[test]
 fn under_unlimited_intensity_nothing_gives_up() {
     paused(async {
         let script = Script::default()
