@@ -75,9 +75,9 @@ fn a_task_that_fell_due_while_nobody_looked_comes_before_what_was_queued_later()
         ..for_agent("echo")
     };
     db.submit(&later);
-    db.wait(Duration::from_secs(20));
+    db.now = db.now.after(Duration::from_secs(20));
     db.submit(&for_agent("echo"));
-    db.wait(Duration::from_secs(10));
+    db.now = db.now.after(Duration::from_secs(10));
     db.due();
     assert_eq!(db.claim(&[slots("echo", 0, 1)])[0].id, later.id);
 }
