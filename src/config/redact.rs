@@ -20,6 +20,17 @@ const TELLING: [&str; 9] = [
     "cookie",
 ];
 
+/// How URLs of secret kinds begin, in this version or a later one.
+const SCHEMES: [&str; 7] = [
+    "sqlite",
+    "postgres",
+    "postgresql",
+    "redis",
+    "rediss",
+    "http",
+    "https",
+];
+
 /// Redacts a tree of this kind.
 pub(super) fn table(table: &mut Table, kind: &Kind) {
     for (name, node) in table {
@@ -43,7 +54,7 @@ fn node(node: &mut Node, kind: &Kind) {
         }
         (Content::Table(below), kind) => table(below, kind),
         (Content::Value(value), Kind::Secret) => *value = redacted(),
-        (Content::Value(toml::Value::String(url)), Kind::SecretUrl) => *url = redact_url(url),
+        (Content::Value(toml::Value::String(url)), Kind::SecretUrl) => *url = redact_known(url),
         (Content::Value(_), _) => {}
     }
 }
@@ -73,6 +84,14 @@ fn free_value(name: &str, value: &mut toml::Value) {
             .iter_mut()
             .for_each(|(name, value)| free_value(name, value)),
         _ => {}
+    }
+}
+
+/// A URL where one is due: what has no scheme of those may be a secret in the wrong place.
+fn redact_known(url: &str) -> String {
+    match url.split_once("://") {
+        Some((scheme, _)) if SCHEMES.contains(&scheme) => redact_url(url),
+        _ => REDACTED.to_owned(),
     }
 }
 

@@ -59,8 +59,8 @@ const CASES: &[Case] = &[
     ("POST", "/api/v1/agents/echo%231:scale", "{\"replicas\":1}", 400, "invalid_request", "name the agent"),
     ("POST", "/api/v1/workflows", "{\"name\":\"w\",\"tasks\":[{\"name\":\"a\",\"agent\":\"echo\",\"depends_on\":[\"a\"]}]}", 422, "validation_failed", "a"),
     ("POST", "/api/v1/workflows", "{\"name\":\"w\",\"taks\":[]}", 422, "validation_failed", "faults"),
-    ("POST", "/api/v1/queues/default:pause", "{\"until\":\"2020-01-01T00:00:00Z\"}", 422, "validation_failed", "until: is past"),
-    ("POST", "/api/v1/schedules/nightly:pause", "{\"until\":\"2020-01-01T00:00:00Z\"}", 422, "validation_failed", "until: is past"),
+    ("POST", "/api/v1/queues/default:pause", "{\"until\":\"2020-01-01T00:00:00Z\"}", 422, "validation_failed", "until: 2020-01-01T00:00:00.000Z is past"),
+    ("POST", "/api/v1/schedules/nightly:pause", "{\"until\":\"2020-01-01T00:00:00Z\"}", 422, "validation_failed", "until: 2020-01-01T00:00:00.000Z is past"),
     ("POST", "/api/v1/agents/echo:pause", "", 500, "internal_error", "its log says why"),
 ];
 
