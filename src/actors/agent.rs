@@ -10,6 +10,7 @@
 //! A program that starts process agents begins its `main` with [`answer_early`].
 
 mod actor;
+pub(crate) mod children;
 pub(crate) mod conformance;
 mod early;
 mod environment;

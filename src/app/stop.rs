@@ -14,6 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::Ending;
 use super::boot::House;
 use super::reload::hang_ups;
+use crate::actors::agent::family;
 use crate::actors::supervisor::{Escalated, ShutdownSpans};
 
 /// How long the daemon's own actors may take to end.
@@ -24,6 +25,9 @@ const INNER_SPANS: ShutdownSpans = ShutdownSpans {
 
 /// How long the agents' threads may take to end.
 const THREADS_END: Duration = Duration::from_millis(500);
+
+/// How long what agents left behind may take to end.
+const STRAYS_END: Duration = Duration::from_secs(1);
 
 /// Why a daemon comes to its end.
 enum Cause {
@@ -149,9 +153,21 @@ pub(super) async fn close(house: House) -> Ending {
             Ending::Leftovers
         }
     };
+    end_strays().await;
     close_ground(house).await;
     tracing::info!("ended");
     ending
+}
+
+/// Ends what agents left behind without a sign of them: no life is left that it may belong to.
+async fn end_strays() {
+    match tokio::time::timeout(STRAYS_END, family::end_strays()).await {
+        Ok(ended) if ended.killed > 0 => {
+            tracing::info!(killed = ended.killed, "ended what agents left behind");
+        }
+        Ok(_) => {}
+        Err(_) => tracing::warn!("what agents left behind is not known to have ended"),
+    }
 }
 
 /// Connections, own actors, the store.

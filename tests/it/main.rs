@@ -23,5 +23,6 @@ mod serve;
 mod spend;
 mod standing;
 mod storm;
+mod strays;
 mod traces;
 mod work;

@@ -2,7 +2,8 @@
 //!
 //! A process belongs to a life if it is the leader, shares its group or session, descends from one
 //! that does, or carries the life's mark in its environment. The mark also finds what was forked
-//! twice into a session of its own.
+//! twice into a session of its own. Who has none of these signs any more is a stray, see
+//! [`super::children`].
 
 mod sweeper;
 
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
+use super::children;
 use super::exec::{LIFE_VARIABLE, mark_of};
 use super::proc::{self, Stat};
 use crate::domain::record::SpawnedProcess;
@@ -38,6 +40,11 @@ impl Family {
             start_ticks,
             mark: mark.into_bytes(),
         }
+    }
+
+    /// Its leader has been reaped.
+    pub(super) fn has_no_leader(&self) {
+        children::ended(self.leader, self.start_ticks);
     }
 
     /// Whether `stat` shares its group or session.
@@ -152,10 +159,23 @@ async fn end_all(find: impl Fn() -> Vec<u32> + Send + Clone + 'static) -> Leftov
     }
 }
 
-/// Ends what is left of ended lives.
+/// Ends what is left of ended lives, and strays that nobody living can have started.
 async fn end_families(families: Vec<Family>) -> LeftoversEnded {
     let families = std::sync::Arc::new(families);
-    end_all(move || members(&families, &proc::all())).await
+    end_all(move || {
+        let all = proc::all();
+        let mut found = members(&families, &all);
+        found.extend(with_descendants(&all, children::is_lost));
+        found.sort_unstable();
+        found.dedup();
+        found
+    })
+    .await
+}
+
+/// Ends what lives that are all over left behind.
+pub(crate) async fn end_strays() -> LeftoversEnded {
+    end_families(Vec::new()).await
 }
 
 /// Ends what earlier lives of the daemon left behind: what was recorded, and what carries this

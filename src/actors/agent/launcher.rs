@@ -26,6 +26,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
+use super::children::Own;
 use super::environment::{Environment, EnvironmentError, environment, secrets_of};
 use super::exec::{self, THIS_PROGRAM, mark_of};
 use super::family::{Family, Sweeper, signal_group};
@@ -143,6 +144,7 @@ impl Launcher {
 
     /// Ends what an ended process left behind.
     pub(crate) fn end_family(&self, family: Family) {
+        family.has_no_leader();
         self.sweeper.end(family, &self.runtime);
     }
 
@@ -162,6 +164,7 @@ impl Launcher {
         let mut tries = 1;
         loop {
             let mut started = self.started().await?;
+            started.own.begins();
             let mark = mark_of(&self.owner, started.pid, started.start_ticks);
             let order = exec::sealed(order(spec, &environment, stdin, mark));
             match give(&mut started.child, &order, stdin).await {
@@ -191,6 +194,7 @@ impl Launcher {
             child,
             pid,
             start_ticks,
+            own,
         } = started;
         self.living.0.fetch_add(1, Ordering::Relaxed);
         Launched {
@@ -199,6 +203,7 @@ impl Launcher {
             start_ticks,
             family: Family::new(&self.owner, pid, start_ticks),
             secrets,
+            _own: own,
             launcher: self.clone(),
         }
     }
@@ -294,6 +299,7 @@ pub(crate) struct Launched {
     pub(crate) family: Family,
     /// The secrets that it was given.
     pub(crate) secrets: Redactor,
+    _own: Own,
     launcher: Launcher,
 }
 

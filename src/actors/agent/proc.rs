@@ -8,7 +8,7 @@ use std::fs;
 const MAX_TREE: usize = 512;
 
 /// One process at one instant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Stat {
     /// The process.
     pub(crate) pid: u32,

@@ -1,8 +1,8 @@
-//! Buries orphans: what agents leave behind becomes a child of the first process of the container,
+//! Buries orphans: what agents leave behind becomes a child of the daemon (see [`super::children`]),
 //! and stays a zombie, with its number, until that one waits for it.
 //!
-//! Only a zombie that was there at two looks is taken, so that whoever waits for a child of his
-//! own has had it long before.
+//! Rely on: a child of the daemon's own is never taken. Only a zombie that was there at two looks is, as
+//! one that was just started may be not known yet.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -10,15 +10,10 @@ use std::time::Duration;
 use rustix::process::{Pid, WaitOptions, waitpid};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::proc;
+use super::{children, proc};
 
 /// Between the end of a child and the first look, and between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// Whether this is the process that inherits them.
-pub(crate) fn is_needed() -> bool {
-    std::process::id() == 1
-}
 
 /// Buries orphans. Never ends, unless it cannot hear of ends.
 pub(crate) async fn bury_orphans() {
@@ -54,6 +49,7 @@ fn zombies() -> HashSet<u32> {
     let all = proc::all().into_iter();
     all.filter(|stat| stat.zombie && stat.parent == ours)
         .map(|stat| stat.pid)
+        .filter(|pid| !children::is_own(*pid))
         .collect()
 }
 

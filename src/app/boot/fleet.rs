@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
 
 use super::ground::Ground;
-use crate::actors::agent::{AgentEnvironment, Launcher, Registry, child_factory};
+use crate::actors::agent::{AgentEnvironment, Launcher, Registry, child_factory, children};
 use crate::actors::dispatcher::DispatcherHandle;
 use crate::actors::pool::Pool;
 use crate::actors::probes::OutsideProber;
@@ -111,6 +111,7 @@ fn raise(children: &mut [Child], aside: &Aside) {
 }
 
 fn launcher(owner: &str) -> Result<Launcher, StartError> {
+    children::inherit();
     let started = Launcher::start(tokio::runtime::Handle::current(), owner);
     started.map_err(|source| StartError::System {
         what: "start the launcher of processes",

@@ -114,10 +114,6 @@ pub(super) fn make(
     if let Some(keeper) = persistence::child(&ground.store, facts) {
         children.push(child("persistence", keeper));
     }
-    if reaper::is_needed() {
-        let bury = errand::child_on(runtime.clone(), reaper::bury_orphans);
-        children.push(child("reaper", bury));
-    }
     let launcher = fleet.environment.launcher;
     children.extend([
         child("journal", ground.journal.child(ground.store.clone())),
@@ -128,8 +124,9 @@ pub(super) fn make(
         child("upkeep", upkeep::child(&ground.store, &around.artifacts)),
         child(
             "metrics",
-            errand::child_on(runtime, move || metrics.clone().upkeep()),
+            errand::child_on(runtime.clone(), move || metrics.clone().upkeep()),
         ),
+        child("reaper", errand::child_on(runtime, reaper::bury_orphans)),
         child("launcher", threads::child(launcher.panics())),
     ]);
     Inner {

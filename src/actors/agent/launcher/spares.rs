@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::Living;
+use crate::actors::agent::children::Own;
 use crate::actors::agent::exec::THIS_BINARY;
 use crate::actors::agent::proc;
 
@@ -36,6 +37,7 @@ pub(super) struct Started {
     pub(super) child: Child,
     pub(super) pid: u32,
     pub(super) start_ticks: u64,
+    pub(super) own: Own,
 }
 
 /// The spares that are ready: whoever needs one takes it, without a turn of the launcher's thread.
@@ -151,7 +153,24 @@ impl Spares {
     }
 
     fn spawn(&self) -> io::Result<Started> {
-        let child = Command::new(&self.program)
+        let spawned = Own::spawn(|| {
+            let child = self.command().spawn()?;
+            let pid = child.id().unwrap_or_default();
+            let start_ticks = proc::stat(pid).map_or(0, |stat| stat.start_ticks);
+            Ok(((child, pid, start_ticks), pid, start_ticks))
+        });
+        let ((child, pid, start_ticks), own) = spawned?;
+        Ok(Started {
+            child,
+            pid,
+            start_ticks,
+            own,
+        })
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command
             .arg0(THIS_BINARY)
             .arg("exec-agent")
             .args(["--parent", &std::process::id().to_string()])
@@ -161,14 +180,7 @@ impl Spares {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)
-            .kill_on_drop(true)
-            .spawn()?;
-        let pid = child.id().unwrap_or_default();
-        let start_ticks = proc::stat(pid).map_or(0, |stat| stat.start_ticks);
-        Ok(Started {
-            child,
-            pid,
-            start_ticks,
-        })
+            .kill_on_drop(true);
+        command
     }
 }
