@@ -3,10 +3,13 @@
 //! A handler takes its message apart, asks the desk, and starts what must go to the store; the
 //! store's answer comes back as a message. So nothing here waits.
 
+use std::any::Any;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use actix::prelude::*;
+use futures_util::FutureExt as _;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -169,7 +172,8 @@ impl Dispatcher {
 }
 
 /// Starts work whose end comes back as a message: past the mailbox' bound, since every such work
-/// stands for one message or lease that was let in.
+/// stands for one message or lease that was let in. A panic of it is one of the dispatcher: who waits
+/// for its end would wait for ever.
 pub(super) fn later<M>(ctx: &Ctx, work: impl Future<Output = M> + 'static)
 where
     M: Message<Result = ()> + Send + 'static,
@@ -177,8 +181,24 @@ where
 {
     let me = ctx.me();
     actix_rt::spawn(async move {
-        let done = work.await;
         // Without a dispatcher the sweep of the next life finds what was left.
-        me.report(done).ok();
+        let told = match AssertUnwindSafe(work).catch_unwind().await {
+            Ok(done) => me.report(done),
+            Err(panic) => me.report::<WorkPanicked>(WorkPanicked(panic)),
+        };
+        told.ok();
     });
+}
+
+/// What was started panicked, with this.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct WorkPanicked(Box<dyn Any + Send>);
+
+impl Handler<WorkPanicked> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, panicked: WorkPanicked, _: &mut Ctx) {
+        std::panic::resume_unwind(panicked.0);
+    }
 }

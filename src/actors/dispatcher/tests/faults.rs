@@ -5,6 +5,7 @@ use std::time::Duration;
 use actix::prelude::*;
 
 use super::scene::{World, for_agent, scene, soon};
+use crate::actors::dispatcher::actor::later;
 use crate::actors::dispatcher::{Dispatcher, RESCUE_PERIOD};
 use crate::actors::runner::AgentContext;
 use crate::domain::query::SlotOffer;
@@ -37,6 +38,34 @@ fn a_panic_of_the_dispatcher_loses_nothing_that_agents_hold_or_that_waits() {
         world.dispatcher.tell(Explode).unwrap();
         echo.succeed(&task);
         assert_eq!(world.end_of(held).await.state, TaskState::Succeeded);
+        assert_eq!(echo.task().await.id, waiting);
+    });
+}
+
+/// Begin a claim that panics.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct ClaimAndFail;
+
+impl Handler<ClaimAndFail> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, _: ClaimAndFail, ctx: &mut AgentContext<Self>) {
+        self.memory.lock().claiming = true;
+        later::<Explode>(ctx, async { panic!("on the way") });
+    }
+}
+
+#[test]
+fn a_panic_of_what_the_dispatcher_started_is_its_own_and_claims_go_on() {
+    scene(async {
+        let world = World::new().await;
+        let mut echo = world.ready(0, 1, 1);
+        world.submit("echo").await;
+        let waiting = world.submit("echo").await.task.id;
+        let held = echo.task().await;
+        world.dispatcher.tell(ClaimAndFail).unwrap();
+        echo.succeed(&held);
         assert_eq!(echo.task().await.id, waiting);
     });
 }
