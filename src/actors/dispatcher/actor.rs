@@ -17,10 +17,10 @@ use tokio::time::Instant;
 use super::deadlines::{Deadlines, Due};
 use super::desk::{Desk, Reserved};
 use super::handle::DispatcherHandle;
-use super::{DispatchError, RESCUE_PERIOD, Result};
+use super::{CANCEL_GRACE, DispatchError, RESCUE_PERIOD, Result};
 use crate::actors::life::Hosted;
 use crate::actors::runner::AgentContext;
-use crate::domain::ids::LeaseId;
+use crate::domain::ids::{LeaseId, TaskId};
 use crate::domain::query::Submitted;
 use crate::persistence::{Store, StoreError};
 
@@ -47,6 +47,21 @@ pub(super) struct Memory {
     pub(super) sweeping: bool,
     /// Leases that nobody here knew at the last sweep.
     pub(super) strangers: Vec<LeaseId>,
+}
+
+impl Memory {
+    /// An execution has come to its end although its agent works on: he is asked to give it up, and has
+    /// [`CANCEL_GRACE`] for that. Its task and number; `None` if nobody holds it.
+    pub(super) fn end_early(&mut self, lease: LeaseId, why: &str) -> Option<(TaskId, u32)> {
+        let (_, _, port, held) = self.desk.held(lease)?;
+        held.ended = true;
+        port.cancel(held.task, why);
+        let it = (held.task, held.attempt);
+        self.deadlines.remove(Due::Attempt(lease));
+        self.deadlines
+            .add(Instant::now() + CANCEL_GRACE, Due::Grace(lease));
+        Some(it)
+    }
 }
 
 /// The dispatcher.

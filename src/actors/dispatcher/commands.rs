@@ -153,39 +153,22 @@ impl Dispatcher {
     /// A task that runs is out of time altogether, and settled so: its agent is asked to give it up.
     pub(super) fn has_expired(&mut self, lease: LeaseId) {
         let mut memory = self.memory.lock();
-        let Memory {
-            desk, deadlines, ..
-        } = &mut *memory;
-        let Some((_, _, port, held)) = desk.held(lease) else {
-            return;
-        };
-        held.ended = true;
-        deadlines.remove(Due::Attempt(lease));
-        deadlines.add(Instant::now() + CANCEL_GRACE, Due::Grace(lease));
-        port.cancel(held.task, "the task is out of time");
-        desk.spends.close_beside(lease, clock::now());
+        if memory.end_early(lease, "the task is out of time").is_some() {
+            memory.desk.spends.close_beside(lease, clock::now());
+        }
     }
 
     /// An attempt has taken too long: it is settled so, its agent is asked to give it up.
     pub(super) fn attempt_timed_out(&mut self, lease: LeaseId) {
-        let ended = {
-            let mut memory = self.memory.lock();
-            let Memory {
-                desk, deadlines, ..
-            } = &mut *memory;
-            let Some((_, _, port, held)) = desk.held(lease) else {
-                return;
-            };
-            held.ended = true;
-            deadlines.add(Instant::now() + CANCEL_GRACE, Due::Grace(lease));
-            port.cancel(held.task, "the attempt took longer than its timeout");
-            let (task, attempt) = (held.task, held.attempt);
-            Ended {
-                task,
-                lease,
-                attempt,
-                outcome: Outcome::TimedOut,
-            }
+        let why = "the attempt took longer than its timeout";
+        let Some((task, attempt)) = self.memory.lock().end_early(lease, why) else {
+            return;
+        };
+        let ended = Ended {
+            task,
+            lease,
+            attempt,
+            outcome: Outcome::TimedOut,
         };
         self.end(ended);
     }

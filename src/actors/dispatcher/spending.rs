@@ -6,7 +6,6 @@ use std::time::Duration;
 use actix::prelude::*;
 use tokio::time::Instant;
 
-use super::CANCEL_GRACE;
 use super::actor::{Ctx, Dispatcher, Memory, later};
 use super::deadlines::Due;
 use super::desk::Ended;
@@ -183,29 +182,24 @@ impl Dispatcher {
     fn spends_too_much(&mut self, lease: LeaseId, why: String) {
         let ended = {
             let mut memory = self.memory.lock();
-            let Memory {
-                desk, deadlines, ..
-            } = &mut *memory;
-            let Some((_, _, port, held)) = desk.held(lease) else {
-                return;
-            };
-            if held.ended || held.cancelling {
+            let held = memory.desk.held(lease);
+            if held.is_none_or(|(.., held)| held.ended || held.cancelling) {
                 return;
             }
-            held.ended = true;
-            deadlines.remove(Due::Attempt(lease));
-            deadlines.add(Instant::now() + CANCEL_GRACE, Due::Grace(lease));
-            port.cancel(held.task, &why);
-            Ended {
-                task: held.task,
-                lease,
-                attempt: held.attempt,
-                outcome: Outcome::Failed(TaskError {
-                    code: EXCEEDED.to_owned(),
-                    message: why,
-                    retryable: false,
-                }),
-            }
+            memory.end_early(lease, &why)
+        };
+        let Some((task, attempt)) = ended else {
+            return;
+        };
+        let ended = Ended {
+            task,
+            lease,
+            attempt,
+            outcome: Outcome::Failed(TaskError {
+                code: EXCEEDED.to_owned(),
+                message: why,
+                retryable: false,
+            }),
         };
         self.end(ended);
     }
