@@ -33,18 +33,8 @@ pub(super) enum Command {
 
 #[derive(Debug, Args)]
 pub(super) struct List {
-    /// Only for this agent
-    #[arg(long)]
-    agent: Option<String>,
-    /// Only for this role
-    #[arg(long)]
-    role: Option<String>,
-    /// Only in this queue
-    #[arg(long)]
-    queue: Option<String>,
-    /// Only with this label, KEY=VALUE; may repeat
-    #[arg(long)]
-    label: Vec<String>,
+    #[command(flatten)]
+    marks: super::tasks::Marks,
     #[command(flatten)]
     page: super::records::PageArgs,
 }
@@ -105,15 +95,7 @@ pub(super) async fn run(context: &mut Context, command: Command) -> Result<(), F
     let (verb, many) = match command {
         Command::List(list) => {
             let mut filter = list.page.filter();
-            let narrowed = [
-                ("agent", list.agent),
-                ("role", list.role),
-                ("queue", list.queue),
-            ];
-            for (key, value) in narrowed {
-                filter.extend(value.map(|value| (key, value)));
-            }
-            filter.extend(list.label.into_iter().map(|label| ("label", label)));
+            filter.extend(list.marks.filter());
             let answer = client.list("dead-letters", filter).await?;
             return out.list(&answer, "id", COLUMNS);
         }

@@ -138,6 +138,18 @@ pub(super) struct List {
     /// Only in this state; may repeat
     #[arg(long)]
     state: Vec<String>,
+    /// Only of this workflow
+    #[arg(long)]
+    workflow: Option<String>,
+    #[command(flatten)]
+    marks: Marks,
+    #[command(flatten)]
+    page: super::records::PageArgs,
+}
+
+/// What tasks are picked by in every list of them.
+#[derive(Debug, Args)]
+pub(super) struct Marks {
     /// Only for this agent
     #[arg(long)]
     agent: Option<String>,
@@ -147,14 +159,24 @@ pub(super) struct List {
     /// Only in this queue
     #[arg(long)]
     queue: Option<String>,
-    /// Only of this workflow
-    #[arg(long)]
-    workflow: Option<String>,
     /// Only with this label, KEY=VALUE; may repeat
     #[arg(long)]
     label: Vec<String>,
-    #[command(flatten)]
-    page: super::records::PageArgs,
+}
+
+impl Marks {
+    /// The filter as the API takes it.
+    pub(super) fn filter(self) -> impl Iterator<Item = (&'static str, String)> {
+        let one = [
+            ("agent", self.agent),
+            ("role", self.role),
+            ("queue", self.queue),
+        ];
+        let one = one
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, value?)));
+        one.chain(self.label.into_iter().map(|label| ("label", label)))
+    }
 }
 
 const COLUMNS: &[Column] = &[
@@ -280,18 +302,8 @@ pub(super) fn now_is(value: &Value) -> String {
 fn filter(list: List) -> Vec<(&'static str, String)> {
     let mut filter = list.page.filter();
     filter.extend(list.state.into_iter().map(|state| ("state", state)));
-    filter.extend(list.label.into_iter().map(|label| ("label", label)));
-    let single = [
-        ("agent", list.agent),
-        ("role", list.role),
-        ("queue", list.queue),
-        ("workflow_id", list.workflow),
-    ];
-    filter.extend(
-        single
-            .into_iter()
-            .filter_map(|(key, value)| Some((key, value?))),
-    );
+    filter.extend(list.workflow.map(|workflow| ("workflow_id", workflow)));
+    filter.extend(list.marks.filter());
     filter
 }
 
