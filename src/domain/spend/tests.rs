@@ -23,12 +23,17 @@ fn task(n: u8) -> TaskId {
 }
 
 fn spec() -> SpendSpec {
+    a_thousand(Per::Day)
+}
+
+/// A thousand micro-dollars a window, of which a task holds a hundred.
+pub(crate) fn a_thousand(per: Per) -> SpendSpec {
     SpendSpec {
         ceiling: Ceiling {
             micros: Some(1_000),
             tokens: None,
         },
-        per: Per::Day,
+        per,
         task_ceiling: Ceiling::default(),
         reserve: Amount {
             micros: 100,

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::domain::ids::TaskId;
-use crate::domain::spend::{Amount, Ceiling, OnSpent, Per, Sum, Usage};
+use crate::domain::spend::tests::a_thousand;
+use crate::domain::spend::{Amount, Per, Sum, Usage};
 
 const HOUR: std::time::Duration = std::time::Duration::from_secs(3_600);
 
@@ -14,25 +15,8 @@ fn agent() -> Name {
     "echo".parse().unwrap()
 }
 
-fn spec(per: Per) -> SpendSpec {
-    SpendSpec {
-        ceiling: Ceiling {
-            micros: Some(1_000),
-            tokens: None,
-        },
-        per,
-        task_ceiling: Ceiling::default(),
-        reserve: Amount {
-            micros: 100,
-            tokens: 0,
-        },
-        warn_at: 0.8,
-        on_exhausted: OnSpent::Hold,
-    }
-}
-
 fn declare(spends: &mut Spends, per: Per, at: Timestamp) {
-    spends.declare([(&agent(), &spec(per))].into_iter(), at);
+    spends.declare([(&agent(), &a_thousand(per))].into_iter(), at);
 }
 
 fn stored(micros: u64) -> Stored {

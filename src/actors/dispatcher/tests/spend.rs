@@ -6,26 +6,14 @@ use super::scene::{LONG, Scripted, World, for_agent, instance, scene, soon, spec
 use crate::actors::work::{AgentSpent, TaskFrame, WorkSink as _};
 use crate::domain::agent::AgentSpec;
 use crate::domain::query::EventFilter;
-use crate::domain::spend::{Amount, Ceiling, OnSpent, Per, SpendSpec, SpendView, Usage};
+use crate::domain::spend::tests::a_thousand;
+use crate::domain::spend::{OnSpent, Per, SpendSpec, SpendView, Usage};
 use crate::domain::task::{NewTask, Target, TaskState};
 
 /// A thousand micro-dollars a month, of which a task holds a hundred: no test meets the end of it
 /// by chance of the day.
 fn ceiling() -> SpendSpec {
-    SpendSpec {
-        ceiling: Ceiling {
-            micros: Some(1_000),
-            tokens: None,
-        },
-        per: Per::Month,
-        task_ceiling: Ceiling::default(),
-        reserve: Amount {
-            micros: 100,
-            tokens: 0,
-        },
-        warn_at: 0.8,
-        on_exhausted: OnSpent::Hold,
-    }
+    a_thousand(Per::Month)
 }
 
 /// `echo` may spend this, `sum` whatever it likes.

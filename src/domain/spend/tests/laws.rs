@@ -50,6 +50,17 @@ struct World {
 }
 
 impl World {
+    fn of(spec: SpendSpec) -> Self {
+        Self {
+            account: account(spec),
+            offered: 0,
+            open: Vec::new(),
+            stored: BTreeMap::new(),
+            leases: 0,
+            floor: 0,
+        }
+    }
+
     fn pick(&self, n: u8) -> Option<LeaseId> {
         let count = self.open.len().max(1);
         self.open.get(usize::from(n) % count).copied()
@@ -155,17 +166,10 @@ proptest! {
         steps in proptest::collection::vec(step(), 1..120),
         reserve in 1..400_u64,
     ) {
-        let mut world = World {
-            account: account(SpendSpec {
-                reserve: Amount { micros: reserve, tokens: 0 },
-                ..spec()
-            }),
-            offered: 0,
-            open: Vec::new(),
-            stored: BTreeMap::new(),
-            leases: 0,
-            floor: 0,
-        };
+        let mut world = World::of(SpendSpec {
+            reserve: Amount { micros: reserve, tokens: 0 },
+            ..spec()
+        });
         for step in steps {
             world.step(step);
             world.check();
@@ -176,14 +180,7 @@ proptest! {
     fn a_crash_frees_nothing_that_was_used_or_held(
         steps in proptest::collection::vec(step(), 1..80),
     ) {
-        let mut world = World {
-            account: account(spec()),
-            offered: 0,
-            open: Vec::new(),
-            stored: BTreeMap::new(),
-            leases: 0,
-            floor: 0,
-        };
+        let mut world = World::of(spec());
         for step in steps {
             world.step(step);
         }
