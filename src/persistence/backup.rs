@@ -181,11 +181,11 @@ impl Store {
             })
         });
         // On a full disk a database that was let go of cannot be opened, for reasons in other words.
-        match (taken, self.sqlite().full("backup")) {
-            (Err(BackupError::Io { path, message }), Some(_)) => {
+        match taken {
+            Err(BackupError::Io { path, message }) if self.sqlite().without_room() => {
                 Err(BackupError::NoRoom { path, message })
             }
-            (taken, _) => taken,
+            taken => taken,
         }
     }
 }

@@ -275,6 +275,11 @@ impl Sqlite {
         })
     }
 
+    /// Whether the disk is full, or was when the database was let go of, which nobody has opened since.
+    pub(crate) fn without_room(&self) -> bool {
+        self.owner.shared.without_room()
+    }
+
     /// Runs a read on one of the readers; all its statements see the same snapshot.
     pub(crate) async fn read<R, F>(&self, operation: &'static str, query: F) -> Result<R>
     where

@@ -274,6 +274,11 @@ impl Shared {
         self.makes_room(fault);
     }
 
+    /// Whether the disk is full, or was when the database was let go of, which nobody has opened since.
+    pub(super) fn without_room(&self) -> bool {
+        self.reserve.is_full() || self.found_full.load(Relaxed)
+    }
+
     /// Whether what went wrong is a full disk, and there was room kept back for that.
     pub(super) fn makes_room(&self, fault: &Fault) -> bool {
         fault.is_full() && self.reserve.give_free()
