@@ -30,6 +30,11 @@ struct Clinic {
 }
 
 impl Clinic {
+    /// Where the agent `echo` stands so, and the rules are the defaults.
+    fn with_echo(state: AgentState, cure: Cure) -> Self {
+        Self::open(sick(state), cure, RecoverySpec::default())
+    }
+
     fn open(world: World, cure: Cure, spec: RecoverySpec) -> Self {
         Self::that_hears(Arc::default(), world, cure, spec)
     }
@@ -97,11 +102,7 @@ async fn for_seconds(seconds: u64) {
 #[test]
 fn a_critical_agent_is_restarted_verified_and_the_run_is_kept() {
     paused(async {
-        let clinic = Clinic::open(
-            sick(AgentState::Quarantined),
-            Cure::Works,
-            RecoverySpec::default(),
-        );
+        let clinic = Clinic::with_echo(AgentState::Quarantined, Cure::Works);
         for_seconds(10).await;
         assert_eq!(clinic.done(), ["restart echo"]);
         assert_eq!(clinic.rows(), ["restart-agent agent.echo succeeded 1"]);
@@ -161,11 +162,7 @@ fn what_is_seen_between_rounds_is_healed_when_the_round_has_seen_it_too() {
 #[test]
 fn a_run_that_fails_is_tried_again_with_a_delay_and_each_try_is_kept() {
     paused(async {
-        let clinic = Clinic::open(
-            sick(AgentState::Quarantined),
-            Cure::WorksTheSecondTime,
-            RecoverySpec::default(),
-        );
+        let clinic = Clinic::with_echo(AgentState::Quarantined, Cure::WorksTheSecondTime);
         for_seconds(20).await;
         assert_eq!(
             clinic.rows(),
@@ -189,11 +186,7 @@ fn a_run_that_fails_is_tried_again_with_a_delay_and_each_try_is_kept() {
 #[test]
 fn a_restart_that_changes_nothing_is_no_success() {
     paused(async {
-        let clinic = Clinic::open(
-            sick(AgentState::Quarantined),
-            Cure::ChangesNothing,
-            RecoverySpec::default(),
-        );
+        let clinic = Clinic::with_echo(AgentState::Quarantined, Cure::ChangesNothing);
         for_seconds(40).await;
         let run = clinic.world.get(|w| w.runs[0].clone());
         assert_eq!(run.outcome, "failed");
@@ -207,11 +200,7 @@ fn a_restart_that_changes_nothing_is_no_success() {
 #[test]
 fn an_agent_that_only_starts_has_not_recovered() {
     paused(async {
-        let clinic = Clinic::open(
-            sick(AgentState::Quarantined),
-            Cure::StartsForEver,
-            RecoverySpec::default(),
-        );
+        let clinic = Clinic::with_echo(AgentState::Quarantined, Cure::StartsForEver);
         for_seconds(40).await;
         let run = clinic.world.get(|w| w.runs[0].clone());
         assert_eq!(run.outcome, "failed");
@@ -225,11 +214,7 @@ fn an_agent_that_only_starts_has_not_recovered() {
 #[test]
 fn what_stays_critical_is_answered_three_times_an_hour_and_told_once_when_not() {
     paused(async {
-        let clinic = Clinic::open(
-            sick(AgentState::Quarantined),
-            Cure::Fails,
-            RecoverySpec::default(),
-        );
+        let clinic = Clinic::with_echo(AgentState::Quarantined, Cure::Fails);
         for_seconds(3_000).await;
         assert_eq!(clinic.done().len(), 9, "three runs of three tries");
         let suppressed = clinic
@@ -255,11 +240,7 @@ fn what_stays_critical_is_answered_three_times_an_hour_and_told_once_when_not() 
 #[test]
 fn what_failed_for_good_is_left_to_an_operator_and_says_so() {
     paused(async {
-        let clinic = Clinic::open(
-            sick(AgentState::Failed),
-            Cure::Works,
-            RecoverySpec::default(),
-        );
+        let clinic = Clinic::with_echo(AgentState::Failed, Cure::Works);
         for_seconds(300).await;
         assert_eq!(clinic.done(), [""; 0]);
         assert_eq!(clinic.rows(), ["restart-agent agent.echo suppressed 1"]);
