@@ -5,7 +5,7 @@ use std::process::Output;
 
 use serde_json::Value;
 
-use crate::daemon::{agent_system, write_file};
+use crate::daemon::{agent_system, binary, write_file};
 
 /// The tests of a command; at once, so that the suite does not wait for a start-up's end.
 fn tested(arguments: &[&str]) -> (Option<i32>, Value) {
@@ -139,24 +139,27 @@ fn a_program_that_is_no_agent_fails_at_once_and_says_why() {
     assert_eq!(code, Some(2));
 }
 
-/// An agent that says what it has spent, and gets it wrong.
+/// An agent that does all else right reports less than nothing once it is ready.
 const OVERDRAWN: &str = r#"
-while read -r line; do
-    case $line in
-    *'"type":"hello"'*) echo '{"type":"ready"}'; echo '{"type":"usage","cost_usd":-0.5}' ;;
-    *'"type":"shutdown"'*) exit 0 ;;
-    esac
-done
+"$1" sample-agent echo | sed -u 's/.*"type":"ready".*/&\n{"type":"usage","cost_usd":-0.5}/'
 "#;
 
 #[test]
 fn a_figure_that_counts_for_nothing_is_a_fault_that_its_author_is_told_of() {
     let folder = tempfile::tempdir().unwrap();
     let script = write_file(folder.path(), "overdrawn.sh", OVERDRAWN.as_bytes());
-    let (code, report) = tested(&["--timeout", "300ms", "--", "sh", script.to_str().unwrap()]);
+    let program = binary();
+    let (code, report) = tested(&[
+        "--",
+        "sh",
+        script.to_str().unwrap(),
+        program.to_str().unwrap(),
+    ]);
     assert_eq!(code, Some(1), "{report:#}");
-    assert_eq!(outcome(&report, "output"), "failed");
     let checks = report["checks"].as_array().unwrap();
+    let failed = checks.iter().filter(|check| check["outcome"] == "failed");
+    assert_eq!(failed.count(), 1, "{report:#}");
+    assert_eq!(outcome(&report, "output"), "failed");
     let why = checks[10]["message"].as_str().unwrap();
     assert!(why.contains("cost_usd is -0.5"), "{why}");
 }
