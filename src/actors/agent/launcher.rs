@@ -10,6 +10,7 @@
 //! starts an agent takes one, gives it its order on stdin, and it becomes the agent's program at once.
 
 mod lasts;
+mod oom;
 mod spares;
 
 use std::ffi::OsString;
@@ -30,10 +31,10 @@ use super::children::Own;
 use super::environment::{Environment, EnvironmentError, environment, secrets_of};
 use super::exec::{self, THIS_PROGRAM, mark_of};
 use super::family::{Family, Sweeper, signal_group};
-use super::process::OomKills;
 use crate::domain::agent::{InstanceId, ProcessLimits, ProcessSpec};
 use crate::domain::redaction::Redactor;
 use lasts::{Gone, Lasts};
+use oom::OomKills;
 use spares::{MAX_SPARES, Order, Shelf, Spares, Started};
 
 /// Starts waiting for the thread.

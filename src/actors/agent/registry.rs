@@ -6,16 +6,14 @@ use std::sync::Arc;
 
 use super::Launcher;
 use super::actor::ActorAgent;
-use super::http::HttpAgent;
 use super::open_tasks::OpenTasks;
-use super::process::ProcessAgent;
 use super::scope::Surroundings;
 use super::user::{Agent, Failure};
 use super::word_count::WordCount;
 use crate::actors::life::{ChildFactory, Life};
 use crate::actors::runner::HostedChild;
 use crate::actors::work::WorkSink;
-use crate::domain::agent::{AgentProgram, AgentSpec, InstanceId};
+use crate::domain::agent::{AgentSpec, InstanceId};
 use crate::domain::name::nearest;
 use crate::domain::task::TaskError;
 use crate::persistence::artifacts::Artifacts;
@@ -103,6 +101,18 @@ impl Registry {
         self.known.keys().map(String::as_str)
     }
 
+    /// What starts the lives of an agent in Rust.
+    pub(super) fn child(
+        &self,
+        agent: &AgentSpec,
+        (actor, settings): (&str, &serde_json::Value),
+        environment: &AgentEnvironment,
+    ) -> Result<Arc<dyn ChildFactory>, UnknownActor> {
+        let child = self.known.get(actor);
+        let child = child.ok_or_else(|| self.unknown(agent, actor))?;
+        Ok(child(environment, settings))
+    }
+
     fn unknown(&self, agent: &AgentSpec, actor: &str) -> UnknownActor {
         UnknownActor {
             agent: agent.name.to_string(),
@@ -145,23 +155,4 @@ where
         };
         Ok(ActorAgent::new(agent, surroundings))
     })
-}
-
-/// What starts the lives of an agent.
-///
-/// # Errors
-/// Its configuration names an actor that nobody registered.
-pub fn child_factory(
-    spec: &AgentSpec,
-    environment: &AgentEnvironment,
-) -> Result<Arc<dyn ChildFactory>, UnknownActor> {
-    match &spec.runs {
-        AgentProgram::Actor { actor, settings } => {
-            let child = environment.registry.known.get(actor);
-            let child = child.ok_or_else(|| environment.registry.unknown(spec, actor))?;
-            Ok(child(environment, settings))
-        }
-        AgentProgram::Process(process) => Ok(ProcessAgent::child(spec, process, environment)),
-        AgentProgram::Http(remote) => Ok(HttpAgent::child(spec, remote, environment)),
-    }
 }

@@ -73,14 +73,14 @@ impl OomKills {
     }
 
     /// Whether there was a kill just now that explains no other death.
-    pub(super) fn take_one(&self) -> bool {
+    pub(crate) fn take_one(&self) -> bool {
         let mut told = self.told.lock();
         self.look(&mut told);
         told.take_one()
     }
 
     /// Looks, so that what happened up to now explains only what ends soon.
-    pub(super) fn look_on(&self) {
+    pub(crate) fn look_on(&self) {
         self.look(&mut self.told.lock());
     }
 
