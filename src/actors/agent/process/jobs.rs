@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use super::exit::{Circumstances, reason};
 use super::leash::Leash;
 use super::log::{AgentLog, Level, MAX_LOG_LINE};
+use super::pipes::{Open, UntilOver, to_the_end};
 use super::tail::Spoken;
 use super::{Plan, Slot};
 use crate::actors::agent::environment::in_trace;
@@ -31,9 +32,6 @@ use crate::domain::exit::ExitReason;
 use crate::domain::ids::TaskId;
 use crate::domain::redaction::Redactor;
 use crate::domain::task::TaskError;
-
-/// How long the pipes of an ended process are read.
-const PIPES_EMPTY_WITHIN: Duration = Duration::from_millis(250);
 
 /// One life of an agent that has a process only while it has a task.
 pub(crate) struct JobAgent {
@@ -271,9 +269,9 @@ impl Job {
         self.leash.detach();
         signal_group(launched.pid, Signal::KILL);
         launcher.end_family(launched.family.clone());
-        let heard = timeout(PIPES_EMPTY_WITHIN, pipes).await;
+        let heard = pipes.await;
         let status = status.map_err(|error| failed("failed", error.to_string(), true))?;
-        self.judge(status, heard.unwrap_or_default())
+        self.judge(status, heard)
     }
 
     /// Waits for the end; brings it about when the task is cancelled.
@@ -296,14 +294,14 @@ impl Job {
         launched.child.wait().await
     }
 
-    /// Writes the payload and reads what the process says, until its pipes are closed.
+    /// Writes the payload and reads what the process says; to be waited for when that has ended.
     fn pipes(&self, launched: &mut Launched) -> impl Future<Output = Heard> + 'static {
         let payload = serde_json::to_vec(&self.task.payload).unwrap_or_default();
-        let (stdin, stdout, stderr) = (
-            launched.child.stdin.take(),
-            launched.child.stdout.take(),
-            launched.child.stderr.take(),
-        );
+        let (child, mut open) = (&mut launched.child, Open::default());
+        let stdin = child.stdin.take();
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let stdout = stdout.map(|it| UntilOver::new(it, &mut open));
+        let stderr = stderr.map(|it| UntilOver::new(it, &mut open));
         let log = self.desk.log.clone();
         // A process that reads its input only after it wrote much must be read meanwhile.
         tokio::spawn(async move {
@@ -335,12 +333,13 @@ impl Job {
             }
             last
         });
-        async move {
+        let heard = async move {
             Heard {
                 output: output.await.unwrap_or_default(),
                 last_line: last_line.await.unwrap_or_default(),
             }
-        }
+        };
+        to_the_end(heard, open)
     }
 
     fn judge(&self, status: std::process::ExitStatus, heard: Heard) -> Result<Value, TaskError> {

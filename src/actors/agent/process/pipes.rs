@@ -1,10 +1,13 @@
 //! The pipes of one child: read until they end, written as far as the child reads.
 
+mod until_over;
+
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::io::{AsyncWrite, AsyncWriteExt as _};
-use tokio::process::{Child, ChildStderr, ChildStdout};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::process::Child;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -18,7 +21,9 @@ use crate::actors::awake;
 use crate::domain::crash::FrameDirection;
 use crate::domain::exit::ExitReason;
 
-/// How long pipes are read after their process has ended; a grandchild may hold them open.
+pub(super) use until_over::{Open, UntilOver};
+
+/// How long the end of pipes is waited for after their process has ended; a grandchild may hold them open.
 const PIPES_EMPTY_WITHIN: Duration = Duration::from_millis(250);
 /// How long a child that is not at work may leave a frame unread.
 const READS_WITHIN: Duration = Duration::from_secs(10);
@@ -26,6 +31,7 @@ const READS_WITHIN: Duration = Duration::from_secs(10);
 /// The tasks that read and write a child's pipes.
 pub(super) struct Pipes {
     readers: JoinSet<()>,
+    open: Open,
     writer: JoinSet<()>,
     failure: Arc<OnceLock<String>>,
     broken: mpsc::Receiver<ExitReason>,
@@ -39,13 +45,16 @@ impl Pipes {
         talk: Option<(Arc<Talk>, mpsc::Receiver<Outgoing>)>,
     ) -> Self {
         let (tell, broken) = mpsc::channel(2);
-        let mut readers = JoinSet::new();
+        let (mut readers, mut open) = (JoinSet::new(), Open::default());
         let mut writer = JoinSet::new();
         let failure = Arc::new(OnceLock::new());
         if let Some(stderr) = child.stderr.take() {
+            let stderr = UntilOver::new(stderr, &mut open);
             readers.spawn(read_stderr(stderr, log.clone(), failure.clone()));
         }
-        match (talk, child.stdout.take()) {
+        let stdout = child.stdout.take();
+        let stdout = stdout.map(|stdout| UntilOver::new(stdout, &mut open));
+        match (talk, stdout) {
             (Some((talk, unread)), Some(stdout)) => {
                 readers.spawn(read_frames(stdout, talk.clone(), tell.clone()));
                 if let Some(stdin) = child.stdin.take() {
@@ -59,6 +68,7 @@ impl Pipes {
         }
         Self {
             readers,
+            open,
             writer,
             failure,
             broken,
@@ -73,19 +83,33 @@ impl Pipes {
         }
     }
 
-    /// Reads what is left, for a bounded time; what `exec-agent` said, if it failed.
-    pub(super) async fn finish(mut self) -> Option<String> {
-        let empty = async { while self.readers.join_next().await.is_some() {} };
-        if timeout(PIPES_EMPTY_WITHIN, empty).await.is_err() {
-            self.readers.abort_all();
-        }
+    /// Reads all that the process said, which has ended; what `exec-agent` said, if it failed.
+    pub(super) async fn finish(self) -> Option<String> {
+        let (mut readers, mut writer) = (self.readers, self.writer);
+        let empty = async { while readers.join_next().await.is_some() {} };
+        to_the_end(empty, self.open).await;
         // Waited for, so that all it wrote counts as delivered before anybody asks what was not.
-        self.writer.shutdown().await;
+        writer.shutdown().await;
         self.failure.get().cloned()
     }
 }
 
-async fn read_stderr(stderr: ChildStderr, log: Arc<AgentLog>, failure: Arc<OnceLock<String>>) {
+/// Waits for who reads the pipes of a process that has ended: for a bounded time until they end, then
+/// for what is in them.
+pub(super) async fn to_the_end<T>(reading: impl Future<Output = T>, open: Open) -> T {
+    let mut reading = pin!(reading);
+    if let Ok(read) = timeout(PIPES_EMPTY_WITHIN, &mut reading).await {
+        return read;
+    }
+    drop(open);
+    reading.await
+}
+
+async fn read_stderr(
+    stderr: impl AsyncRead + Unpin,
+    log: Arc<AgentLog>,
+    failure: Arc<OnceLock<String>>,
+) {
     let mut lines = Lines::new(stderr, MAX_LOG_LINE);
     let mut first = true;
     while let Some(line) = lines.next().await {
@@ -99,14 +123,18 @@ async fn read_stderr(stderr: ChildStderr, log: Arc<AgentLog>, failure: Arc<OnceL
     }
 }
 
-async fn read_log(stdout: ChildStdout, log: Arc<AgentLog>) {
+async fn read_log(stdout: impl AsyncRead + Unpin, log: Arc<AgentLog>) {
     let mut lines = Lines::new(stdout, MAX_LOG_LINE);
     while let Some(line) = lines.next().await {
         log.line(Level::Info, &line.text());
     }
 }
 
-async fn read_frames(stdout: ChildStdout, talk: Arc<Talk>, broken: mpsc::Sender<ExitReason>) {
+async fn read_frames(
+    stdout: impl AsyncRead + Unpin,
+    talk: Arc<Talk>,
+    broken: mpsc::Sender<ExitReason>,
+) {
     let mut lines = Lines::new(stdout, MAX_LINE);
     while let Some(line) = lines.next().await {
         talk.hear(&line);

@@ -88,6 +88,7 @@ async fn what_a_dead_process_had_been_sent_counts_as_delivered_however_late_its_
     ));
     let pipes = Pipes {
         readers: JoinSet::new(),
+        open: Open::default(),
         writer,
         failure: Arc::default(),
         broken,
