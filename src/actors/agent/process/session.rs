@@ -26,8 +26,6 @@ use crate::domain::redaction::Redactor;
 const PREDECESSOR_GONE_WITHIN: Duration = Duration::from_secs(5);
 /// From the end of a pipe to the end of its process.
 const END_FOLLOWS_WITHIN: Duration = Duration::from_secs(1);
-/// How long `exec-agent` may take to become the program.
-const EXEC_WITHIN: Duration = Duration::from_secs(2);
 /// When a new process is looked at first: many that die do so soon.
 const FIRST_LOOKS: [Duration; 3] = [
     Duration::from_millis(50),
@@ -248,29 +246,27 @@ impl Ended {
     }
 }
 
-/// Whether `pid` becomes the agent's program: till then its command line is `exec-agent`'s.
+/// Whether `pid` becomes the agent's program: till then its command line is `exec-agent`'s. It may take as
+/// long as the supervisor gives a start; that ends the process, and with it this wait.
 async fn runs_its_program(pid: u32) -> bool {
     /// The first wait; each next one is twice as long, so that a hundred that begin together do not
     /// cost more looks than work.
     const FIRST_LOOK: Duration = Duration::from_millis(1);
     const LONGEST: Duration = Duration::from_millis(50);
-    let becomes = async {
-        let mut wait = FIRST_LOOK;
-        loop {
-            match std::fs::read(format!("/proc/{pid}/cmdline")) {
-                // Dead, or for a moment between two programs.
-                Ok(line) if line.is_empty() => {
-                    if proc::stat(pid).is_none_or(|stat| stat.zombie) {
-                        return false;
-                    }
+    let mut wait = FIRST_LOOK;
+    loop {
+        match std::fs::read(format!("/proc/{pid}/cmdline")) {
+            // Dead, or for a moment between two programs.
+            Ok(line) if line.is_empty() => {
+                if proc::stat(pid).is_none_or(|stat| stat.zombie) {
+                    return false;
                 }
-                Ok(line) if line.split(|byte| *byte == 0).nth(1) == Some(b"exec-agent") => {}
-                Ok(_) => return true,
-                Err(_gone) => return false,
             }
-            tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(LONGEST);
+            Ok(line) if line.split(|byte| *byte == 0).nth(1) == Some(b"exec-agent") => {}
+            Ok(_) => return true,
+            Err(_gone) => return false,
         }
-    };
-    timeout(EXEC_WITHIN, becomes).await.unwrap_or(false)
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(LONGEST);
+    }
 }
