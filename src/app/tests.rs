@@ -16,6 +16,7 @@ use super::boot::House;
 use super::house;
 use crate::actors::agent::{Agent, Failure, Registry, Scope};
 use crate::config::{Config, LoadRequest};
+use crate::persistence::lock::Lock;
 use crate::telemetry::metrics::Metrics;
 
 /// Longer than anything here takes on a busy machine.
@@ -49,8 +50,18 @@ fn live_in<T>(data: &Path, live: impl AsyncFnOnce(House) -> T) -> T {
     live_with(data, "", live)
 }
 
+/// Waits until nobody owns the database: threads of a house that was dropped end by themselves.
+fn is_left(database: &Path) {
+    let begun = Instant::now();
+    while let Err(error) = Lock::database(database) {
+        assert!(begun.elapsed() < LONG, "{error}");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
 /// The same, with more settings of the agent and whatever else.
 fn live_with<T>(data: &Path, more: &str, live: impl AsyncFnOnce(House) -> T) -> T {
+    is_left(&data.join("agent-system.db"));
     let file = data.join("test.toml");
     let agents = "[agents.echo]\nkind = \"actor\"\nactor = \"echo\"\nconcurrency = 16\n";
     std::fs::write(&file, format!("{agents}{more}")).unwrap();

@@ -9,21 +9,26 @@ use crate::actors::testing::start;
 use crate::domain::name::Name;
 use crate::persistence::{SqliteOptions, Store, StoreError};
 
+/// A store in a folder of its own below `dir`.
+async fn store_in(dir: &Path) -> Store {
+    let folder = dir.join("kept");
+    std::fs::create_dir(&folder).unwrap();
+    let options = SqliteOptions::new(folder.join("kept.db"));
+    Store::open(options).await.unwrap()
+}
+
 async fn kept(dir: &Path) -> (Store, mpsc::UnboundedReceiver<NewEvent>) {
-    let store = Store::open(SqliteOptions::new(dir.join("kept.db")))
-        .await
-        .unwrap();
+    let store = store_in(dir).await;
     let (tell, facts) = mpsc::unbounded_channel();
     let sink: FactSink = Arc::new(move |fact| drop(tell.send(fact)));
     start(child(&store, sink).unwrap().as_ref());
     (store, facts)
 }
 
-/// Moves the database and what belongs to it.
+/// Moves the database and what belongs to it in one step: whoever looks for it meanwhile, on a thread of
+/// its own, finds all of it or nothing.
 fn move_files(from: &Path, to: &Path) {
-    for file in ["kept.db", "kept.db-wal", "kept.db-shm"] {
-        std::fs::rename(from.join(file), to.join(file)).ok();
-    }
+    std::fs::rename(from.join("kept"), to.join("kept")).unwrap();
 }
 
 #[actix_rt::test]
@@ -100,9 +105,7 @@ async fn who_reconnects_waits_for_no_backoff() {
 #[actix_rt::test]
 async fn a_panic_of_the_actor_while_the_database_is_lost_is_no_other_loss_and_it_is_restored() {
     let (dir, aside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let store = Store::open(SqliteOptions::new(dir.path().join("kept.db")))
-        .await
-        .unwrap();
+    let store = store_in(dir.path()).await;
     let (tell, mut facts) = mpsc::unbounded_channel();
     let sink: FactSink = Arc::new(move |fact| drop(tell.send(fact)));
     let life = start(child(&store, sink).unwrap().as_ref());

@@ -214,7 +214,7 @@ mod tests {
             assert_eq!(sighting, Sighting::Blind, "the watchdog fails");
         };
         watch(&pool, Duration::ZERO, report).unwrap();
-        let within = Duration::from_secs(20);
+        let within = Duration::from_secs(90);
         for _ in 0..6 {
             let seen = heard.recv_timeout(within).unwrap();
             assert!(matches!(seen, Sighting::Blocked(_)), "{seen:?}");

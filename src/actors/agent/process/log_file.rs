@@ -182,7 +182,7 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(10), written)
+        tokio::time::timeout(Duration::from_secs(90), written)
             .await
             .expect("it goes on");
     }
