@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 const GLANCE: Duration = Duration::from_millis(10);
 /// What the machine does beside the tests is no claim of theirs: no share of it is too much, unless
 /// a test says so.
-const ANY_LOAD: &str = "
+pub(crate) const ANY_LOAD: &str = "
     [monitoring.thresholds]
     cpu = { warning = 99, critical = 100 }
     memory = { warning = 99, critical = 100 }
@@ -291,6 +291,16 @@ impl Daemon {
             let task: Value = serde_json::from_str(&self.get(&path).1).ok()?;
             let state = task["state"].as_str()?;
             ENDS.contains(&state).then_some(task)
+        })
+    }
+
+    /// Waits until an agent is ready; gives its process. A daemon is ready before its agents are.
+    pub(crate) fn ready_pid(&self, agent: &str) -> u32 {
+        eventually("the agent is ready", || {
+            let agent = self.json(&["agents", "get", agent]);
+            let pid = agent["pid"].as_u64();
+            let pid = pid.filter(|_| agent["state"] == "ready")?;
+            u32::try_from(pid).ok()
         })
     }
 

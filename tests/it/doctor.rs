@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::daemon::{Daemon, agent_system, eventually, write_file};
+use crate::daemon::{ANY_LOAD, Daemon, agent_system, eventually, write_file};
 
 /// What it says with these arguments and no daemon of its own.
 fn asked(arguments: &[&str]) -> (Option<i32>, Value) {
@@ -29,8 +29,18 @@ fn text(path: &Path) -> &str {
 fn before_the_first_start_the_doctor_finds_nothing_that_would_hinder_it() {
     let folder = tempfile::tempdir().unwrap();
     let data_dir = folder.path().join("data");
-    let ports = ["--port", "0", "--metrics-port", "0"];
-    let (code, report) = asked(&[&["--data-dir", text(&data_dir)], &ports[..]].concat());
+    // How full this machine's disk is is nobody's claim.
+    let config = write_file(folder.path(), "a.toml", ANY_LOAD.as_bytes());
+    let (code, report) = asked(&[
+        "--data-dir",
+        text(&data_dir),
+        "--config",
+        text(&config),
+        "--port",
+        "0",
+        "--metrics-port",
+        "0",
+    ]);
     assert_eq!(code, Some(0), "{report:#}");
     assert_eq!(check(&report, "daemon")["status"], "warning");
     assert_eq!(check(&report, "commands")["status"], "ok");

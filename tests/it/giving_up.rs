@@ -76,7 +76,9 @@ fn events(daemon: &Daemon, kind: &str, subject: &str) -> Vec<Value> {
 fn a_quarantine_is_seen_everywhere_is_tried_half_open_and_rests_longer_each_time() {
     let scene = Scene::new();
     let flaky = mortal("flaky", &scene.file(), "critical = true");
-    let daemon = Daemon::configured(&format!("[supervisor]{RULES}{NO_HEALER}{flaky}"));
+    let daemon = Daemon::configured(&format!(
+        "[supervisor]\ncritical_grace = '1h'{RULES}{NO_HEALER}{flaky}"
+    ));
     scene.begin();
     eventually("it rests", || {
         is_in(&daemon, "flaky", "quarantined").then_some(())

@@ -29,16 +29,6 @@ fn get(daemon: &Daemon, name: &str) -> Value {
     daemon.json(&["agents", "get", name])
 }
 
-fn ready_pid(daemon: &Daemon, name: &str) -> u32 {
-    eventually("the agent is ready", || {
-        let agent = get(daemon, name);
-        let pid = agent["pid"]
-            .as_u64()
-            .filter(|_| agent["state"] == "ready")?;
-        u32::try_from(pid).ok()
-    })
-}
-
 /// The children of a process.
 fn children(pid: u32) -> Vec<u32> {
     let path = format!("/proc/{pid}/task/{pid}/children");
@@ -60,7 +50,7 @@ fn mode(pid: u32) -> Option<String> {
 /// An agent that is ready sees this in `MODE`.
 fn sees(daemon: &Daemon, name: &str, wanted: &str) -> u32 {
     eventually("it sees its setting", || {
-        let pid = ready_pid(daemon, name);
+        let pid = daemon.ready_pid(name);
         (mode(pid).as_deref() == Some(wanted)).then_some(pid)
     })
 }
@@ -99,23 +89,23 @@ fn pairs(told: &[(&str, &str)]) -> Vec<(String, String)> {
 fn an_application_touches_whom_it_concerns_and_nobody_else() {
     let before = [agent("same", "a"), agent("other", "a"), agent("gone", "a")].concat();
     let daemon = Daemon::configured(&before);
-    let [same, other, gone] = ["same", "other", "gone"].map(|name| ready_pid(&daemon, name));
+    let [same, other, gone] = ["same", "other", "gone"].map(|name| daemon.ready_pid(name));
     let family = eventually("it has a child", || children(gone).first().copied());
     daemon.reconfigure(&[agent("same", "a"), agent("other", "b"), WORKER.to_owned()].concat());
     let (_, plan) = post(&daemon, "plan", "");
     let told = pairs(&[("gone", "stop"), ("other", "restart"), ("worker", "start")]);
     assert_eq!(does(&plan), told, "{plan}");
-    assert_eq!(ready_pid(&daemon, "other"), other, "a plan changes nothing");
+    assert_eq!(daemon.ready_pid("other"), other, "a plan changes nothing");
     let held = json!({"plan": plan["plan"]}).to_string();
     let (status, done) = post(&daemon, "apply", &held);
     assert_eq!((status, &done), (200, &plan));
     let renewed = eventually("it runs anew", || {
-        let pid = ready_pid(&daemon, "other");
+        let pid = daemon.ready_pid("other");
         (pid != other).then_some(pid)
     });
     assert_eq!(sees(&daemon, "other", "b"), renewed);
     assert!(!is_running(other));
-    assert_eq!(ready_pid(&daemon, "same"), same);
+    assert_eq!(daemon.ready_pid("same"), same);
     assert_eq!(get(&daemon, "same")["generation"], 1);
     eventually("it is gone with its family", || {
         (!is_running(gone) && !is_running(family)).then_some(())
@@ -152,7 +142,7 @@ fn an_application_touches_whom_it_concerns_and_nobody_else() {
 #[test]
 fn a_bad_file_changes_nothing_and_names_every_problem() {
     let daemon = Daemon::configured(&agent("same", "a"));
-    let pid = ready_pid(&daemon, "same");
+    let pid = daemon.ready_pid("same");
     let bad = agent("same", "b").replace("'5s'", "'5 parsecs'")
         + "[agents.new]\nkind = 'actor'\nactor = 'word_cuont'\n[serve]\nport = 1\n";
     daemon.reconfigure(&bad);
@@ -200,14 +190,14 @@ fn what_was_looked_at_is_what_is_taken_over() {
 #[test]
 fn sighup_takes_over_what_is_sound_and_says_what_is_not() {
     let daemon = Daemon::configured(&agent("same", "a"));
-    let pid = ready_pid(&daemon, "same");
+    let pid = daemon.ready_pid("same");
     daemon.reconfigure("[agents.same]\nkind = 'spaceship'\n");
     daemon.signal("HUP");
     eventually("it is refused", || {
         let log = daemon.log();
         (log.contains("nothing was taken over") && log.contains("agents.same.kind")).then_some(())
     });
-    assert_eq!(ready_pid(&daemon, "same"), pid);
+    assert_eq!(daemon.ready_pid("same"), pid);
     daemon.reconfigure(&agent("same", "b"));
     daemon.signal("HUP");
     sees(&daemon, "same", "b");
@@ -304,7 +294,7 @@ fn queues_schedules_and_recovery_actions_come_change_and_go() {
 fn the_log_level_and_what_health_goes_by_are_taken_over_at_once() {
     let quiet = "[logging]\nlevel = 'ERROR'\n[monitoring]\nhealth_interval = '1h'\n";
     let daemon = Daemon::configured(&(agent("same", "a") + quiet));
-    let pid = ready_pid(&daemon, "same");
+    let pid = daemon.ready_pid("same");
     assert!(
         !daemon.log().contains("answered method=GET"),
         "{}",
@@ -334,5 +324,5 @@ fn the_log_level_and_what_health_goes_by_are_taken_over_at_once() {
     assert_eq!(shown["logging"]["level"], "DEBUG");
     assert_eq!(shown["logging"]["format"], "pretty");
     assert_eq!(shown["monitoring"]["health_interval"], "100ms");
-    assert_eq!(ready_pid(&daemon, "same"), pid);
+    assert_eq!(daemon.ready_pid("same"), pid);
 }

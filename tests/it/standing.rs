@@ -240,36 +240,47 @@ fn a_daemon_that_was_frozen_blames_nobody_for_the_time_it_slept() {
     assert_eq!(calm()["replicas"]["ready"], 10);
 }
 
-/// Gives each task back after two seconds, and gives nothing up.
+/// Gives each task back when a file is there, says so in another, and gives nothing up.
 const STEADY: &str = r#"
-import json, sys, time
+import json, os, sys, time
 for line in sys.stdin:
     frame = json.loads(line)
     if frame["type"] == "hello":
         print('{"type":"ready"}', flush=True)
     elif frame["type"] == "task":
-        time.sleep(2)
+        while not os.path.exists(sys.argv[1]):
+            time.sleep(0.01)
         answer = {"type": "result", "task_id": frame["id"], "lease_id": frame["lease_id"], "output": 1}
         print(json.dumps(answer), flush=True)
+        open(sys.argv[2], "w").close()
 "#;
 
 #[test]
 fn a_result_that_came_in_time_counts_though_the_daemon_slept_past_the_timeout() {
     let folder = tempfile::tempdir().unwrap();
     let script = write_file(folder.path(), "steady.py", STEADY.as_bytes());
+    let [flag, answered] = ["flag", "answered"].map(|name| folder.path().join(name));
     let daemon = Daemon::configured(&format!(
-        "[agents.steady]\nkind = \"process\"\ncommand = [\"python3\", \"{}\"]\n",
-        script.display()
+        "[agents.steady]\nkind = \"process\"\ncommand = [\"python3\", \"{}\", \"{}\", \"{}\"]\n",
+        script.display(),
+        flag.display(),
+        answered.display()
     ));
-    let task = ["tasks", "submit", "--agent", "steady", "--payload", "{}"];
-    let task = daemon.json(&[&task[..], &["--timeout", "3s"]].concat());
-    let id = task["id"].as_str().unwrap();
-    let seen = || daemon.json(&["tasks", "get", id]);
+    daemon.ready_pid("steady");
+    let (status, task) = daemon.post(
+        "/api/v1/tasks",
+        r#"{"agent":"steady","payload":{},"timeout_ms":5000}"#,
+    );
+    assert_eq!(status, 202, "{task}");
+    let task: Value = serde_json::from_str(&task).unwrap();
+    let path = format!("/api/v1/tasks/{}", task["id"].as_str().unwrap());
+    let seen = || serde_json::from_str::<Value>(&daemon.get(&path).1).unwrap();
     eventually("it runs", || (seen()["state"] == "running").then_some(()));
-    let daemon_pid = Pid::from_raw(i32::try_from(daemon.pid()).unwrap()).unwrap();
-    kill_process(daemon_pid, Signal::STOP).unwrap();
+    tell(daemon.pid(), Signal::STOP);
+    std::fs::write(&flag, "").unwrap();
+    eventually("it answers", || answered.exists().then_some(()));
     clock_goes_on(Duration::from_secs(6));
-    kill_process(daemon_pid, Signal::CONT).unwrap();
+    tell(daemon.pid(), Signal::CONT);
     let done = eventually("it is final", || {
         Some(seen()).filter(|task| !task["finished_at"].is_null())
     });
@@ -321,6 +332,8 @@ fn a_paused_agent_works_again_by_itself_when_its_time_is_over_whoever_runs_then(
     );
     assert_eq!(past.0, 422, "{past:?}");
     assert!(past.1.contains("#/until"), "{past:?}");
+    // Only one that could work is shown as paused.
+    daemon.ready_pid("echo");
     daemon.ok(&["agents", "pause", "echo", "--for", "1h"]);
     let echo = daemon.json(&["agents", "get", "echo"]);
     assert_eq!(echo["state"], "paused");
@@ -357,11 +370,7 @@ fn a_paused_agent_works_again_by_itself_when_its_time_is_over_whoever_runs_then(
 #[test]
 fn how_an_agent_died_last_is_known_over_a_restart_of_the_daemon() {
     let mut daemon = Daemon::start();
-    let pid = daemon.json(&["agents", "get", "echo"])["pid"]
-        .as_i64()
-        .unwrap();
-    let pid = Pid::from_raw(pid.try_into().unwrap()).unwrap();
-    kill_process(pid, Signal::KILL).unwrap();
+    tell(daemon.ready_pid("echo"), Signal::KILL);
     eventually("its death is kept", || {
         let crashes = daemon.json(&["agents", "crashes", "echo"]);
         crashes["items"].as_array()?.first().cloned()

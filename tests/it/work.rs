@@ -46,14 +46,6 @@ fn sample_text(bytes: usize) -> Vec<u8> {
     text
 }
 
-fn pid_of(daemon: &Daemon, agent: &str) -> u32 {
-    daemon.json(&["agents", "get", agent])["pid"]
-        .as_u64()
-        .unwrap_or(0)
-        .try_into()
-        .unwrap()
-}
-
 const WORD_COUNT: &str = "examples/workflows/word-count.toml";
 
 #[test]
@@ -105,7 +97,7 @@ fn a_workflow_survives_the_daemon_s_sudden_death() {
     let input = format!("file={}", path.display());
     let workflow = daemon.json(&["workflows", "run", WORD_COUNT, "--input", &input]);
     let id = workflow["id"].as_str().unwrap().to_owned();
-    let child = pid_of(&daemon, "echo");
+    let child = daemon.ready_pid("echo");
 
     for _ in 0..3 {
         daemon.crash_and_start_again();
@@ -131,10 +123,10 @@ fn a_workflow_survives_the_daemon_s_sudden_death() {
 #[test]
 fn a_killed_process_agent_is_back_with_a_new_process_and_its_death_is_recorded() {
     let daemon = Daemon::start();
-    let before = pid_of(&daemon, "echo");
+    let before = daemon.ready_pid("echo");
     signal(before, "KILL");
     let after = eventually("echo has a new process", || {
-        Some(pid_of(&daemon, "echo")).filter(|pid| *pid != 0 && *pid != before)
+        Some(daemon.ready_pid("echo")).filter(|pid| *pid != before)
     });
     assert!(is_running(after));
     let crashes = eventually("the crash is stored", || {
@@ -163,7 +155,7 @@ fn a_task_whose_agent_is_killed_runs_again_and_is_answered_once() {
     eventually("the task runs", || {
         (daemon.json(&["tasks", "get", &id])["state"] == "running").then_some(())
     });
-    signal(pid_of(&daemon, "flaky"), "KILL");
+    signal(daemon.ready_pid("flaky"), "KILL");
     let done = daemon.json(&["tasks", "wait", &id]);
     assert_eq!(done["state"], "succeeded", "{done}");
     assert_eq!(done["attempt"], 2, "{done}");

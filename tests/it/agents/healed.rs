@@ -225,6 +225,8 @@ impl Confined {
             let group = Self(base.join(own).join(name));
             std::fs::create_dir(&group.0).ok()?;
             std::fs::write(group.0.join(limit), bytes.to_string()).ok()?;
+            // What may be put aside is not used up so soon; version 1 has no such limit of its own.
+            std::fs::write(group.0.join("memory.swap.max"), "0").unwrap_or(());
             Some(group)
         })
     }

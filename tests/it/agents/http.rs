@@ -64,6 +64,14 @@ pub(super) async fn server(does: Does) -> (String, mpsc::UnboundedReceiver<Strin
     (url, asked)
 }
 
+/// A port where nobody listens, held so that nobody else comes to.
+pub(super) fn silent() -> (TcpSocket, String) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("http://{}/", socket.local_addr().unwrap());
+    (socket, url)
+}
+
 pub(super) fn says(status: &str, body: &str) -> Does {
     let length = body.len();
     Does::Says(format!(
@@ -141,10 +149,7 @@ async fn a_service_that_misbehaves_fails_the_task_with_a_clear_error() {
 
 #[actix_rt::test]
 async fn a_service_that_is_not_there_is_told_of_and_the_task_may_be_retried() {
-    // It holds its port, so that nobody else comes to listen there, and does not listen itself.
-    let silent = TcpSocket::new_v4().unwrap();
-    silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let url = format!("http://{}/", silent.local_addr().unwrap());
+    let (_held, url) = silent();
     let rig = rig_of(url);
     match rig.run(json!(null)).await {
         AgentOutcome::Failed(error) => {

@@ -8,7 +8,8 @@ use agent_system::actors::probes::{Answer, OutsideProber, Prober as _, Question}
 use agent_system::domain::agent::{AgentProgram, InstanceId};
 use agent_system::domain::probe::ProbeHow;
 
-use super::rig::{LONG, Rig, process, spec};
+use super::rig::{LONG, Rig, eventually, process, spec};
+use crate::daemon::is_running;
 
 async fn ask(script: &str, timeout: Duration) -> Answer {
     let mut idle = process(&["sleep", "100"]);
@@ -39,14 +40,23 @@ async fn a_program_passes_by_its_exit_code_in_its_agents_surroundings() {
 #[actix_rt::test]
 async fn a_program_that_takes_too_long_is_killed_with_what_it_started() {
     let dir = tempfile::tempdir().unwrap();
-    let fifo = dir.path().join("fifo");
-    let made = std::process::Command::new("mkfifo").arg(&fifo).status();
-    assert!(made.unwrap().success());
-    // Both hold the pipe's writing end: its reader sees the end only when both are gone.
-    let script = format!("exec 3>{}; sleep 1000 & sleep 1000", fifo.display());
-    let reader = tokio::task::spawn_blocking(move || std::fs::read(fifo));
-    let late = ask(&script, Duration::from_secs(1)).await.unwrap_err();
-    assert!(late.contains("killed"), "{late}");
-    let gone = tokio::time::timeout(LONG, reader).await;
-    assert!(gone.unwrap().unwrap().unwrap().is_empty());
+    let pids = dir.path().join("pids");
+    let script = format!(
+        "sleep 1000 & echo $$ $! >{0}.part; mv {0}.part {0}; exec sleep 1000",
+        pids.display()
+    );
+    let mut timeout = Duration::from_secs(1);
+    let pids = loop {
+        let late = ask(&script, timeout).await.unwrap_err();
+        assert!(late.contains("killed"), "{late}");
+        // On a slow machine one that has just begun has started nothing yet.
+        match std::fs::read_to_string(&pids) {
+            Ok(pids) => break pids,
+            Err(_) => timeout *= 2,
+        }
+        assert!(timeout < LONG, "it never begins");
+    };
+    for pid in pids.split_whitespace().map(|pid| pid.parse().unwrap()) {
+        eventually("it is gone", async || (!is_running(pid)).then_some(())).await;
+    }
 }

@@ -5,7 +5,7 @@ use agent_system::domain::spend::Usage;
 use agent_system::telemetry::metrics::Metrics;
 use serde_json::json;
 
-use super::http::{rig_of, says, server};
+use super::http::{rig_of, says, server, silent};
 use super::rig::{Rig, failed_with, hello, output, speaking, task};
 
 /// What was said, and whether it came with an answer.
@@ -106,7 +106,8 @@ async fn a_services_usage_comes_with_its_answer_and_with_its_error() {
 
 #[actix_rt::test]
 async fn what_never_reached_anybody_has_cost_nothing() {
-    let rig = rig_of("http://127.0.0.1:1/run".to_owned());
+    let (_held, url) = silent();
+    let rig = rig_of(url);
     let outcome = rig.run(hello()).await;
     assert_eq!(failed_with(&outcome), ("unreachable".to_owned(), true));
     assert_eq!(rig.memory.spent.lock()[0].usage, Usage::NOTHING);
