@@ -182,13 +182,17 @@ impl Shared {
 
     /// Refuses writes from now on; answers those that wait.
     pub(super) fn lose(&self, fault: &Fault) {
-        let message = fault.to_string();
+        let is_full = fault.is_full();
+        // What was let go of on a full disk cannot be opened, for reasons in other words.
+        let was_full = self.found_full.fetch_or(is_full, Relaxed) && !is_full;
+        let message = match was_full {
+            true => format!("the disk is full: {fault}"),
+            false => fault.to_string(),
+        };
         self.set_condition(Condition::Lost {
             message: message.clone(),
         });
-        if fault.is_full() {
-            self.found_full.store(true, Relaxed);
-        } else if self.found_full.load(Relaxed) {
+        if was_full {
             let operation = "write";
             let full = StoreError::StorageFull { operation, message };
             return self.queue.lose(&full.into());

@@ -133,6 +133,8 @@ fn a_backup_that_finds_the_disk_full_leaves_no_file_and_is_taken_when_there_is_r
             // Between two tries to open it there is nothing that it could be read through.
             for _ in 0..100 {
                 assert_eq!(back_up(&daemon), full);
+                let (status, said) = daemon.get("/readyz");
+                assert!(status == 503 && said.contains("full"), "{said}");
             }
             assert_eq!(backups(&daemon), [""; 0], "not even a part of one");
         }
