@@ -222,8 +222,9 @@ impl Confined {
                 _ => return None,
             };
             let name = format!("agent-system-test-{}", std::process::id());
-            let group = Self(base.join(own).join(name));
-            std::fs::create_dir(&group.0).ok()?;
+            let group = base.join(own).join(name);
+            std::fs::create_dir(&group).ok()?;
+            let group = Self(group);
             std::fs::write(group.0.join(limit), bytes.to_string()).ok()?;
             // What may be put aside is not used up so soon; version 1 has no such limit of its own.
             std::fs::write(group.0.join("memory.swap.max"), "0").unwrap_or(());
