@@ -32,7 +32,7 @@ impl Handler<Parse> for Parser {
 }
 
 async fn feed(parser: &Address<Parser>, text: &'static str) {
-    let parsed = parser.ask(Parse(text), Duration::from_secs(5)).await;
+    let parsed = parser.ask(Parse(text), Duration::from_secs(60)).await;
     println!("{text:?}: {parsed:?}");
 }
 

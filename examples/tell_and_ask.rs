@@ -49,12 +49,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     while tree.status("clerk").await?.instances[0].mailbox_depth > 0 {
         tokio::task::yield_now().await;
     }
-    let ask = async |after| desk.ask(Letter(after), Duration::from_millis(200)).await;
+    let ask = async |after, within| desk.ask(Letter(after), within).await;
+    let (soon, late) = (Duration::from_millis(200), Duration::from_secs(60));
     let mut exits = tree.exits();
-    println!("in time: {:?}", ask(Duration::ZERO).await);
-    println!("too slow: {:?}", ask(Duration::from_secs(3_600)).await);
-    println!("torn: {:?}", ask(Duration::MAX).await);
+    println!("in time: {:?}", ask(Duration::ZERO, late).await);
+    println!("too slow: {:?}", ask(late, soon).await);
+    println!("torn: {:?}", ask(Duration::MAX, late).await);
     println!("ended by a {}", exits.next().await?.reason.label());
-    println!("gone: {:?}", ask(Duration::ZERO).await);
+    println!("gone: {:?}", ask(Duration::ZERO, late).await);
     Ok(tree.shutdown(ShutdownSpans::default()).await.map(drop)?)
 }
