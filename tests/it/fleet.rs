@@ -331,8 +331,11 @@ fn what_operator_and_queue_do_to_an_agent_is_explained_with_who_and_when() {
     for _ in 0..3 {
         daemon.ok(&["tasks", "submit", "--agent", "echo", "--payload", "1"]);
     }
-    let told = explained(&daemon, "echo", "all_busy");
-    assert!(sentence(&told).contains("1 wait"), "{told}");
+    // Until the second replica is ready two wait.
+    eventually("one waits for both", || {
+        let told = explained(&daemon, "echo", "all_busy");
+        sentence(&told).contains("1 wait").then_some(())
+    });
     daemon.ok(&["queues", "pause", "slow"]);
     explained(&daemon, "echo", "queue_paused");
     daemon.ok(&["agents", "pause", "echo"]);

@@ -77,6 +77,7 @@ fn a_storm_of_kills_loses_no_task_and_finishes_none_twice() {
     for _ in 0..cycles {
         rest(draw.random_range(Duration::ZERO..LIFE));
         daemon.signal("KILL");
+        load.nowhere();
         kills.push(SystemTime::now());
         daemon.wait();
         if draw.random_range(0..EARLY) == 0 {

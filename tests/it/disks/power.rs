@@ -62,8 +62,9 @@ impl Disk {
         undo.any(|undo| undo.metadata().unwrap().len() > 8)
     }
 
-    /// Kills the daemon while the disk is owed something, and takes that back.
-    fn loses_power(&self, daemon: &Daemon) {
+    /// Kills the daemon while the disk is owed something, and takes that back; who loads it stops, as its
+    /// port may be another's in the next moment.
+    fn loses_power(&self, daemon: &Daemon, stop: &AtomicBool) {
         eventually("it has written what is not synced", || {
             daemon.signal("STOP");
             // Each thread goes on until it hears of it, and may sync meanwhile.
@@ -71,6 +72,7 @@ impl Disk {
                 stands_still(daemon.pid()).then_some(())
             });
             let owed = self.is_owed().then_some(());
+            stop.store(owed.is_some(), Relaxed);
             daemon.signal(if owed.is_some() { "KILL" } else { "CONT" });
             owed
         });
@@ -216,7 +218,7 @@ fn what_was_acknowledged_outlives_the_power_also_after_a_sync_of_the_database_fa
             }
             // The log is written back more than once meanwhile.
             many(90);
-            disk.loses_power(&daemon);
+            disk.loses_power(&daemon, &stop);
         });
         daemon.wait();
         assert_eq!(faults(&daemon.database()), ["ok"], "{fault}");

@@ -40,14 +40,15 @@ pub(super) enum What {
 }
 
 pub(super) struct Load {
-    address: Arc<Mutex<String>>,
+    /// Nothing while nobody listens: another's daemon may be given the port meanwhile.
+    address: Arc<Mutex<Option<String>>>,
     pub(super) stop: Arc<AtomicBool>,
     callers: Vec<JoinHandle<Vec<Acknowledged>>>,
 }
 
 impl Load {
     pub(super) fn begin(address: &str, seed: u64) -> Self {
-        let address = Arc::new(Mutex::new(address.to_owned()));
+        let address = Arc::new(Mutex::new(Some(address.to_owned())));
         let stop = Arc::new(AtomicBool::new(false));
         let caller = |number| {
             let caller = Caller {
@@ -66,9 +67,14 @@ impl Load {
         }
     }
 
-    /// The daemon listens elsewhere now.
+    /// The daemon is dead.
+    pub(super) fn nowhere(&self) {
+        *self.address.lock().unwrap() = None;
+    }
+
+    /// The daemon listens here now.
     pub(super) fn moved_to(&self, address: &str) {
-        address.clone_into(&mut self.address.lock().unwrap());
+        *self.address.lock().unwrap() = Some(address.to_owned());
     }
 
     /// What all callers were promised.
@@ -80,7 +86,7 @@ impl Load {
 
 struct Caller {
     number: u64,
-    address: Arc<Mutex<String>>,
+    address: Arc<Mutex<Option<String>>>,
     draw: StdRng,
     calls: u64,
 }
@@ -190,7 +196,10 @@ impl Caller {
         let mut headers = vec![("Content-Type", "application/json")];
         headers.extend(key.map(|key| ("Idempotency-Key", key)));
         loop {
-            let address = self.address.lock().unwrap().clone();
+            let Some(address) = self.address.lock().unwrap().clone() else {
+                super::rest(PAUSE);
+                continue;
+            };
             match http(&address, "POST", path, &headers, &body.to_string()) {
                 (200..=202, answer) => return answer,
                 (status, answer) => {
