@@ -17,8 +17,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
-/// How long nothing may come.
-const SILENCE: Duration = Duration::from_millis(250);
+/// How long nothing may come: a sender who has to wait for a processor is none who has gone.
+const SILENCE: Duration = Duration::from_secs(1);
 /// How long something may come.
 const AT_MOST: Duration = Duration::from_secs(5);
 /// How much may come.
