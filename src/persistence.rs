@@ -76,7 +76,10 @@ pub enum StoreError {
     /// What was sent is over its cap.
     #[error("{0}")]
     TooLarge(String),
-    /// The request can never be stored (too large, a broken reference, a bad cursor).
+    /// The page that was asked for is none of the list.
+    #[error("'{0}' is no cursor of this list; start without one")]
+    Cursor(String),
+    /// The request can never be stored (too large, a broken reference).
     #[error("{0}")]
     Invalid(String),
     /// The database refused the data, or holds what it should not.

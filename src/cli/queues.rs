@@ -6,13 +6,14 @@ use serde_json::{Value, json};
 use super::context::Context;
 use super::exit::Failure;
 use super::pause::PauseArgs;
+use super::records::PageArgs;
 use super::show::{age, all_fields, field};
 use super::table::Column;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// All queues
-    List,
+    List(PageArgs),
     /// One queue
     Get {
         /// The queue
@@ -61,7 +62,10 @@ fn state(queue: &Value) -> String {
 pub(super) async fn run(context: &mut Context, command: Command) -> Result<(), Failure> {
     let Context { client, out, .. } = context;
     match command {
-        Command::List => out.list(&client.list("queues", Vec::new()).await?, "name", COLUMNS),
+        Command::List(page) => {
+            let answer = client.list("queues", page.filter()).await?;
+            out.list(&answer, "name", COLUMNS)
+        }
         Command::Get { name } => {
             out.object(&client.get("queues", &name).await?, "name", all_fields)
         }

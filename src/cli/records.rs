@@ -36,7 +36,7 @@ impl PageArgs {
 #[derive(Debug, Subcommand)]
 pub(super) enum Recovery {
     /// The actions there are
-    List,
+    List(PageArgs),
     /// Run one now
     Run {
         /// The action
@@ -73,12 +73,9 @@ const RUNS: &[Column] = &[
 pub(super) async fn recovery(context: &Context, command: Recovery) -> Result<ExitCode, Failure> {
     let Context { client, out, .. } = context;
     match command {
-        Recovery::List => {
-            out.list(
-                &client.list("recovery/actions", Vec::new()).await?,
-                "name",
-                ACTIONS,
-            )?;
+        Recovery::List(page) => {
+            let answer = client.list("recovery/actions", page.filter()).await?;
+            out.list(&answer, "name", ACTIONS)?;
         }
         Recovery::History { action, page } => {
             let mut filter = page.filter();

@@ -13,7 +13,7 @@ use super::table::Column;
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// All schedules
-    List,
+    List(PageArgs),
     /// One schedule
     Get {
         /// The schedule
@@ -77,11 +77,10 @@ fn started(run: &Value) -> String {
 pub(super) async fn run(context: &mut Context, command: Command) -> Result<(), Failure> {
     let Context { client, out, .. } = context;
     match command {
-        Command::List => out.list(
-            &client.list("schedules", Vec::new()).await?,
-            "name",
-            COLUMNS,
-        ),
+        Command::List(page) => {
+            let answer = client.list("schedules", page.filter()).await?;
+            out.list(&answer, "name", COLUMNS)
+        }
         Command::Get { name } => {
             out.object(&client.get("schedules", &name).await?, "name", all_fields)
         }

@@ -20,54 +20,29 @@ use super::tasks::Nothing;
 use crate::domain::agent::{AgentKind, AgentState, AgentTarget};
 use crate::domain::health::HealthCheck;
 use crate::domain::ids::CrashId;
-use crate::domain::query::Page;
 use crate::domain::timestamp::Timestamp;
 
 /// `GET /api/v1/agents`
 pub(super) async fn list(call: Call) -> Outcome {
     const KNOWN: &[&str] = &["state", "kind", "role", "group", "limit", "cursor"];
     call.query.only(KNOWN)?;
-    let wanted = call.query.page()?;
-    let agents = call.handles.agents.agents().await?;
-    let mut agents = after(agents, wanted.cursor.as_deref())?;
+    let mut filters = Vec::new();
     for key in ["state", "kind", "role", "group"] {
         let wanted: Vec<&str> = call.query.all(key).collect();
         if let Some(words) = words(key) {
             known_words(key, &wanted, &words)?;
         }
-        agents.retain(|agent| wanted.is_empty() || wanted.contains(&field(agent, key).as_str()));
+        if !wanted.is_empty() {
+            filters.push((key, wanted));
+        }
     }
-    let limit = wanted.limit as usize;
-    let has_more = agents.len() > limit;
-    agents.truncate(limit);
-    let last = agents.last().filter(|_| has_more);
-    let page = Page {
-        next_cursor: last.map(|agent| agent.name.to_string()),
-        items: agents,
-        has_more,
+    let agents = call.handles.agents.agents().await?;
+    let keep = |agent: &view::AgentView| {
+        let passes =
+            |(key, wanted): &(&str, Vec<&str>)| wanted.contains(&field(agent, key).as_str());
+        filters.iter().all(passes)
     };
-    reply::page(&call.path, &call.query, &page)
-}
-
-/// What follows the agent that a page ended with; all of them without one. Agents keep the order of
-/// the configuration, so a position is a name.
-fn after(
-    mut agents: Vec<view::AgentView>,
-    cursor: Option<&str>,
-) -> Result<Vec<view::AgentView>, Problem> {
-    let Some(cursor) = cursor else {
-        return Ok(agents);
-    };
-    let last = agents
-        .iter()
-        .position(|agent| agent.name.as_str() == cursor);
-    match last {
-        Some(last) => Ok(agents.split_off(last + 1)),
-        None => Err(wrong_parameter(
-            "cursor",
-            &"it is no cursor of this list; start without one",
-        )),
-    }
+    reply::turned(&call, agents, |agent| agent.name.as_str(), keep)
 }
 
 /// The words that a filter may ask for, where they are fixed.

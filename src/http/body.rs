@@ -102,10 +102,43 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 
 /// A JSON value as a `T`.
 pub(super) fn shape<T: DeserializeOwned>(value: &serde_json::Value) -> Result<T, Problem> {
+    // Every body is an object; serde would take a list for one, field by field.
+    if let Some(found) = no_object(value) {
+        let detail = format!("expected an object, not {found}");
+        return Err(Problem::validation(format!("#: {detail}")).at("#", detail));
+    }
     serde_path_to_error::deserialize(value).map_err(|error| {
         let (pointer, detail) = explain(error.path(), &error.inner().to_string());
         Problem::validation(format!("{pointer}: {detail}")).at(pointer, detail)
     })
+}
+
+/// What a value is that is no object.
+fn no_object(value: &serde_json::Value) -> Option<&'static str> {
+    use serde_json::Value;
+    match value {
+        Value::Object(_) => None,
+        Value::Array(_) => Some("a list"),
+        Value::String(_) => Some("a string"),
+        Value::Number(_) => Some("a number"),
+        Value::Bool(_) => Some("true or false"),
+        Value::Null => Some("null"),
+    }
+}
+
+/// A fault of shape in words of JSON, where serde uses those of Rust.
+fn plain(message: &str) -> String {
+    let Some((found, expected)) = message.split_once(", expected ") else {
+        return message.to_owned();
+    };
+    let expected = match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, 0 or more",
+        "i8" | "i16" | "i32" | "i64" => "a whole number",
+        "f32" | "f64" => "a number",
+        struct_ if struct_.starts_with("struct ") => "an object",
+        other => other,
+    };
+    format!("{found}, expected {expected}")
 }
 
 /// Where and what a fault of shape is.
@@ -116,7 +149,7 @@ fn explain(path: &Path, message: &str) -> (String, String) {
         .next()
         .filter(|_| message.starts_with("unknown field"))
     else {
-        return (pointer, message.to_owned());
+        return (pointer, plain(message));
     };
     let known: Vec<&str> = words.collect();
     let hint = match nearest(unknown, known.iter().copied()) {
@@ -198,7 +231,8 @@ mod tests {
                 "#/tasks/0",
                 "missing field `agent`",
             ),
-            ("[]", 422, "#", "invalid"),
+            ("[]", 422, "#", "expected an object, not a list"),
+            ("{\"tasks\": [7]}", 422, "#/tasks/0", "expected an object"),
         ];
         for (body, status, pointer, detail) in cases {
             let problem = parse::<Outer>(body.as_bytes()).unwrap_err();

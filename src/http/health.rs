@@ -45,12 +45,13 @@ fn status_of(report: &HealthReport) -> StatusCode {
 pub(super) async fn checks(call: Call) -> Outcome {
     call.query
         .only(&["status", "component", "limit", "cursor"])?;
-    let mut checks = all(&call);
-    let wanted: Vec<&str> = call.query.all("status").collect();
-    checks.retain(|check| wanted.is_empty() || wanted.contains(&check.status.as_str()));
-    let wanted: Vec<&str> = call.query.all("component").collect();
-    checks.retain(|check| wanted.is_empty() || wanted.contains(&check.component.as_str()));
-    reply::whole(checks)
+    let statuses: Vec<&str> = call.query.all("status").collect();
+    let components: Vec<&str> = call.query.all("component").collect();
+    let named = |wanted: &[&str], it: &str| wanted.is_empty() || wanted.contains(&it);
+    let keep = |check: &HealthCheck| {
+        named(&statuses, check.status.as_str()) && named(&components, check.component.as_str())
+    };
+    reply::turned(&call, all(&call), |check| check.name.as_str(), keep)
 }
 
 fn all(call: &Call) -> Vec<HealthCheck> {

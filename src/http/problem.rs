@@ -5,8 +5,8 @@
 //!
 //! Not here: which failure of another room becomes which problem; each handler's file says so.
 
-use hyper::StatusCode;
-use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::{HeaderMap, StatusCode};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use warp::reply::Response;
@@ -17,6 +17,13 @@ use crate::actors::persistence::StoreError;
 const TYPE_PREFIX: &str = "urn:agent-system:problem:";
 /// What a caller is told to wait when the database is away or the daemon drains, in seconds.
 const RETRY_AFTER_SECONDS: u32 = 5;
+
+/// The limit that is reached.
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
+/// What is left of it.
+const RATE_LIMIT_REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
+/// Seconds until it is worth another try.
+const RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 
 /// One fault in a body that was sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -39,6 +46,7 @@ struct Parts {
     detail: String,
     faults: Vec<Fault>,
     retry_after: Option<u32>,
+    limit: Option<u64>,
     allow: Option<String>,
     more: Map<String, Value>,
 }
@@ -69,6 +77,7 @@ impl Problem {
             detail: detail.into(),
             faults: Vec::new(),
             retry_after: None,
+            limit: None,
             allow: None,
             more: Map::new(),
         }))
@@ -124,6 +133,20 @@ impl Problem {
     #[must_use]
     pub fn queue_full(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", detail).retry_later()
+    }
+
+    /// With the limit that is reached: how many may wait, say.
+    #[must_use]
+    pub fn with_limit(mut self, limit: u64) -> Self {
+        self.0.limit = Some(limit);
+        self
+    }
+
+    /// 501: the plan knows this route, this version does not have it.
+    #[must_use]
+    pub fn not_in_this_version(what: &str) -> Self {
+        let detail = format!("{what}: not in this version");
+        Self::new(StatusCode::NOT_IMPLEMENTED, "not_in_this_version", detail)
     }
 
     /// 503: the daemon is about to end.
@@ -235,6 +258,9 @@ impl Problem {
         if let Some(seconds) = self.0.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
+        if self.0.status == StatusCode::TOO_MANY_REQUESTS {
+            limits(headers, self.0.limit, self.0.retry_after);
+        }
         if let Some(allow) = self
             .0
             .allow
@@ -243,6 +269,17 @@ impl Problem {
             headers.insert(hyper::header::ALLOW, allow);
         }
         response
+    }
+}
+
+/// What a caller that is held back may read of the limit, beside `Retry-After`.
+fn limits(headers: &mut HeaderMap, limit: Option<u64>, reset: Option<u32>) {
+    headers.insert(RATE_LIMIT_REMAINING, HeaderValue::from(0));
+    if let Some(limit) = limit {
+        headers.insert(RATE_LIMIT, HeaderValue::from(limit));
+    }
+    if let Some(seconds) = reset {
+        headers.insert(RATE_LIMIT_RESET, HeaderValue::from(seconds));
     }
 }
 
@@ -263,6 +300,9 @@ impl From<StoreError> for Problem {
                 "idempotency_mismatch",
                 detail,
             ),
+            StoreError::Cursor(_) => {
+                Self::invalid_request(format!("query parameter 'cursor': {detail}"))
+            }
             StoreError::Invalid(_) => Self::validation(detail),
             StoreError::Rejected { .. } => {
                 tracing::error!(%detail, "the database refused a request");
@@ -318,6 +358,7 @@ mod tests {
                 422,
                 "idempotency_mismatch",
             ),
+            (StoreError::Cursor(message.clone()), 400, "invalid_request"),
             (
                 StoreError::Invalid(message.clone()),
                 422,
@@ -333,6 +374,16 @@ mod tests {
             let problem = Problem::from(error);
             assert_eq!((problem.status().as_u16(), problem.code()), (status, code));
         }
+    }
+
+    #[test]
+    fn who_is_held_back_reads_the_limit_and_when_to_come_back() {
+        let full = Problem::queue_full("2 wait").with_limit(2);
+        let full = full.into_response("/api/v1/tasks", "req_1");
+        let of = |name: &str| full.headers()[name].to_str().unwrap().to_owned();
+        let read = ["limit", "remaining", "reset"].map(|part| of(&format!("ratelimit-{part}")));
+        assert_eq!(read, ["2", "0", "5"]);
+        assert_eq!(of("retry-after"), "5");
     }
 
     #[test]

@@ -80,7 +80,8 @@ impl From<QueueState> for QueueView {
 pub(super) async fn list(call: Call) -> Outcome {
     call.query.only(&["limit", "cursor"])?;
     let queues = call.handles.work.queues().await?;
-    reply::whole(queues.into_iter().map(QueueView::from).collect())
+    let queues: Vec<_> = queues.into_iter().map(QueueView::from).collect();
+    reply::turned(&call, queues, |queue| &queue.name, |_| true)
 }
 
 /// `GET /api/v1/queues/{name}`

@@ -1,6 +1,7 @@
 //! `/api/v1/recovery/…`: what is done by itself about what is critical, and what was done.
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::call::Call;
 use super::reply;
@@ -9,7 +10,12 @@ use super::router::Outcome;
 /// `GET /api/v1/recovery/actions`
 pub(super) async fn actions(call: Call) -> Outcome {
     call.query.only(&["limit", "cursor"])?;
-    reply::whole(call.handles.recovery.actions().await?)
+    let actions = call.handles.recovery.actions().await?;
+    reply::turned(&call, actions, name, |_| true)
+}
+
+fn name(action: &Value) -> &str {
+    action["name"].as_str().unwrap_or_default()
 }
 
 /// `GET /api/v1/recovery/runs`

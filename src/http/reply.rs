@@ -5,9 +5,10 @@ use hyper::header::{CONTENT_TYPE, HeaderValue, LINK, LOCATION};
 use serde::Serialize;
 use warp::reply::Response;
 
-use super::call::Query;
+use super::call::{Call, Query};
 use super::problem::Problem;
 use super::router::Outcome;
+use crate::actors::persistence::StoreError;
 use crate::domain::query::Page;
 
 /// 200 with JSON.
@@ -50,6 +51,46 @@ pub(super) fn page<T: Serialize>(path: &str, query: &Query, page: &Page<T>) -> O
         }
     }
     Ok(response)
+}
+
+/// The page that is asked for of those items of a list in memory that `keep` keeps. A position is a
+/// name, so that a page follows the one before whatever has become of others meanwhile.
+pub(super) fn turned<T: Serialize>(
+    call: &Call,
+    items: Vec<T>,
+    name: fn(&T) -> &str,
+    keep: impl Fn(&T) -> bool,
+) -> Outcome {
+    let wanted = call.query.page()?;
+    let mut items = after(items, wanted.cursor.as_deref(), name)?;
+    items.retain(keep);
+    let limit = wanted.limit as usize;
+    let has_more = items.len() > limit;
+    items.truncate(limit);
+    let last = items.last().filter(|_| has_more);
+    let next_cursor = last.map(|item| name(item).to_owned());
+    let found = Page {
+        items,
+        next_cursor,
+        has_more,
+    };
+    page(&call.path, &call.query, &found)
+}
+
+/// What follows the item that a page ended with; all of them without one.
+fn after<T>(
+    mut items: Vec<T>,
+    cursor: Option<&str>,
+    name: fn(&T) -> &str,
+) -> Result<Vec<T>, Problem> {
+    let Some(cursor) = cursor else {
+        return Ok(items);
+    };
+    let last = items.iter().position(|item| name(item) == cursor);
+    match last {
+        Some(last) => Ok(items.split_off(last + 1)),
+        None => Err(StoreError::Cursor(cursor.chars().take(80).collect()).into()),
+    }
 }
 
 /// A list that is always whole, in the shape of a page.

@@ -203,7 +203,7 @@ impl Router {
             }
         }
         if allowed.is_empty() {
-            Err(self.unknown(path))
+            Err(planned(path).map_or_else(|| self.unknown(path), Problem::not_in_this_version))
         } else {
             Err(Problem::method_not_allowed(
                 method.as_str(),
@@ -228,6 +228,21 @@ impl Router {
         let detail = format!("there is nothing at '{path}'{hint}");
         Problem::new(hyper::StatusCode::NOT_FOUND, "route_not_found", detail)
     }
+}
+
+/// What stands behind a path that is planned and not in this version; any method.
+fn planned(path: &str) -> Option<&'static str> {
+    const PLANNED: [(&str, &str); 3] = [
+        ("/api/v1/keys", "API keys"),
+        ("/api/v1/auth", "tokens"),
+        ("/api/v1/audit", "the audit trail"),
+    ];
+    let below = |root: &str| {
+        path.strip_prefix(root)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', ':']))
+    };
+    let found = PLANNED.iter().find(|(root, _)| below(root));
+    found.map(|(_, what)| *what)
 }
 
 /// An outcome, or 504.

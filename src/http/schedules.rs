@@ -11,7 +11,13 @@ use super::tasks::{Nothing, idempotency};
 /// `GET /api/v1/schedules`
 pub(super) async fn list(call: Call) -> Outcome {
     call.query.only(&["limit", "cursor"])?;
-    reply::whole(call.handles.schedules.schedules().await?)
+    let schedules = call.handles.schedules.schedules().await?;
+    reply::turned(
+        &call,
+        schedules,
+        |schedule| schedule.name.as_str(),
+        |_| true,
+    )
 }
 
 /// `GET /api/v1/schedules/{name}`

@@ -51,9 +51,7 @@ fn decode(cursor: &str) -> Result<i64> {
     let key = i64::from_str_radix(cursor, 16).ok().filter(|key| *key > 0);
     key.ok_or_else(|| {
         let cursor: String = cursor.chars().take(80).collect();
-        StoreError::Invalid(format!(
-            "'{cursor}' is no cursor of this list; start without one"
-        ))
+        StoreError::Cursor(cursor)
     })
 }
 

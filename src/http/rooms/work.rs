@@ -115,7 +115,9 @@ impl From<DispatchError> for Problem {
             }
             DispatchError::TakesNoMessages { .. } => Self::validation(&detail).at("#/to", detail),
             DispatchError::TakesNoTasks { .. } => Self::validation(&detail).at("#/agent", detail),
-            DispatchError::QueueFull { .. } => Self::queue_full(detail),
+            DispatchError::QueueFull { capacity, .. } => {
+                Self::queue_full(detail).with_limit(capacity)
+            }
             DispatchError::Draining => Self::draining(),
             DispatchError::Definition(faults) => faulty(&faults),
             DispatchError::Overloaded => Self::unavailable(detail),

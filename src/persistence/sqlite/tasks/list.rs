@@ -134,11 +134,10 @@ pub(in crate::persistence::sqlite) fn cursor_key(page: &PageRequest) -> SqlResul
     let Some(cursor) = &page.cursor else {
         return Ok(None);
     };
-    i64::from_str_radix(cursor, 16).map(Some).map_err(|_| {
+    let key = i64::from_str_radix(cursor, 16).ok().filter(|key| *key > 0);
+    key.map(Some).ok_or_else(|| {
         let shown: String = cursor.chars().take(80).collect();
-        Fault::Store(StoreError::Invalid(format!(
-            "'{shown}' is no cursor; use next_cursor of the page before"
-        )))
+        Fault::Store(StoreError::Cursor(shown))
     })
 }
 
