@@ -22,6 +22,7 @@ mod explain;
 mod health;
 mod init;
 mod messages;
+mod named;
 mod out;
 mod pause;
 mod queues;
@@ -107,6 +108,12 @@ enum Command {
     Top(top::Args),
     /// How fast the house is on this machine; with --url, how fast a running daemon is
     Bench(bench::Args),
+    /// Keys of the API: not in this version
+    #[command(hide = true, disable_help_flag = true)]
+    Keys(Later),
+    /// The audit trail: not in this version
+    #[command(hide = true, disable_help_flag = true)]
+    Audit(Later),
     /// The version of this binary and of the daemon
     Version,
     /// Completions for a shell
@@ -114,6 +121,21 @@ enum Command {
         /// Which shell
         shell: clap_complete::Shell,
     },
+}
+
+/// Whatever is asked of a part that is not in this version.
+#[derive(Debug, clap::Args)]
+struct Later {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    arguments: Vec<OsString>,
+}
+
+/// The way it is said of settings, and their exit code.
+fn not_in_this_version(what: &str, Later { arguments: _ }: &Later) -> Failure {
+    Failure::new(
+        exit::BAD_CONFIGURATION,
+        format!("{what}: not in this version"),
+    )
 }
 
 /// Runs one command; `serve` runs the daemon.
@@ -188,6 +210,8 @@ async fn dispatch(mut context: Context, command: Command) -> Result<ExitCode, Fa
         Command::Top(args) => top::run(context, &args).await?,
         Command::Doctor(args) => return doctor::run(context, args).await,
         Command::Version => version(context).await?,
+        Command::Keys(asked) => return Err(not_in_this_version("keys of the API", &asked)),
+        Command::Audit(asked) => return Err(not_in_this_version("the audit trail", &asked)),
         Command::Serve(_) | Command::Bench(_) | Command::Completion { .. } => {}
     }
     Ok(ExitCode::SUCCESS)

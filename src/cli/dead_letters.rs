@@ -5,10 +5,11 @@ use serde_json::{Map, Value, json};
 
 use super::context::Context;
 use super::exit::{CONFLICT, Failure};
+use super::named::{self, Purpose};
 use super::show::{all_fields, field};
 use super::table::Column;
 use super::tasks::now_is;
-use super::wait::pair;
+use super::wait::{Work, pair};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -42,7 +43,7 @@ pub(super) struct List {
 /// Which tasks, and whether to count them only.
 #[derive(Debug, Args)]
 pub(super) struct Many {
-    /// Only those with FIELD=VALUE (state, agent, role, queue, workflow_id, label.KEY); may repeat
+    /// Only those with FIELD=VALUE (state, agent, role, queue, workflow_id, name, label.KEY); may repeat
     #[arg(long, value_parser = pair, value_name = "FIELD=VALUE")]
     pub(super) filter: Vec<(String, String)>,
     /// Count them and do nothing
@@ -91,6 +92,7 @@ const COLUMNS: &[Column] = &[
 ];
 
 pub(super) async fn run(context: &mut Context, command: Command) -> Result<(), Failure> {
+    let context: &Context = context;
     let Context { client, out, .. } = context;
     let (verb, many) = match command {
         Command::List(list) => {
@@ -100,9 +102,11 @@ pub(super) async fn run(context: &mut Context, command: Command) -> Result<(), F
             return out.list(&answer, "id", COLUMNS);
         }
         Command::Get { id } => {
+            let id = named::id(context, Work::Task, &id, Purpose::Look).await?;
             return out.object(&client.get("tasks", &id).await?, "id", all_fields);
         }
         Command::Retry { id: Some(id), .. } => {
+            let id = named::id(context, Work::Task, &id, Purpose::Change).await?;
             let answer = client.get("tasks", &id).await?;
             if answer.value["state"] != "dead" {
                 let state = field(&answer.value, "state");

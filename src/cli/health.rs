@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Args as ClapArgs, Subcommand};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::context::Context;
 use super::exit::{Failure, UNHEALTHY};
@@ -11,6 +11,8 @@ use super::out::Format;
 use super::records::PageArgs;
 use super::show::{age, all_fields, field};
 use super::table::{Column, coloured, table};
+use crate::client::Answer;
+use crate::domain::query::DEFAULT_PAGE_LIMIT;
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
@@ -28,10 +30,10 @@ enum Command {
         /// The check: system, database, agent.NAME
         name: String,
     },
-    /// What one check found before, the newest first
+    /// What one check, or all of them, found before, the newest first
     History {
         /// The check: system, database, agent.NAME
-        name: String,
+        name: Option<String>,
         #[command(flatten)]
         page: PageArgs,
     },
@@ -52,6 +54,13 @@ const HISTORY: &[Column] = &[
     ("MESSAGE", |record| field(record, "message")),
 ];
 
+const HISTORY_OF_ALL: &[Column] = &[
+    ("AT", |record| field(record, "at")),
+    ("CHECK", |record| field(record, "check")),
+    ("STATUS", |record| field(record, "status")),
+    ("MESSAGE", |record| field(record, "message")),
+];
+
 pub(super) async fn run(context: &mut Context, args: Args) -> Result<ExitCode, Failure> {
     let Context { client, out, .. } = context;
     match args.command {
@@ -63,14 +72,47 @@ pub(super) async fn run(context: &mut Context, args: Args) -> Result<ExitCode, F
             out.object(&answer, "name", all_fields)?;
             Ok(code(&answer.value))
         }
-        Some(Command::History { name, page }) => {
+        Some(Command::History {
+            name: Some(name),
+            page,
+        }) => {
             let answer = client
                 .part("health/checks", &name, "history", page.filter())
                 .await?;
             out.list(&answer, "at", HISTORY)?;
             Ok(ExitCode::SUCCESS)
         }
+        Some(Command::History { name: None, page }) => history_of_all(context, page).await,
     }
+}
+
+/// What all checks found, the newest first: of each as much as may be shown of all.
+async fn history_of_all(context: &Context, page: PageArgs) -> Result<ExitCode, Failure> {
+    let filter = page.filter();
+    if filter.iter().any(|(key, _)| *key == "cursor") {
+        return Err(Failure::usage("--cursor is of one check: name it"));
+    }
+    let limit = filter.first().and_then(|(_, limit)| limit.parse().ok());
+    let report = context.client.health().await?;
+    let mut records = Vec::new();
+    for check in report.value["checks"].as_array().into_iter().flatten() {
+        let name = field(check, "name");
+        let asked = context
+            .client
+            .part("health/checks", &name, "history", filter.clone());
+        let items = asked.await?.value["items"].take();
+        records.extend(items.as_array().cloned().unwrap_or_default());
+    }
+    records.sort_by_key(|record| std::cmp::Reverse(field(record, "at")));
+    records.truncate(limit.unwrap_or(DEFAULT_PAGE_LIMIT as usize));
+    let page = json!({"items": records, "next_cursor": null, "has_more": false});
+    let answer = Answer {
+        status: report.status,
+        text: page.to_string().into(),
+        value: page,
+    };
+    context.out.list(&answer, "at", HISTORY_OF_ALL)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn report(context: &Context) -> Result<ExitCode, Failure> {

@@ -1,5 +1,8 @@
 //! `tasks`: durable work.
 
+mod called;
+mod payload;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,10 +13,14 @@ use serde_json::{Map, Value, json};
 use super::context::Context;
 use super::dead_letters::{Many, counts};
 use super::exit::Failure;
+use super::named;
 use super::show::{age, all_fields, field};
 use super::table::Column;
 use super::wait::{self, Work, new_key, pair, span};
 use crate::domain::timestamp::Timestamp;
+
+use payload::payload;
+pub(super) use payload::{read, read_json};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -159,6 +166,9 @@ pub(super) struct Marks {
     /// Only in this queue
     #[arg(long)]
     queue: Option<String>,
+    /// Only of this name
+    #[arg(long)]
+    name: Option<String>,
     /// Only with this label, KEY=VALUE; may repeat
     #[arg(long)]
     label: Vec<String>,
@@ -171,6 +181,7 @@ impl Marks {
             ("agent", self.agent),
             ("role", self.role),
             ("queue", self.queue),
+            ("name", self.name),
         ];
         let one = one
             .into_iter()
@@ -219,7 +230,10 @@ fn target(task: &Value) -> String {
         .unwrap_or_else(|| format!("queue {}", field(task, "queue")))
 }
 
-pub(super) async fn run(context: &mut Context, command: Command) -> Result<ExitCode, Failure> {
+pub(super) async fn run(context: &mut Context, mut command: Command) -> Result<ExitCode, Failure> {
+    if let Some((task, purpose)) = command.called() {
+        *task = named::id(context, Work::Task, task, purpose).await?;
+    }
     let Context { client, out, .. } = context;
     match command {
         Command::Submit(submit) => return run_submit(context, *submit).await,
@@ -363,37 +377,4 @@ fn request(submit: Submit) -> Result<Value, Failure> {
         (!labels.is_empty()).then_some(Value::Object(labels)),
     );
     Ok(Value::Object(body))
-}
-
-fn payload(submit: &Submit) -> Result<Option<Value>, Failure> {
-    let (source, text) = match (&submit.payload, &submit.payload_file) {
-        (Some(text), _) => ("--payload".to_owned(), text.clone()),
-        (None, Some(path)) => {
-            let name = path.display().to_string();
-            (
-                name.clone(),
-                read(path).map_err(|error| Failure::failed(format!("{name}: {error}")))?,
-            )
-        }
-        (None, None) => return Ok(None),
-    };
-    read_json(&source, &text).map(Some)
-}
-
-/// A value that an argument gives as JSON.
-pub(super) fn read_json(source: &str, text: &str) -> Result<Value, Failure> {
-    serde_json::from_str(text).map_err(|error| {
-        Failure::usage(format!(
-            "{source} is not JSON: {error}; a text needs its quotes: '\"text\"'"
-        ))
-    })
-}
-
-/// A file's text; `-` is stdin.
-pub(super) fn read(path: &std::path::Path) -> std::io::Result<String> {
-    if path.as_os_str() == "-" {
-        std::io::read_to_string(std::io::stdin().lock())
-    } else {
-        std::fs::read_to_string(path)
-    }
 }

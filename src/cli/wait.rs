@@ -41,17 +41,25 @@ pub(super) enum Work {
 }
 
 impl Work {
-    const fn list(self) -> &'static str {
+    pub(super) const fn list(self) -> &'static str {
         match self {
             Self::Task => "tasks",
             Self::Workflow => "workflows",
         }
     }
 
-    const fn noun(self) -> &'static str {
+    pub(super) const fn noun(self) -> &'static str {
         match self {
             Self::Task => "task",
             Self::Workflow => "workflow",
+        }
+    }
+
+    /// What its ids begin with.
+    pub(super) const fn prefix(self) -> &'static str {
+        match self {
+            Self::Task => "tsk_",
+            Self::Workflow => "wfl_",
         }
     }
 

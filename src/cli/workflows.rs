@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::context::Context;
 use super::exit::Failure;
+use super::named::{self, Purpose};
 use super::out::Format;
 use super::records::PageArgs;
 use super::show::{age, all_fields, field};
@@ -149,7 +150,25 @@ fn tasks(workflow: &Value) -> String {
     words.join(", ")
 }
 
-pub(super) async fn run(context: &mut Context, command: Command) -> Result<ExitCode, Failure> {
+impl Command {
+    /// The text that means one workflow, and what is done with that.
+    fn called(&mut self) -> Option<(&mut String, Purpose)> {
+        match self {
+            Self::Get(Get { id, .. }) | Self::Wait { id, .. } | Self::Graph { id, .. } => {
+                Some((id, Purpose::Look))
+            }
+            Self::Signal(Signal { id, .. }) | Self::Cancel { id, .. } | Self::Retry(Id { id }) => {
+                Some((id, Purpose::Change))
+            }
+            _ => None,
+        }
+    }
+}
+
+pub(super) async fn run(context: &mut Context, mut command: Command) -> Result<ExitCode, Failure> {
+    if let Some((workflow, purpose)) = command.called() {
+        *workflow = named::id(context, Work::Workflow, workflow, purpose).await?;
+    }
     let Context { client, out, .. } = context;
     match command {
         Command::Run(run) => return start(context, run).await,

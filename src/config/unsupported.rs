@@ -77,6 +77,10 @@ pub(super) fn refuse(tree: &Table, problems: &mut Vec<Problem>) {
                 refused.push(key.to_owned());
                 let what = match (asks, node.as_text()) {
                     (Asks::Is(_), Some(word)) => format!("\"{word}\" is "),
+                    // The scheme alone: what follows may hold a password.
+                    (Asks::StartsWith(_), Some(url)) => {
+                        format!("{}:// is ", url.split("://").next().unwrap_or_default())
+                    }
                     _ => String::new(),
                 };
                 problems.push(Problem {

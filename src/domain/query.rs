@@ -62,6 +62,8 @@ pub struct TaskFilter {
     pub queue: Option<Name>,
     /// Of this workflow.
     pub workflow: Option<WorkflowId>,
+    /// With this name.
+    pub name: Option<String>,
     /// With these labels.
     pub labels: BTreeMap<String, String>,
 }

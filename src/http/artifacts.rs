@@ -16,6 +16,7 @@ use super::call::Call;
 use super::problem::Problem;
 use super::reply;
 use super::router::Outcome;
+use super::tasks::idempotency_key;
 use crate::actors::persistence::artifacts::{ArtifactError, ArtifactName};
 
 /// How long an upload may stand still.
@@ -37,7 +38,11 @@ pub(super) async fn create(mut call: Call) -> Outcome {
     if let Some(full) = call.handles.records.full() {
         return Err(full.into());
     }
-    let mut upload = call.handles.artifacts.upload().await?;
+    let key = idempotency_key(&call)?;
+    let mut upload = match &key {
+        None => call.handles.artifacts.upload().await?,
+        Some(key) => call.handles.artifacts.upload_as(key).await?,
+    };
     let mut seen = 0_u64;
     while let Some(piece) = next_piece(&mut call).await? {
         seen = seen.saturating_add(piece.len() as u64);
@@ -46,9 +51,17 @@ pub(super) async fn create(mut call: Call) -> Outcome {
         }
         upload.write(piece).await?;
     }
-    let stored = upload.finish().await?;
+    let (stored, existing) = match key {
+        None => (upload.finish().await?, false),
+        Some(_) => upload.finish_once().await?,
+    };
     let location = format!("/api/v1/artifacts/{}", stored.name);
-    let mut response = reply::with_status(StatusCode::CREATED, &stored)?;
+    let status = if existing {
+        StatusCode::OK
+    } else {
+        StatusCode::CREATED
+    };
+    let mut response = reply::with_status(status, &stored)?;
     if let Ok(location) = HeaderValue::from_str(&location) {
         response
             .headers_mut()
@@ -112,6 +125,11 @@ impl From<ArtifactError> for Problem {
         match error {
             ArtifactError::NotFound(name) => Self::not_found("artifact", name.as_str(), None),
             ArtifactError::TooLarge { .. } => Self::too_large(detail),
+            ArtifactError::Taken(_) => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency_mismatch",
+                detail,
+            ),
             ArtifactError::StorageFull(_) => {
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, "storage_full", detail)
             }

@@ -75,7 +75,8 @@ fn operation(method: &str, path: &str, words: Option<&Words>) -> Value {
         let kind = if name == "limit" { "integer" } else { "string" };
         parameters.push(json!({"name": name, "in": "query", "schema": {"type": kind}}));
     }
-    if method == "POST" && words.is_some_and(|it| it.answer.starts_with("202 ")) {
+    let creates = |it: &Words| it.answer.starts_with("202 ") || it.body == "bytes";
+    if method == "POST" && words.is_some_and(creates) {
         parameters.push(json!({
             "name": "Idempotency-Key", "in": "header", "schema": {"type": "string"},
             "description": "the same key and body within 24 h give the first answer again",

@@ -287,7 +287,7 @@ fn request_id(headers: &HeaderMap) -> String {
         .map_or_else(new_request_id, str::to_owned)
 }
 
-fn new_request_id() -> String {
+pub(super) fn new_request_id() -> String {
     let hex = crate::clock::new_id()
         .iter()
         .map(|byte| format!("{byte:02x}"))

@@ -30,6 +30,7 @@ use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
 use super::problem::Problem;
+use super::router::new_request_id;
 use crowd::{Place, Places};
 use linger::Lingering;
 
@@ -294,13 +295,13 @@ pub fn metrics_routes(scrape: Scrape) -> Routes {
                 match path {
                     "/metrics" if reads => exposition(scrape().await),
                     "/metrics" => Problem::method_not_allowed(method.as_str(), "GET".to_owned())
-                        .into_response(path, ""),
+                        .into_response(path, &new_request_id()),
                     _ => Problem::new(
                         hyper::StatusCode::NOT_FOUND,
                         "route_not_found",
                         format!("there is nothing at '{path}'; metrics are at /metrics"),
                     )
-                    .into_response(path, ""),
+                    .into_response(path, &new_request_id()),
                 }
             }
         })

@@ -27,7 +27,7 @@ use crate::domain::task::{NewTask, Task, TaskState};
 
 pub(super) use bulk::{bulk, dead, purge_dead, retry_dead};
 pub(super) use explain::explain;
-pub(super) use request::idempotency;
+pub(super) use request::{idempotency, idempotency_key};
 
 /// The longest reason of a cancellation.
 const MAX_REASON_BYTES: usize = 1024;
@@ -89,6 +89,7 @@ pub(super) async fn list(call: Call) -> Outcome {
         "role",
         "queue",
         "workflow_id",
+        "name",
         "label",
         "limit",
         "cursor",
@@ -101,6 +102,7 @@ pub(super) async fn list(call: Call) -> Outcome {
         role: query.parsed("role")?,
         queue: query.parsed("queue")?,
         workflow: query.parsed("workflow_id")?,
+        name: query.get("name").map(str::to_owned),
         labels: query.all("label").map(label).collect::<Result<_, _>>()?,
     };
     let page = call.handles.records.tasks(filter, query.page()?).await?;

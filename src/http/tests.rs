@@ -7,3 +7,4 @@ pub(crate) mod house;
 mod post;
 mod shapes;
 mod streams;
+mod uploads;

@@ -68,6 +68,9 @@ pub enum ArtifactError {
         /// The reference's.
         expected: u64,
     },
+    /// Other bytes were uploaded under the same key.
+    #[error("its key was used for an upload of other bytes: '{0}'")]
+    Taken(ArtifactName),
     /// No room on the disk.
     #[error("no room left for artifact '{0}'")]
     StorageFull(ArtifactName),
@@ -140,6 +143,14 @@ impl Artifacts {
     /// The file system refuses.
     pub async fn upload(&self) -> Result<Upload, ArtifactError> {
         Upload::begin(self.clone(), ArtifactName::new_upload()).await
+    }
+
+    /// Begins an upload that is stored once for one key; [`Upload::finish_once`] ends it.
+    ///
+    /// # Errors
+    /// The file system refuses.
+    pub async fn upload_as(&self, key: &str) -> Result<Upload, ArtifactError> {
+        Upload::begin(self.clone(), ArtifactName::upload_of(key)).await
     }
 
     /// Opens what a reference names, and checks that it is as long as the reference says.

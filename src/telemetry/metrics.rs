@@ -112,6 +112,8 @@ metrics_table! {
     DATABASE_WRITES_QUEUED = Gauge "agent_system_database_writes_queued" [] "Writes waiting for the writer.";
     SCHEMA_VERSION = Gauge "agent_system_schema_version" [] "Version of the database's schema.";
     CACHE_REQUESTS = Counter "agent_system_cache_requests_total" ["result"] "Look-ups in the cache, hit or miss.";
+    RATE_LIMITED = Counter "agent_system_rate_limited_total" [] "Requests refused because their caller makes too many; none in this version.";
+    AUTH_FAILURES = Counter "agent_system_auth_failures_total" ["reason"] "Requests refused for want of credentials; none in this version.";
     HTTP_REQUESTS = Counter "agent_system_http_requests_total" ["method", "route", "status"] "Requests answered.";
     HTTP_DURATION = Histogram "agent_system_http_request_duration_seconds" ["method", "route"] "How long an answer took, in seconds.";
     EVENTS = Counter "agent_system_events_total" ["type"] "Facts recorded in the journal.";
@@ -223,6 +225,14 @@ fn describe() {
     }
     // What is to be alarmed about is there from the start, at nothing.
     ::metrics::counter!(ARBITERS_ABANDONED).increment(0);
+    ::metrics::counter!(RATE_LIMITED).increment(0);
+    ::metrics::counter!(AUTH_FAILURES, "reason" => "missing").increment(0);
+    for reason in ["interrupted", "daemon_lost"] {
+        ::metrics::counter!(TASK_RESCUES, "reason" => reason).increment(0);
+    }
+    for result in ["hit", "miss"] {
+        ::metrics::counter!(CACHE_REQUESTS, "result" => result).increment(0);
+    }
     ::metrics::gauge!(LEADER).set(1.0);
     ::metrics::gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
 }

@@ -8,6 +8,7 @@ mod architecture;
 mod begin;
 mod chaos;
 mod conformance;
+mod contract;
 mod daemon;
 mod disks;
 mod doctor;

@@ -229,8 +229,15 @@ pub(crate) enum Heard {
 
 /// Takes a line apart.
 pub(crate) fn hear(line: &[u8]) -> Heard {
-    let Ok(Value::Object(object)) = serde_json::from_slice(line) else {
-        return Heard::Text;
+    let object = match serde_json::from_slice(line) {
+        Ok(Value::Object(object)) => object,
+        Err(error) if line.first() == Some(&b'{') && is_beyond_us(&error) => {
+            return Heard::Broken {
+                why: error.to_string(),
+                task: spoken_of(line),
+            };
+        }
+        _ => return Heard::Text,
     };
     let task = object
         .get("task_id")
@@ -242,6 +249,26 @@ pub(crate) fn hear(line: &[u8]) -> Heard {
             task,
         },
     }
+}
+
+/// Whether what cannot be read is JSON all the same: nested too deeply, or with a number that no float
+/// holds. Such a line is no log line, and may be all that will ever settle its task.
+fn is_beyond_us(error: &serde_json::Error) -> bool {
+    let why = error.to_string();
+    ["recursion limit exceeded", "number out of range"]
+        .iter()
+        .any(|known| why.starts_with(known))
+}
+
+/// The task that a line names which cannot be read as a whole.
+fn spoken_of(line: &[u8]) -> Option<TaskId> {
+    const MEMBER: &[u8] = b"\"task_id\"";
+    const ID_BYTES: usize = 36;
+    let at = line.windows(MEMBER.len()).position(|part| part == MEMBER)?;
+    let rest = &line[at + MEMBER.len()..];
+    let quote = rest.iter().position(|byte| *byte == b'"')?;
+    let id = rest.get(quote + 1..quote + 1 + ID_BYTES)?;
+    std::str::from_utf8(id).ok()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -311,6 +338,20 @@ mod tests {
         };
         assert!(why.contains("lease_id"), "{why}");
         assert_eq!(task, Some(task_id()));
+    }
+
+    #[test]
+    fn a_result_that_is_json_beyond_the_reader_is_broken_and_names_its_task() {
+        let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+        for output in [deep.as_str(), "1e999"] {
+            let id = task_id();
+            let line = format!(r#"{{"type":"result","task_id": "{id}","output":{output}}}"#);
+            let Heard::Broken { why, task } = hear(line.as_bytes()) else {
+                panic!("not broken");
+            };
+            assert!(why.contains("limit") || why.contains("range"), "{why}");
+            assert_eq!(task, Some(task_id()));
+        }
     }
 
     #[test]

@@ -88,7 +88,7 @@ pub(in crate::http) async fn bulk(mut call: Call) -> Outcome {
 
 /// `GET /api/v1/dead-letters`
 pub(in crate::http) async fn dead(call: Call) -> Outcome {
-    const KNOWN: &[&str] = &["agent", "role", "queue", "label", "limit", "cursor"];
+    const KNOWN: &[&str] = &["agent", "role", "queue", "name", "label", "limit", "cursor"];
     let query = &call.query;
     query.only(KNOWN)?;
     let filter = TaskFilter {
@@ -97,6 +97,7 @@ pub(in crate::http) async fn dead(call: Call) -> Outcome {
         role: query.parsed("role")?,
         queue: query.parsed("queue")?,
         workflow: None,
+        name: query.get("name").map(str::to_owned),
         labels: query
             .all("label")
             .map(super::label)

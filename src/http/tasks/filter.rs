@@ -19,6 +19,7 @@ pub(super) struct Filter {
     role: Option<Name>,
     queue: Option<Name>,
     workflow_id: Option<WorkflowId>,
+    name: Option<String>,
     labels: BTreeMap<String, String>,
 }
 
@@ -37,6 +38,7 @@ impl From<Filter> for TaskFilter {
             role: filter.role,
             queue: filter.queue,
             workflow: filter.workflow_id,
+            name: filter.name,
             labels: filter.labels,
         }
     }

@@ -216,6 +216,16 @@ pub(in crate::http) fn idempotency(
     call: &Call,
     body: &Value,
 ) -> Result<Option<IdempotencyKey>, Problem> {
+    // The keys of a JSON object are sorted here, so the order in which they were sent is no matter.
+    let digest = || Sha256::digest(body.to_string()).into();
+    Ok(idempotency_key(call)?.map(|key| IdempotencyKey {
+        key,
+        digest: digest(),
+    }))
+}
+
+/// The key under which a caller may send the same again, if it gives one.
+pub(in crate::http) fn idempotency_key(call: &Call) -> Result<Option<String>, Problem> {
     const HEADER: hyper::header::HeaderName =
         hyper::header::HeaderName::from_static("idempotency-key");
     let Some(value) = call.headers.get(HEADER) else {
@@ -226,11 +236,7 @@ pub(in crate::http) fn idempotency(
         let detail = format!("Idempotency-Key must hold 1 to {MAX_KEY_BYTES} visible characters");
         return Err(Problem::invalid_request(detail));
     }
-    // The keys of a JSON object are sorted here, so the order in which they were sent is no matter.
-    Ok(Some(IdempotencyKey {
-        key: key.to_owned(),
-        digest: Sha256::digest(body.to_string()).into(),
-    }))
+    Ok(Some(key.to_owned()))
 }
 
 #[cfg(test)]

@@ -30,6 +30,12 @@ impl ArtifactName {
         Self(format!("{UPLOADS}/{digits}"))
     }
 
+    /// The name of what a client uploads under a key of its own: the same for the same key.
+    pub(super) fn upload_of(key: &str) -> Self {
+        let digest = super::sha256_hex(key.as_bytes());
+        Self(format!("{UPLOADS}/key-{}", &digest[..32]))
+    }
+
     /// The text of the name.
     #[must_use]
     pub fn as_str(&self) -> &str {

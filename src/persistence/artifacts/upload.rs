@@ -49,6 +49,15 @@ impl Upload {
         blocking(move || writer.finish()).await
     }
 
+    /// Stores what was written, unless the same bytes are there already under this name: `true` then.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Taken`] if others are there, or the file system refuses.
+    pub async fn finish_once(mut self) -> Result<(ArtifactRef, bool), ArtifactError> {
+        let writer = self.take()?;
+        blocking(move || writer.finish_once()).await
+    }
+
     /// The writer; gone if an earlier piece failed or its future was dropped half-way.
     fn take(&mut self) -> Result<ArtifactWriter, ArtifactError> {
         self.writer

@@ -1,7 +1,7 @@
 //! One artifact being written: aside, then renamed into its place.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -87,12 +87,39 @@ impl ArtifactWriter {
         })
     }
 
-    fn settle(&mut self) -> io::Result<()> {
+    /// As [`ArtifactWriter::finish`] where nothing has the name yet. The same bytes under it are
+    /// replaced by these, so that they are as new as these: `true`. Others stay.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Taken`] if others are there, or the file system refuses.
+    pub fn finish_once(mut self) -> Result<(ArtifactRef, bool), ArtifactError> {
+        let name = self.name.clone();
+        let of = |error| ArtifactError::of(&name, error);
+        self.close().map_err(of)?;
+        // A second name is given only where there is none: of two at once one is the first.
+        let is_there = match fs::hard_link(&self.aside, &self.path) {
+            Ok(()) => false,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => true,
+            Err(error) => return Err(of(error)),
+        };
+        let digest = hex(&self.digest.clone().finalize());
+        if is_there && digest_of(&self.path).map_err(of)? != digest {
+            return Err(ArtifactError::Taken(name));
+        }
+        Ok((self.finish()?, is_there))
+    }
+
+    /// Brings the bytes to the disk; the second time there is nothing to do.
+    fn close(&mut self) -> io::Result<()> {
         let Some(file) = self.file.take() else {
             return Ok(());
         };
         let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.sync_data()?;
+        file.sync_data()
+    }
+
+    fn settle(&mut self) -> io::Result<()> {
+        self.close()?;
         fs::rename(&self.aside, &self.path)?;
         self.aside.clear();
         match self.path.parent() {
@@ -118,6 +145,18 @@ impl Drop for ArtifactWriter {
         if !self.aside.as_os_str().is_empty() {
             // What cannot be removed now is removed at the next start.
             let _later = fs::remove_file(&self.aside);
+        }
+    }
+}
+
+/// The SHA-256 of a file's bytes, in lower-case hex.
+fn digest_of(path: &Path) -> io::Result<String> {
+    let (mut file, mut digest) = (File::open(path)?, Sha256::new());
+    let mut piece = vec![0; BUFFER];
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(hex(&digest.finalize())),
+            read => digest.update(&piece[..read]),
         }
     }
 }

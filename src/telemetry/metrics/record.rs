@@ -188,7 +188,7 @@ pub fn tasks_of_commit(queue: &str, tally: &QueueTally) {
     }
 }
 
-/// Executions were taken back: `session_lost`, `agent_gone`, …
+/// Executions were taken back: `daemon_lost` or `interrupted`.
 pub fn tasks_rescued(reason: &'static str, count: u64) {
     counter!(TASK_RESCUES, "reason" => reason).increment(count);
 }

@@ -10,8 +10,11 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::{ALL, Kind, MAX_AGENT_LABELS, Metric, buckets};
+use super::{AGENT_CRASHES, AGENT_RESTARTS, ALL, Kind, MAX_AGENT_LABELS, Metric, buckets};
 use crate::domain::health::AGENT_CHECK_PREFIX;
+
+/// Counters that are looked for before the first time, when no agent has a series yet.
+const NAMED_BEFORE_THE_FIRST: [&str; 2] = [AGENT_RESTARTS, AGENT_CRASHES];
 
 /// What stands for every agent beyond [`MAX_AGENT_LABELS`].
 const OTHER: &str = "other";
@@ -197,6 +200,10 @@ pub(super) fn render(text: &mut String) {
     for metric in ALL {
         let series = SERIES.lock();
         let (numbers, histograms) = (&series.numbers, &series.histograms);
+        let none_yet = numbers.get(metric.name).is_none_or(BTreeMap::is_empty);
+        if none_yet && NAMED_BEFORE_THE_FIRST.contains(&metric.name) {
+            head(text, metric);
+        }
         for (labels, number) in of(numbers, metric, text) {
             let labels = written(metric, labels);
             writeln!(text, "{}{{{labels}}} {number}", metric.name).ok();

@@ -26,6 +26,21 @@ fn every_metric_has_one_name_a_help_text_and_the_ending_of_its_kind() {
 }
 
 #[test]
+fn counters_are_there_before_the_first_time() {
+    let text = rendered(|| {});
+    for line in [
+        "agent_system_rate_limited_total 0",
+        "agent_system_auth_failures_total{reason=\"missing\"} 0",
+        "agent_system_cache_requests_total{result=\"hit\"} 0",
+        "agent_system_task_rescues_total{reason=\"daemon_lost\"} 0",
+        "# TYPE agent_system_agent_restarts_total counter",
+    ] {
+        let found = text.lines().filter(|l| *l == line).count();
+        assert_eq!(found, 1, "{line}\nin\n{text}");
+    }
+}
+
+#[test]
 fn what_is_recorded_is_scraped_with_help_type_and_labels() {
     let text = rendered(|| {
         record::http_request("GET", "/api/v1/tasks/{id}", 200, Duration::from_millis(3));

@@ -163,6 +163,9 @@ fn page_query(filter: &TaskFilter, page: &PageRequest) -> SqlResult<(String, Vec
     if let Some(workflow) = filter.workflow {
         clause(" AND w.id = ?", workflow.as_bytes().to_vec().into());
     }
+    if let Some(name) = &filter.name {
+        clause(" AND t.name = ?", name.clone().into());
+    }
     for (key, value) in &filter.labels {
         clause(
             " AND EXISTS (SELECT 1 FROM json_each(t.labels) WHERE key = ?",

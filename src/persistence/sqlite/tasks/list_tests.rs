@@ -35,6 +35,24 @@ fn pages_come_newest_first_and_filters_hold_together() {
 }
 
 #[test]
+fn tasks_are_found_by_their_name() {
+    let mut db = Db::new();
+    for name in ["one", "two", "one"] {
+        db.submit(&NewTask {
+            name: name.to_owned(),
+            ..for_agent("echo")
+        });
+    }
+    let filter = TaskFilter {
+        name: Some("one".to_owned()),
+        ..TaskFilter::default()
+    };
+    let found = list::tasks(&db.conn, &filter, &PageRequest::default()).unwrap();
+    assert_eq!(found.items.len(), 2);
+    assert!(found.items.iter().all(|task| task.name == "one"));
+}
+
+#[test]
 fn counts_tell_queues_and_targets() {
     let mut db = Db::new();
     db.submit(&for_agent("echo"));
