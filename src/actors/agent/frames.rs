@@ -234,7 +234,7 @@ pub(crate) fn hear(line: &[u8]) -> Heard {
         Err(error) if line.first() == Some(&b'{') && is_beyond_us(&error) => {
             return Heard::Broken {
                 why: error.to_string(),
-                task: spoken_of(line),
+                task: settled_by(line),
             };
         }
         _ => return Heard::Text,
@@ -260,15 +260,24 @@ fn is_beyond_us(error: &serde_json::Error) -> bool {
         .any(|known| why.starts_with(known))
 }
 
-/// The task that a line names which cannot be read as a whole.
-fn spoken_of(line: &[u8]) -> Option<TaskId> {
-    const MEMBER: &[u8] = b"\"task_id\"";
-    const ID_BYTES: usize = 36;
-    let at = line.windows(MEMBER.len()).position(|part| part == MEMBER)?;
-    let rest = &line[at + MEMBER.len()..];
-    let quote = rest.iter().position(|byte| *byte == b'"')?;
-    let id = rest.get(quote + 1..quote + 1 + ID_BYTES)?;
-    std::str::from_utf8(id).ok()?.parse().ok()
+/// The task that a line was to settle which cannot be read as a whole.
+fn settled_by(line: &[u8]) -> Option<TaskId> {
+    let settles = values_of(line, b"\"type\"").any(|kind| kind == "result" || kind == "error");
+    let mut ids = values_of(line, b"\"task_id\"").filter_map(|id| id.parse().ok());
+    ids.next().filter(|_| settles)
+}
+
+/// The texts that a member has wherever it stands in a line.
+fn values_of<'a>(line: &'a [u8], member: &'a [u8]) -> impl Iterator<Item = &'a str> {
+    let places = line.windows(member.len()).enumerate();
+    let places = places.filter(move |(_, part)| *part == member);
+    places.filter_map(move |(at, _)| {
+        let rest = line[at + member.len()..].trim_ascii_start();
+        let rest = rest.strip_prefix(b":")?.trim_ascii_start();
+        let text = rest.strip_prefix(b"\"")?;
+        let end = text.iter().position(|byte| *byte == b'"')?;
+        std::str::from_utf8(&text[..end]).ok()
+    })
 }
 
 #[cfg(test)]
@@ -352,6 +361,15 @@ mod tests {
             assert!(why.contains("limit") || why.contains("range"), "{why}");
             assert_eq!(task, Some(task_id()));
         }
+        let line = format!(
+            r#"{{"type":"usage","task_id":"{}","cost_usd":1e999}}"#,
+            task_id()
+        );
+        let heard = hear(line.as_bytes());
+        assert!(
+            matches!(heard, Heard::Broken { task: None, .. }),
+            "{heard:?}"
+        );
     }
 
     #[test]

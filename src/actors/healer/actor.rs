@@ -18,6 +18,7 @@ use crate::domain::record::RecoveryRun;
 use crate::domain::recovery::guard::{Decision, Guard, HOUR, Suppression};
 use crate::domain::recovery::{RecoveryActionSpec, RecoveryMode, action_for};
 use crate::domain::timestamp::Timestamp;
+use crate::telemetry::metrics::record;
 
 /// What a run's cause is when nobody's check called.
 pub(super) const OPERATOR: &str = "operator";
@@ -233,6 +234,9 @@ impl Actor for Healer {
     type Context = AgentContext<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        for action in &self.rules.now().actions {
+            record::recovery_action(&action.name);
+        }
         self.load(ctx);
     }
 }

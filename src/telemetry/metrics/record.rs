@@ -227,6 +227,13 @@ pub fn health_unhandled(count: usize) {
     gauge!(HEALTH_UNHANDLED).set(small(count));
 }
 
+/// There is a recovery action: its runs can be looked for before the first.
+pub fn recovery_action(action: &str) {
+    for outcome in ["succeeded", "failed"] {
+        counter!(RECOVERY_RUNS, "action" => action.to_owned(), "outcome" => outcome).increment(0);
+    }
+}
+
 /// A recovery run ended.
 pub fn recovery_run(action: &str, outcome: &'static str) {
     counter!(RECOVERY_RUNS, "action" => action.to_owned(), "outcome" => outcome).increment(1);

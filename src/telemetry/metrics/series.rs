@@ -10,11 +10,13 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::{AGENT_CRASHES, AGENT_RESTARTS, ALL, Kind, MAX_AGENT_LABELS, Metric, buckets};
+use super::{
+    AGENT_CRASHES, AGENT_RESPONSE, AGENT_RESTARTS, ALL, Kind, MAX_AGENT_LABELS, Metric, buckets,
+};
 use crate::domain::health::AGENT_CHECK_PREFIX;
 
-/// Counters that are looked for before the first time, when no agent has a series yet.
-const NAMED_BEFORE_THE_FIRST: [&str; 2] = [AGENT_RESTARTS, AGENT_CRASHES];
+/// What is looked for before the first time, when no agent has a series yet.
+const NAMED_BEFORE_THE_FIRST: [&str; 3] = [AGENT_RESTARTS, AGENT_CRASHES, AGENT_RESPONSE];
 
 /// What stands for every agent beyond [`MAX_AGENT_LABELS`].
 const OTHER: &str = "other";
@@ -200,7 +202,8 @@ pub(super) fn render(text: &mut String) {
     for metric in ALL {
         let series = SERIES.lock();
         let (numbers, histograms) = (&series.numbers, &series.histograms);
-        let none_yet = numbers.get(metric.name).is_none_or(BTreeMap::is_empty);
+        let none_yet = numbers.get(metric.name).is_none_or(BTreeMap::is_empty)
+            && histograms.get(metric.name).is_none_or(BTreeMap::is_empty);
         if none_yet && NAMED_BEFORE_THE_FIRST.contains(&metric.name) {
             head(text, metric);
         }

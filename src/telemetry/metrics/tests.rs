@@ -27,13 +27,15 @@ fn every_metric_has_one_name_a_help_text_and_the_ending_of_its_kind() {
 
 #[test]
 fn counters_are_there_before_the_first_time() {
-    let text = rendered(|| {});
+    let text = rendered(|| record::recovery_action("heal"));
     for line in [
         "agent_system_rate_limited_total 0",
         "agent_system_auth_failures_total{reason=\"missing\"} 0",
         "agent_system_cache_requests_total{result=\"hit\"} 0",
         "agent_system_task_rescues_total{reason=\"daemon_lost\"} 0",
         "# TYPE agent_system_agent_restarts_total counter",
+        "# TYPE agent_system_agent_response_seconds histogram",
+        "agent_system_recovery_runs_total{action=\"heal\",outcome=\"failed\"} 0",
     ] {
         let found = text.lines().filter(|l| *l == line).count();
         assert_eq!(found, 1, "{line}\nin\n{text}");

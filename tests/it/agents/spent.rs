@@ -53,13 +53,12 @@ async fn usage_that_is_no_figure_is_an_error_of_the_child_and_ends_no_task() {
         r#"echo '{"type":"usage","task_id":"'$id'","cost_usd":-1}';
            echo '{"type":"usage","task_id":"'$id'","input_tokens":"many"}';
            echo '{"type":"usage","task_id":"'$id'"}';
-           echo '{"type":"usage","cost_usd":1e999}';
+           echo '{"type":"usage","task_id":"'$id'","cost_usd":1e999}';
            echo '{"type":"result","task_id":"'$id'","lease_id":"'$lease'","output":1,"usage":{"cost_usd":-2}}'"#,
     ));
     assert_eq!(output(rig.run(hello()).await), json!(1));
     assert_eq!(rig.memory.spent.lock().len(), 0);
-    // JSON knows no number beyond the largest: that line was no frame at all.
-    assert_eq!(errors(&rig).await, 4);
+    assert_eq!(errors(&rig).await, 5);
 }
 
 #[actix_rt::test]
