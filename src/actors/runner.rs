@@ -41,6 +41,7 @@ pub use address::{Address, AskError};
 pub use context::{AgentContext, BUDGET, TURN};
 pub use grant::Grant;
 pub use host::HostedChild;
+pub(crate) use link::Bond;
 pub use link::link;
 pub use mailbox::TellError;
 pub use recipient::Recipient;

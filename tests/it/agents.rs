@@ -14,6 +14,7 @@ mod healed;
 mod http;
 mod inherited;
 mod leftovers;
+mod panics;
 mod probes;
 mod process;
 mod rig;

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Rely on: a life holds nothing of the service's: to restart it is to look at the service anew,
-//! never to end it. Every exchange ends with its attempt's timeout at the latest; a task that was
+//! never to end it. A panic on the way to the service or back ends the life with that reason. Every exchange ends with its attempt's timeout at the latest; a task that was
 //! posted goes on until then even when the service is unreachable for others meanwhile. At most
 //! `concurrency` connections are kept; what comes back is read up to the largest frame.
 //!
@@ -31,7 +31,7 @@ use super::headers;
 use super::open_tasks::OpenTasks;
 use super::registry::AgentEnvironment;
 use crate::actors::life::{ChildFactory, Evidence, Hosted, Life, LifeNote, Ready};
-use crate::actors::runner::{AgentContext, HostedChild};
+use crate::actors::runner::{AgentContext, Bond, HostedChild};
 use crate::actors::work::{PortClosed, Receipt, TaskFrame, TaskPort, WorkSink};
 use crate::domain::agent::{AgentSpec, HttpSpec};
 use crate::domain::exit::ExitReason;
@@ -64,6 +64,14 @@ struct Desk {
     tasks: OpenTasks,
     work: Arc<dyn WorkSink>,
     runtime: Handle,
+    bond: Bond,
+}
+
+impl Desk {
+    /// Sets work of this life going.
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        drop(self.runtime.spawn(self.bond.clone().carry(work)));
+    }
 }
 
 impl HttpAgent {
@@ -100,6 +108,7 @@ impl HttpAgent {
                     tasks: OpenTasks::new(),
                     work: self.plan.work.clone(),
                     runtime: self.plan.runtime.clone(),
+                    bond: Bond::here(),
                 });
                 self.desk = Some(desk.clone());
                 let mail = Mail::open(&desk);
@@ -129,7 +138,7 @@ impl Actor for HttpAgent {
             tell.send(headers.map_err(|error| error.to_string())).ok();
         });
         ctx.spawn(wrap_future(read).map(|read, this: &mut Self, ctx| {
-            let lost = || Err("the daemon is stopping".to_owned());
+            let lost = || Err("nobody read its headers to the end".to_owned());
             this.begin(read.unwrap_or_else(|_| lost()), ctx);
         }));
     }
@@ -181,7 +190,7 @@ impl TaskPort for HttpPort {
             .open(task.id, task.lease_id, task.attempt, task.traceparent);
         let cancelled = opened.map_err(|_over| PortClosed)?;
         let exchange = Exchange::new(self.desk.clone(), task);
-        self.desk.runtime.spawn(exchange.run(cancelled));
+        self.desk.spawn(exchange.run(cancelled));
         Ok(())
     }
 

@@ -1,7 +1,8 @@
 //! Futures that run beside an actor and share its fate.
 //!
 //! actix polls a `ResponseFuture` as a task of its own: nobody hears of its panic, and it outlives
-//! the actor. [`link`] ties it to the life that made it.
+//! the actor. [`link`] ties it to the life that made it. [`Bond`] does so for work that other threads
+//! carry out.
 
 use std::future::Future;
 use std::panic::resume_unwind;
@@ -51,14 +52,44 @@ fn end_task() -> ! {
     ))
 }
 
-/// A future polled as part of a life.
-struct Guarded<T> {
-    scope: Arc<Scope>,
-    future: Pin<Box<dyn Future<Output = T>>>,
+/// A hold on the life whose code made it, for work of that life on other threads. Unlike what is
+/// [`link`]ed, such work is not dropped with the life: it may have to clear up.
+#[derive(Debug, Clone)]
+pub(crate) struct Bond(Option<Arc<Scope>>);
+
+impl Bond {
+    /// To the life that the running code belongs to.
+    pub(crate) fn here() -> Self {
+        Self(current())
+    }
+
+    /// Carries `work` out. A panic in it ends the life with that reason; one after the life's end is
+    /// logged.
+    pub(crate) async fn carry(self, work: impl Future<Output = ()> + Send + 'static) {
+        let Some(scope) = self.0 else {
+            return work.await;
+        };
+        let guarded = Guarded {
+            scope: scope.clone(),
+            future: Box::pin(work),
+        };
+        if let Err(reason) = guarded.await {
+            if scope.is_over() {
+                tracing::error!(%reason, "what a life that has ended left to be done panicked");
+            }
+            scope.end_with(reason);
+        }
+    }
 }
 
-impl<T> Future for Guarded<T> {
-    type Output = Result<T, ExitReason>;
+/// A future polled as part of a life.
+struct Guarded<F: ?Sized> {
+    scope: Arc<Scope>,
+    future: Pin<Box<F>>,
+}
+
+impl<F: Future + ?Sized> Future for Guarded<F> {
+    type Output = Result<F::Output, ExitReason>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { scope, future } = &mut *self;

@@ -139,13 +139,18 @@ impl Scope {
         self.links.notify_waiters();
     }
 
+    /// Whether the life has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
+    }
+
     /// Resolves when the life has ended.
     pub(crate) async fn over(self: Arc<Self>) {
         loop {
             let told = self.links.notified();
             let mut told = std::pin::pin!(told);
             told.as_mut().enable();
-            if self.over.load(Ordering::Acquire) {
+            if self.is_over() {
                 return;
             }
             told.await;
@@ -204,7 +209,8 @@ fn reason_of(payload: Box<dyn Any + Send>) -> ExitReason {
     }
 }
 
-fn text_of(payload: &(dyn Any + Send)) -> Option<String> {
+/// What a panic said, if it was a text.
+pub(crate) fn text_of(payload: &(dyn Any + Send)) -> Option<String> {
     let literal = payload
         .downcast_ref::<&str>()
         .map(|text| (*text).to_owned());

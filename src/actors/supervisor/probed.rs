@@ -1,10 +1,14 @@
 //! What the probes of one life have come to, and how others see it.
 
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt as _;
 use serde::Serialize;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::actors::life::Ready;
+use crate::actors::runner::scope::text_of;
 use crate::domain::liveness::Signs;
 use crate::domain::probe::{ProbeBook, ProbeKind, Probes};
 use crate::domain::timestamp::Timestamp;
@@ -45,6 +49,19 @@ impl Drop for Asking {
     fn drop(&mut self) {
         self.0.abort();
     }
+}
+
+/// What a question comes to, if it is not to end in silence: nobody asks again before an answer is
+/// there, so a panic is one.
+pub(super) async fn answer_to<T>(
+    question: impl Future<Output = Result<T, String>>,
+) -> Result<T, String> {
+    let asked = AssertUnwindSafe(question).catch_unwind().await;
+    asked.unwrap_or_else(|panic| {
+        let why = text_of(&*panic).unwrap_or_default();
+        tracing::error!(why, "who asked a life panicked; that counts as no answer");
+        Err(format!("the probe itself broke: {why}"))
+    })
 }
 
 /// The last answer to a probe.

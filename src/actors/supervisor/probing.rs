@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use super::Supervisor;
 use super::ends::millis;
-use super::probed::{Asking, ProbeResult, Probed};
+use super::probed::{Asking, ProbeResult, Probed, answer_to};
 use super::timers::Due;
 use super::tree::Slot;
 use crate::actors::awake;
@@ -189,14 +189,17 @@ impl Supervisor {
             .then(|| other.map(|prober| prober.ask(asked_of)));
         let (me, asked, at) = (self.me.clone(), Instant::now(), clock::now());
         let asking = actix_rt::spawn(async move {
-            let answer = match (ping, answer.flatten()) {
-                (Some(ping), _) => match awake::within(timeout, ping).await {
-                    Ok(Ok(_evidence)) => Ok(()),
-                    _ => Err(format!("no answer to a ping within {timeout:?}")),
-                },
-                (None, Some(answer)) => answer.await,
-                (None, None) => Err("nobody here can ask by this means".to_owned()),
+            let question = async {
+                match (ping, answer.flatten()) {
+                    (Some(ping), _) => match awake::within(timeout, ping).await {
+                        Ok(Ok(_evidence)) => Ok(()),
+                        _ => Err(format!("no answer to a ping within {timeout:?}")),
+                    },
+                    (None, Some(answer)) => answer.await,
+                    (None, None) => Err("nobody here can ask by this means".to_owned()),
+                }
             };
+            let answer = answer_to(question).await;
             let ran = ProbeRan {
                 instance,
                 generation,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Duration;
 
 use agent_system::actors::agent::{AgentEnvironment, Launcher, Registry, child_factory, owner_of};
@@ -41,6 +41,8 @@ pub(super) struct Memory {
     pub(super) submitted: Mutex<Vec<AgentSubmission>>,
     pub(super) messages: Mutex<Vec<AgentMessage>>,
     pub(super) spent: Mutex<Vec<AgentSpent>>,
+    /// Who settles a task panics.
+    pub(super) explodes: AtomicBool,
     changed: Notify,
 }
 
@@ -94,6 +96,7 @@ impl WorkSink for Memory {
     fn agent_gone(&self, _: &InstanceId, _: u64, _: &ExitReason) {}
 
     fn settled(&self, _: &InstanceId, task: TaskId, lease: LeaseId, outcome: AgentOutcome) {
+        assert!(!self.explodes.load(Ordering::Relaxed), "settling fails");
         self.settled.lock().push((task, lease, outcome));
         self.tell();
     }

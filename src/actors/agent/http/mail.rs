@@ -27,7 +27,7 @@ pub(super) struct Mail(mpsc::Sender<(Message, Receipt)>);
 impl Mail {
     pub(super) fn open(desk: &Arc<Desk>) -> Self {
         let (letters, waiting) = mpsc::channel(MAX_WAITING);
-        desk.runtime.spawn(carry(Arc::downgrade(desk), waiting));
+        desk.spawn(carry(Arc::downgrade(desk), waiting));
         Self(letters)
     }
 

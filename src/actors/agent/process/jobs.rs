@@ -1,6 +1,8 @@
 //! `protocol = "exec"`: one process a task. The payload goes to stdin as JSON, stdout is the
 //! result (JSON, or else text), the exit code decides.
 
+mod heard;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,25 +10,22 @@ use actix::fut::{ActorFutureExt as _, wrap_future};
 use actix::{Actor, ActorContext as _, AsyncContext as _};
 use rustix::process::Signal;
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
+use self::heard::Heard;
 use super::exit::{Circumstances, reason};
 use super::leash::Leash;
-use super::log::{AgentLog, Level, MAX_LOG_LINE};
-use super::pipes::{Open, UntilOver, to_the_end};
+use super::log::AgentLog;
 use super::tail::Spoken;
 use super::{Plan, Slot};
 use crate::actors::agent::environment::in_trace;
 use crate::actors::agent::exec::FAILURE_MARK;
 use crate::actors::agent::family::signal_group;
-use crate::actors::agent::frames::MAX_LINE;
 use crate::actors::agent::launcher::{Input, LaunchError, Launched};
-use crate::actors::agent::lines::Lines;
 use crate::actors::agent::open_tasks::OpenTasks;
 use crate::actors::life::{Evidence, Hosted, Life, LifeNote, Ready, TailOf};
-use crate::actors::runner::AgentContext;
+use crate::actors::runner::{AgentContext, Bond};
 use crate::actors::work::{AgentOutcome, PortClosed, TaskFrame, TaskPort};
 use crate::domain::exit::ExitReason;
 use crate::domain::ids::TaskId;
@@ -86,6 +85,7 @@ impl Actor for JobAgent {
             port: Some(Arc::new(JobPort {
                 desk: self.desk.clone(),
                 life: ctx.life().clone(),
+                bond: Bond::here(),
             })),
             ..Ready::default()
         });
@@ -193,6 +193,7 @@ fn can_run(plan: &Plan) -> Result<(), String> {
 struct JobPort {
     desk: Arc<Desk>,
     life: Life,
+    bond: Bond,
 }
 
 impl TaskPort for JobPort {
@@ -210,10 +211,10 @@ impl TaskPort for JobPort {
             leash: self.desk.leash(),
         };
         let runtime = self.desk.plan.environment.launcher.runtime();
-        runtime.spawn(async move {
+        runtime.spawn(self.bond.clone().carry(async move {
             job.run(cancelled).await;
             drop(alive);
-        });
+        }));
         Ok(())
     }
 
@@ -264,7 +265,8 @@ impl Job {
         if !self.leash.attach(launched.pid) {
             return Err(failed("killed", "its agent has ended".to_owned(), true));
         }
-        let pipes = self.pipes(&mut launched);
+        let payload = serde_json::to_vec(&self.task.payload).unwrap_or_default();
+        let pipes = heard::all(payload, &mut launched.child, self.desk.log.clone());
         let status = self.until_end(&mut launched, cancelled).await;
         self.leash.detach();
         signal_group(launched.pid, Signal::KILL);
@@ -294,54 +296,6 @@ impl Job {
         launched.child.wait().await
     }
 
-    /// Writes the payload and reads what the process says; to be waited for when that has ended.
-    fn pipes(&self, launched: &mut Launched) -> impl Future<Output = Heard> + 'static {
-        let payload = serde_json::to_vec(&self.task.payload).unwrap_or_default();
-        let (child, mut open) = (&mut launched.child, Open::default());
-        let stdin = child.stdin.take();
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let stdout = stdout.map(|it| UntilOver::new(it, &mut open));
-        let stderr = stderr.map(|it| UntilOver::new(it, &mut open));
-        let log = self.desk.log.clone();
-        // A process that reads its input only after it wrote much must be read meanwhile.
-        tokio::spawn(async move {
-            if let Some(mut stdin) = stdin {
-                // One that does not want its payload closes the pipe.
-                stdin.write_all(&payload).await.ok();
-            }
-        });
-        let output = tokio::spawn(async move {
-            let mut output = Vec::new();
-            let Some(mut stdout) = stdout else {
-                return output;
-            };
-            let most = MAX_LINE as u64 + 1;
-            (&mut stdout).take(most).read_to_end(&mut output).await.ok();
-            // What is over the limit is read, so that the process can end by itself.
-            tokio::io::copy(&mut stdout, &mut tokio::io::sink())
-                .await
-                .ok();
-            output
-        });
-        let last_line = tokio::spawn(async move {
-            let mut last = String::new();
-            let Some(stderr) = stderr else { return last };
-            let mut lines = Lines::new(stderr, MAX_LOG_LINE);
-            while let Some(line) = lines.next().await {
-                last = line.text();
-                log.line(Level::Info, &last);
-            }
-            last
-        });
-        let heard = async move {
-            Heard {
-                output: output.await.unwrap_or_default(),
-                last_line: last_line.await.unwrap_or_default(),
-            }
-        };
-        to_the_end(heard, open)
-    }
-
     fn judge(&self, status: std::process::ExitStatus, heard: Heard) -> Result<Value, TaskError> {
         let process = &self.desk.plan.process;
         let killed = std::os::unix::process::ExitStatusExt::signal(&status) == Some(9);
@@ -354,7 +308,7 @@ impl Job {
         };
         let ended = reason(status, known);
         match &ended {
-            ExitReason::Normal => output_of(heard.output),
+            ExitReason::Normal => heard.output(),
             ExitReason::ExitCode { code } => {
                 let fatal = process.fatal_exit_codes.contains(code);
                 let message = match heard.last_line.as_str() {
@@ -366,24 +320,6 @@ impl Job {
             other => Err(failed(other.label(), other.to_string(), true)),
         }
     }
-}
-
-/// What a process said.
-#[derive(Debug, Default)]
-struct Heard {
-    output: Vec<u8>,
-    last_line: String,
-}
-
-fn output_of(output: Vec<u8>) -> Result<Value, TaskError> {
-    if output.len() > MAX_LINE {
-        let message = format!("the result is longer than {MAX_LINE} bytes");
-        return Err(failed("output_too_large", message, false));
-    }
-    Ok(serde_json::from_slice(&output).unwrap_or_else(|_| {
-        let text = String::from_utf8_lossy(&output);
-        Value::String(text.trim_end_matches(['\r', '\n']).to_owned())
-    }))
 }
 
 fn failed(code: &str, message: String, retryable: bool) -> TaskError {

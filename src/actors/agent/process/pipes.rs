@@ -75,11 +75,14 @@ impl Pipes {
         }
     }
 
-    /// Why the conversation cannot go on; waits for ever while it can.
+    /// Why the conversation cannot go on; waits for ever while it can. One whose pipes nobody serves
+    /// any more, after a panic, would be deaf or dumb for the rest of its life.
     pub(super) async fn broken(&mut self) -> ExitReason {
-        match self.broken.recv().await {
-            Some(reason) => reason,
-            None => std::future::pending().await,
+        tokio::select! {
+            biased;
+            Some(reason) = self.broken.recv() => reason,
+            panicked = panic_of(&mut self.readers) => panicked,
+            panicked = panic_of(&mut self.writer) => panicked,
         }
     }
 
@@ -103,6 +106,19 @@ pub(super) async fn to_the_end<T>(reading: impl Future<Output = T>, open: Open) 
     }
     drop(open);
     reading.await
+}
+
+/// The first panic of these; waits for ever if there is none.
+async fn panic_of(tasks: &mut JoinSet<()>) -> ExitReason {
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended
+            && error.is_panic()
+        {
+            let message = format!("who serves its pipes panicked: {error}");
+            return ExitReason::Error { message };
+        }
+    }
+    std::future::pending().await
 }
 
 async fn read_stderr(

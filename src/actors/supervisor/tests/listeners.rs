@@ -113,6 +113,8 @@ pub(super) struct Answers {
     pub(super) asked: Mutex<BTreeMap<&'static str, u32>>,
     /// Questions that are never answered.
     pub(super) hangs: Mutex<bool>,
+    /// Questions that whoever asks them does not survive.
+    pub(super) panics: Mutex<bool>,
 }
 
 impl Prober for Answers {
@@ -123,6 +125,10 @@ impl Prober for Answers {
             return Box::pin(std::future::pending());
         }
         let answer = self.answer.lock().get(means).cloned();
-        Box::pin(async move { answer.unwrap_or(Ok(())) })
+        let panics = *self.panics.lock();
+        Box::pin(async move {
+            assert!(!panics, "the asker fails");
+            answer.unwrap_or(Ok(()))
+        })
     }
 }

@@ -162,6 +162,26 @@ fn a_probe_that_hangs_is_not_asked_a_second_time_meanwhile() {
     });
 }
 
+#[test]
+fn a_panic_of_who_asks_is_an_answer_that_failed_and_the_next_question_comes() {
+    paused(async {
+        let world = ready_by_tcp().begin().await;
+        world.pass(SECOND * 12).await;
+        *world.asked.panics.lock() = true;
+        world.pass(SECOND * 30).await;
+        let status = world.status("echo").await;
+        let last = status.instances[0].probes[0].last.clone().unwrap();
+        let why = "the probe itself broke: the asker fails";
+        assert_eq!(
+            (status.state, last.message.as_deref()),
+            (AgentState::Unreachable, Some(why))
+        );
+        *world.asked.panics.lock() = false;
+        world.pass(SECOND * 20).await;
+        assert_eq!(world.state("echo").await, AgentState::Ready);
+    });
+}
+
 fn remote() -> Script {
     let probes = Probes {
         startup: probe(http(), 3, 1),
