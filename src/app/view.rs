@@ -53,11 +53,6 @@ impl AgentsView for View {
 
 fn input(status: AgentStatus, loads: &BTreeMap<Name, AgentLoad>) -> AgentHealthInput {
     let load = loads.get(&status.name);
-    let errors: u64 = status
-        .instances
-        .iter()
-        .map(|instance| instance.errors)
-        .sum();
     let window = status.restarts.window;
     AgentHealthInput {
         kind: status.kind,
@@ -68,7 +63,7 @@ fn input(status: AgentStatus, loads: &BTreeMap<Name, AgentLoad>) -> AgentHealthI
         held_back: load.is_some_and(|load| load.held_back),
         spend: load.and_then(|load| load.spend.clone()),
         running: load.map_or(0, |load| load.running),
-        errors_total: errors + load.map_or(0, |load| load.errors),
+        errors_total: status.errors_total,
         restarts_total: status.restarts.total,
         cpu_seconds: status.usage.cpu_seconds,
         memory_bytes: status.usage.memory_bytes,

@@ -136,6 +136,9 @@ pub struct AgentStatus {
     pub uptime_ms: u64,
     /// Its restarts.
     pub restarts: RestartStatus,
+    /// Errors that ended none of its lives, since the daemon's start.
+    #[serde(skip)]
+    pub errors_total: u64,
     /// Whether the daemon is not ready without it.
     pub critical: bool,
     /// Tasks a life takes at once.
@@ -214,6 +217,7 @@ impl Supervisor {
             started_at: first.and_then(|first| first.started_at),
             uptime_ms: first.map_or(0, |first| first.uptime_ms),
             restarts: self.restart_status(index),
+            errors_total: agent.errors,
             critical: agent.spec.critical,
             concurrency: agent.spec.concurrency,
             queue_name: agent.spec.queue.clone(),
@@ -325,9 +329,7 @@ fn instance(index: u32, replica: &Replica, spec: &AgentSpec) -> InstanceStatus {
         started_at: life.map(|life| life.begun_at),
         uptime_ms: life.map_or(0, |life| millis(life.begun.elapsed())),
         restarts: replica.restarts,
-        errors: life.map_or(0, |life| {
-            life.errors + shown.map_or(0, |shown| shown.errors)
-        }),
+        errors: life.map_or(0, |life| life.errors),
         mailbox_depth: life.map_or(0, |life| life.control.mailbox_depth() as u64),
         running: shown.map_or(0, |shown| shown.open_tasks.len() as u64),
         response: life.and_then(|life| life.response),
@@ -350,10 +352,8 @@ fn breaker(agent: &Agent, on_trial: bool) -> &'static str {
     let remote = agent.spec.probes.remote;
     let away = |replica: &&Replica| remote && replica.state == AgentState::Unreachable;
     let returns = replicas.clone().filter(away).any(|replica| {
-        let probed = replica
-            .life
-            .as_deref()
-            .and_then(|life| life.probed.as_deref());
+        let life = replica.life.as_deref();
+        let probed = life.and_then(|life| life.probed.as_deref());
         probed.is_some_and(Probed::answers_again)
     });
     if replicas

@@ -103,6 +103,8 @@ pub(super) struct Agent {
     pub(super) old_generation: u64,
     /// Restarts of all its replicas, earlier daemons' included.
     pub(super) restarts: u64,
+    /// Errors that ended none of its lives, since the daemon's start: said once each, by the life.
+    pub(super) errors: u64,
 }
 
 /// What stands in a group, in declared order.
@@ -369,6 +371,7 @@ impl Agent {
             generation,
             old_generation: generation,
             restarts,
+            errors: 0,
         }
     }
 }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::Supervisor;
 use super::outside::Kept;
+use super::probed::answer_to;
 use super::replica::Shown;
 use super::timers::Due;
 use super::tree::Slot;
@@ -128,7 +129,10 @@ impl Supervisor {
                     start_ticks,
                 });
             }
-            LifeNote::Error => life.errors += 1,
+            LifeNote::Error => {
+                life.errors += 1;
+                self.tree.agents[slot.agent].errors += 1;
+            }
             LifeNote::Unreachable { message } => self.service_was_away(slot, message),
             LifeNote::Rests { span } => self.service_rests(slot, span),
             LifeNote::Tail(tail) => self.has_tail(slot, tail),
@@ -279,12 +283,13 @@ impl Supervisor {
         let (answer, me) = (life.control.probe(), self.me.clone());
         let (instance, asked) = (self.tree.instance(slot), Instant::now());
         actix_rt::spawn(async move {
-            let answer = awake::within(timeout, answer).await;
+            let answer = answer_to(async { Ok(awake::within(timeout, answer).await) }).await;
+            let refused = matches!(answer, Ok(Ok(Err(_))));
             let ended = ProbeEnded {
                 instance,
                 generation,
-                refused: matches!(answer, Ok(Err(_))),
-                answer: answer.ok().and_then(Result::ok),
+                refused,
+                answer: answer.ok().and_then(Result::ok).and_then(Result::ok),
                 took: asked.elapsed(),
             };
             // Refused only when the supervisor has ended, and then nobody wants to know.

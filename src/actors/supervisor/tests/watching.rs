@@ -37,6 +37,28 @@ fn a_supervisor_whose_watchdog_is_blind_gives_up_rather_than_go_on_unwatched() {
 }
 
 #[test]
+fn an_error_of_an_agent_is_counted_once_and_stays_counted_over_its_lives() {
+    paused(async {
+        let world = Script::default().agent("echo").begin().await;
+        world.actor("echo").note(LifeNote::Error);
+        // It tells of the same one with its next sign.
+        let errors = 1;
+        *world.actor("echo").evidence.lock() = Evidence {
+            errors,
+            ..Evidence::default()
+        };
+        world.pass(SECOND * 20).await;
+        let status = world.status("echo").await;
+        assert_eq!((status.errors_total, status.instances[0].errors), (1, 1));
+        world.crash("echo").await;
+        world.actor("echo").note(LifeNote::Error);
+        world.pass(SECOND).await;
+        let status = world.status("echo").await;
+        assert_eq!((status.errors_total, status.instances[0].errors), (2, 1));
+    });
+}
+
+#[test]
 fn a_busy_zone_protects_and_ends_the_life_when_it_has_run_out_without_a_word() {
     paused(async {
         let world = Script::default().agent("echo").begin().await;
