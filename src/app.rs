@@ -21,6 +21,7 @@ mod parts;
 mod ports;
 mod records;
 mod reload;
+mod signals;
 mod stop;
 mod threads;
 mod upkeep;
@@ -85,6 +86,8 @@ enum StartError {
     Actor(#[from] UnknownActor),
     #[error(transparent)]
     Tree(#[from] TreeError),
+    #[error("{0} came before anything had begun")]
+    Told(&'static str),
     #[error("cannot {what}: {source}")]
     System {
         what: &'static str,
@@ -98,6 +101,7 @@ impl StartError {
             Self::Lock(LockError::LockedBy { .. })
             | Self::Open(OpenError::Locked(LockError::LockedBy { .. })) => 75,
             Self::Actor(_) | Self::Tree(_) => EXIT_BAD_CONFIGURATION,
+            Self::Told(_) => 0,
             _ => 1,
         }
     }

@@ -54,17 +54,35 @@ pub(super) struct House {
     pub(super) begun: Instant,
 }
 
+/// What the house is put on.
+pub(super) struct Ground {
+    listeners: Listeners,
+    artifacts: Artifacts,
+    ground: ground::Ground,
+}
+
+/// Lays the ground. No agent runs, and nothing is served: it may be given up at any point.
+pub(super) async fn lay(config: &Config) -> Result<Ground, StartError> {
+    Ok(Ground {
+        listeners: Listeners::bind(config).await?,
+        artifacts: open_artifacts(config)?,
+        ground: ground::lay(config).await?,
+    })
+}
+
 /// Puts the house together. Runs on the system arbiter.
 pub(super) async fn boot(
     config: Config,
+    Ground {
+        listeners,
+        artifacts,
+        ground,
+    }: Ground,
     request: LoadRequest,
     registry: Registry,
     metrics: Metrics,
     begun: Instant,
 ) -> Result<House, StartError> {
-    let listeners = Listeners::bind(&config).await?;
-    let artifacts = open_artifacts(&config)?;
-    let ground = ground::lay(&config).await?;
     let dispatcher = ground.dispatcher(&config);
     let readiness = watch::Sender::new(Readiness::default());
     let pools = [Pool::start(arbiters(&config)), Pool::start(1)];

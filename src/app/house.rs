@@ -6,6 +6,7 @@ use std::time::Instant;
 use actix_rt::System;
 use tokio::runtime::{Builder, Runtime};
 
+use super::signals::Signals;
 use super::{StartError, boot};
 use crate::actors::agent::Registry;
 use crate::config::{Config, LoadRequest, LogFormat, LogLevel};
@@ -25,7 +26,7 @@ pub(super) fn run<T>(
     request: LoadRequest,
     registry: Registry,
     begun: Instant,
-    live: impl AsyncFnOnce(boot::House) -> T,
+    live: impl AsyncFnOnce(boot::House, Signals) -> T,
 ) -> Result<T, StartError> {
     start_log(&config)?;
     for warning in config.warnings() {
@@ -41,15 +42,22 @@ pub(super) fn stand<T>(
     registry: Registry,
     metrics: Metrics,
     begun: Instant,
-    live: impl AsyncFnOnce(boot::House) -> T,
+    live: impl AsyncFnOnce(boot::House, Signals) -> T,
 ) -> Result<T, StartError> {
     let lock = Lock::directory(config.data_dir())?;
     let runtime = Arc::new(runtime(&config)?);
     let shared = runtime.clone();
     let system = System::with_tokio_rt(move || shared);
     let ended = system.block_on(async {
-        let house = boot::boot(config, request, registry, metrics, begun).await?;
-        Ok(live(house).await)
+        let mut signals = Signals::listen()?;
+        let ground = tokio::select! {
+            biased;
+            name = signals.end.next() => return Err(StartError::Told(name)),
+            ground = boot::lay(&config) => ground?,
+        };
+        // From here on agents run: whoever tells it to end waits until it stands, and then drains.
+        let house = boot::boot(config, ground, request, registry, metrics, begun).await?;
+        Ok(live(house, signals).await)
     });
     drop(system);
     if let Some(runtime) = Arc::into_inner(runtime) {

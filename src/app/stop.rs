@@ -9,11 +9,11 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Ending;
 use super::boot::House;
 use super::reload::hang_ups;
+use super::signals::Signals;
 use crate::actors::agent::family;
 use crate::actors::supervisor::{Escalated, ShutdownSpans};
 
@@ -36,8 +36,8 @@ enum Cause {
 }
 
 /// Lives until told to end, or until it gives up; then closes everything.
-pub(super) async fn live(house: House) -> Ending {
-    or_give_up(live_until_told(house)).await
+pub(super) async fn live(house: House, signals: Signals) -> Ending {
+    or_give_up(live_until_told(house, signals)).await
 }
 
 /// A panic here is that of the daemon itself, which ends as one that gave up: its next life takes back
@@ -50,17 +50,17 @@ async fn or_give_up(life: impl Future<Output = Ending>) -> Ending {
     })
 }
 
-async fn live_until_told(house: House) -> Ending {
-    let Ok(mut signals) = Signals::listen() else {
-        tracing::error!("signals cannot be heard; ending");
-        return close(house).await;
-    };
+async fn live_until_told(house: House, signals: Signals) -> Ending {
+    let Signals {
+        mut end,
+        mut hang_up,
+    } = signals;
     let cause = tokio::select! {
         biased;
-        name = signals.next() => Cause::Told(name),
+        name = end.next() => Cause::Told(name),
         gave_up = house.agents.escalated() => Cause::GaveUp(gave_up),
         gave_up = house.inner.escalated() => Cause::GaveUp(gave_up),
-        () = hang_ups(&house.reloader) => unreachable!("SIGHUP is heard for as long as the daemon lives"),
+        () = hang_ups(&house.reloader, &mut hang_up) => unreachable!("SIGHUP is heard for as long as the daemon lives"),
         () = ready(&house) => unreachable!("readiness is reported for as long as the daemon lives"),
     };
     match &cause {
@@ -71,7 +71,7 @@ async fn live_until_told(house: House) -> Ending {
     }
     let ended = tokio::select! {
         biased;
-        _ = signals.next() => {
+        _ = end.next() => {
             tracing::warn!("second signal: ending at once");
             // Nothing is closed; the kernel ends the agents with this process, and the next life
             // takes back what it held.
@@ -96,28 +96,6 @@ async fn ready(house: &House) {
         tracing::info!("started in {} ms", took.as_millis());
     }
     std::future::pending().await
-}
-
-/// Both signals that mean "end".
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn listen() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
-    }
 }
 
 /// Closes everything, the last things first.

@@ -74,7 +74,7 @@ fn live_with<T>(data: &Path, more: &str, live: impl AsyncFnOnce(House) -> T) -> 
         registry,
         metrics,
         Instant::now(),
-        live,
+        async |house, _signals| live(house).await,
     )
     .unwrap()
 }

@@ -101,7 +101,7 @@ impl Daemon {
         toml: &str,
         prepare: impl FnOnce(&Path) -> Vec<(String, String)>,
     ) -> Self {
-        let mut daemon = Self::unstarted(vec![binary().into()], Some(toml));
+        let mut daemon = Self::not_yet(vec![binary().into()], Some(toml));
         std::fs::create_dir(daemon.data_dir()).unwrap();
         daemon.variables = prepare(&daemon.data_dir());
         daemon.start_again();
@@ -109,12 +109,17 @@ impl Daemon {
     }
 
     fn start_with(program: Vec<OsString>, toml: Option<&str>) -> Self {
-        let mut daemon = Self::unstarted(program, toml);
+        let mut daemon = Self::not_yet(program, toml);
         daemon.start_again();
         daemon
     }
 
-    fn unstarted(program: Vec<OsString>, toml: Option<&str>) -> Self {
+    /// One that was never started, with the development environment's sample agents.
+    pub(crate) fn unstarted() -> Self {
+        Self::not_yet(vec![binary().into()], None)
+    }
+
+    fn not_yet(program: Vec<OsString>, toml: Option<&str>) -> Self {
         let data = tempfile::tempdir().unwrap();
         let config = toml.map(|text| {
             let path = data.path().join("test.toml");

@@ -37,6 +37,36 @@ fn sigterm_and_sigint_drain_and_end_with_success_and_leave_no_process() {
     }
 }
 
+/// Launches a daemon, and sends it these signals as soon as it has begun to make its database.
+fn told_while_it_starts(names: &[&str]) -> Daemon {
+    let mut daemon = Daemon::unstarted();
+    daemon.launch();
+    eventually("it begins", || daemon.database().exists().then_some(()));
+    // So that it has not stood up before they are there.
+    daemon.signal("STOP");
+    for name in names {
+        daemon.signal(name);
+    }
+    daemon.signal("CONT");
+    daemon
+}
+
+#[test]
+fn a_signal_to_end_that_comes_while_the_daemon_starts_ends_it_as_any_other() {
+    let mut daemon = told_while_it_starts(&["TERM"]);
+    assert_eq!(daemon.wait(), Some(0), "{}", daemon.log());
+}
+
+#[test]
+fn a_hang_up_that_comes_while_the_daemon_starts_is_a_reload_and_not_its_end() {
+    let daemon = told_while_it_starts(&["HUP"]);
+    eventually("it stands and reads its configuration anew", || {
+        assert!(is_running(daemon.pid()), "{}", daemon.log());
+        let read = daemon.log().contains("reading the configuration anew");
+        read.then_some(())
+    });
+}
+
 #[test]
 fn a_second_daemon_on_the_same_data_directory_is_refused_and_names_the_first() {
     let daemon = Daemon::start();
@@ -200,6 +230,32 @@ fn the_metrics_page_has_the_families_of_agents_tasks_health_database_and_process
     ] {
         assert!(page.contains(family), "no {family} in\n{page}");
     }
+}
+
+#[test]
+fn a_failed_task_is_one_error_of_its_agent_also_after_the_life_that_it_failed_in() {
+    let daemon = Daemon::start();
+    let failing = ["--agent", "flaky", "--payload", r#"{"fail":"why"}"#];
+    for _ in 0..2 {
+        let once = ["tasks", "submit", "--max-attempts", "1"];
+        let task = daemon.json(&[&once[..], &failing].concat());
+        daemon.end_of(task["id"].as_str().unwrap());
+    }
+    let counted = || {
+        let page = daemon.metrics_page();
+        let line = page
+            .lines()
+            .find(|it| it.starts_with("agent_system_agent_errors_total{agent=\"flaky\"}"));
+        line.map(str::to_owned)
+    };
+    let two = r#"agent_system_agent_errors_total{agent="flaky"} 2"#;
+    assert_eq!(counted().as_deref(), Some(two));
+    daemon.ok(&["agents", "restart", "flaky"]);
+    eventually("the next life stands", || {
+        let flaky = daemon.json(&["agents", "get", "flaky"]);
+        (flaky["generation"] == 2 && flaky["state"] == "ready").then_some(())
+    });
+    assert_eq!(counted().as_deref(), Some(two));
 }
 
 #[test]

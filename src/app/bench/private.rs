@@ -43,8 +43,11 @@ pub(super) fn run(plan: &Plan) -> Result<Report, BenchError> {
         LoadRequest::default(),
         registry,
         Instant::now(),
-        async |house| {
-            let measured = measure(plan, &house).await;
+        async |house, mut signals| {
+            let measured = tokio::select! {
+                measured = measure(plan, &house) => measured,
+                name = signals.end.next() => Err(BenchError::Refused(format!("ended by {name}"))),
+            };
             stop::close(house).await;
             measured
         },

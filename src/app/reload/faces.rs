@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use serde_json::Value;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::Signal;
 
 use super::{ReloadError, Reloader};
 use crate::domain::explain::AgentSettings;
@@ -63,14 +63,7 @@ impl From<ReloadError> for Problem {
 }
 
 /// Takes over what is read anew at each SIGHUP. Never ends.
-pub(in crate::app) async fn hang_ups(reloader: &Reloader) {
-    let mut hang_ups = match signal(SignalKind::hangup()) {
-        Ok(signals) => signals,
-        Err(error) => {
-            tracing::error!(%error, "SIGHUP cannot be heard; settings are taken over by the API alone");
-            return std::future::pending().await;
-        }
-    };
+pub(in crate::app) async fn hang_ups(reloader: &Reloader, hang_ups: &mut Signal) {
     while hang_ups.recv().await.is_some() {
         tracing::info!("SIGHUP: reading the configuration anew");
         if let Err(error) = reloader.apply(None, "SIGHUP").await {

@@ -16,6 +16,7 @@ use crate::actors::dispatcher::DispatcherHandle;
 use crate::actors::journal::JournalHandle;
 use crate::actors::supervisor::SupervisorHandle;
 use crate::app::boot::House;
+use crate::app::signals::Signals;
 use crate::app::{Ending, stop};
 use crate::clock;
 use crate::domain::event::{Event, NewEvent};
@@ -194,8 +195,9 @@ fn ends_the_daemon<K: AsyncFn()>(part: &'static str, killer: impl FnOnce(&House)
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
+        let signals = Signals::listen().unwrap();
         let ending = tokio::select! {
-            ending = tokio::time::timeout(LONG, stop::live(house)) => ending,
+            ending = tokio::time::timeout(LONG, stop::live(house, signals)) => ending,
             () = killer => unreachable!("it never ends"),
         };
         let missed = tokio::time::timeout(LONG, missed).await;
@@ -313,7 +315,8 @@ fn ends_with(which: fn(&House) -> SupervisorHandle) {
     let ending = live_in(data.path(), async |house| {
         work(&house.dispatcher).await;
         which(&house).explode();
-        tokio::time::timeout(LONG, stop::live(house)).await
+        let signals = Signals::listen().unwrap();
+        tokio::time::timeout(LONG, stop::live(house, signals)).await
     });
     assert_eq!(ending.expect("it ends").exit_code(), 70);
 }
