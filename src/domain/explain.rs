@@ -11,8 +11,8 @@ use serde::Serialize;
 
 pub use settings::{AgentSettings, Setting};
 pub use standing::{
-    BudgetUse, FailingProbe, FaultSeen, GroupStanding, Held, LastEnd, Paused, ReplicaStanding,
-    ShownEvidence, Standing, WaitsFor, WorkStanding,
+    BudgetUse, Died, FailingProbe, FaultSeen, GroupStanding, Held, LastEnd, Paused,
+    ReplicaStanding, ShownEvidence, Standing, Together, WaitsFor, WorkStanding,
 };
 
 use super::agent::{Desired, Verdict};

@@ -11,9 +11,10 @@ use super::{Supervisor, SupervisorError};
 use crate::actors::runner::AgentContext;
 use crate::clock;
 use crate::domain::agent::{AgentSpec, AgentState};
+use crate::domain::exit::ExitReason;
 use crate::domain::explain::{
-    BudgetUse, FailingProbe, GroupStanding, Held, LastEnd, ReplicaStanding, ShownEvidence,
-    Standing, WaitsFor,
+    BudgetUse, Died, FailingProbe, GroupStanding, Held, LastEnd, ReplicaStanding, ShownEvidence,
+    Standing, Together, WaitsFor,
 };
 use crate::domain::name::Name;
 use crate::domain::restart::{GroupSpec, Intensity, Ledger};
@@ -79,17 +80,49 @@ impl Supervisor {
     fn group_standing(&self, agent: usize) -> Option<GroupStanding> {
         let group = self.tree.agents[agent].group?;
         let spec = &self.tree.groups[group].spec;
+        let regroups = self.regroups_with(agent);
+        let outermost = self.tree.ancestors(Some(group)).last();
         Some(GroupStanding {
             name: spec.name.clone(),
             strategy: word(&spec.strategy),
             on_exhausted: word(&spec.on_exhausted),
-            restarts: self.is_regrouping(agent),
+            restarts: regroups.is_some(),
+            together: regroups.map(|group| {
+                let spec = &self.tree.groups[group].spec;
+                Together {
+                    group: spec.name.clone(),
+                    strategy: word(&spec.strategy),
+                }
+            }),
+            died: regroups.or(outermost).and_then(|group| self.died(group)),
         })
     }
 
-    /// The budget that counts for an agent: its group's, or that of its replica with most deaths.
+    /// The last death in a group: what it restarted, rested or was stopped for, or one since.
+    fn died(&self, group: usize) -> Option<Died> {
+        let agents = self.tree.agents_from(group, 0).into_iter();
+        let ends = agents.flat_map(|agent| {
+            let agent = &self.tree.agents[agent];
+            let ends = agent.replicas.iter().filter_map(|it| it.last.as_deref());
+            ends.map(|end| (&agent.spec.name, end))
+        });
+        let died = |end: &super::replica::LastEnd| {
+            !end.reason.is_normal() && end.reason != ExitReason::Killed
+        };
+        let last = ends
+            .filter(|(_, end)| died(end))
+            .max_by_key(|(_, end)| end.at);
+        last.map(|(name, end)| Died {
+            agent: name.clone(),
+            message: end.reason.to_string(),
+        })
+    }
+
+    /// The budget that counts for an agent: that of the group it restarts or rests with, its own
+    /// group's, or that of its replica with most deaths.
     fn budget_use(&self, index: usize) -> BudgetUse {
-        if let Some((group, _)) = self.sharing_group(index) {
+        let shared = || self.sharing_group(index).map(|(group, _)| group);
+        if let Some(group) = self.regroups_with(index).or_else(shared) {
             let group = &self.tree.groups[group];
             let owner = format!("@{}", group.spec.name);
             return self.use_of(owner, &group.ledger, &group.spec);

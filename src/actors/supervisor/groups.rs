@@ -267,9 +267,14 @@ impl Supervisor {
 
     /// Whether an agent takes part in a shared restart.
     pub(super) fn is_regrouping(&self, agent: usize) -> bool {
+        self.regroups_with(agent).is_some()
+    }
+
+    /// The group whose shared restart, or rest, it is part of: its own or one above.
+    pub(super) fn regroups_with(&self, agent: usize) -> Option<usize> {
         let mut above = self.tree.ancestors(self.tree.agents[agent].group);
-        above.any(|group| {
-            let plan = self.tree.groups[group].plan.as_ref();
+        above.find(|group| {
+            let plan = self.tree.groups[*group].plan.as_ref();
             plan.is_some_and(|plan| plan.agents.contains(&agent))
         })
     }

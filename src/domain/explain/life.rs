@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Explanation, FailingProbe, FaultSeen, Held, ReplicaStanding, Standing, tasks, until};
+use super::{
+    Explanation, FailingProbe, FaultSeen, Held, LastEnd, ReplicaStanding, Standing, tasks, until,
+};
 use crate::domain::agent::{AgentState, Verdict};
+use crate::domain::name::Name;
 use crate::domain::timestamp::Timestamp;
 
 /// What keeps the replica that is worst off from its work.
@@ -57,10 +60,10 @@ fn attention(replica: &ReplicaStanding) -> u32 {
 
 fn failed(of: &Standing, replica: &ReplicaStanding, fault: Option<&FaultSeen>) -> Explanation {
     let why = replica.why.unwrap_or("it gave up for good");
+    let (end, cause) = end_beside(of, replica, fault);
     let text = format!(
-        "{} has failed and is not restarted: {why}{}",
+        "{} has failed and is not restarted: {why}{end}",
         replica.of(of),
-        end_of(replica, fault)
     );
     let code = if why.contains("exit code") {
         "fatal_exit_code"
@@ -68,34 +71,50 @@ fn failed(of: &Standing, replica: &ReplicaStanding, fault: Option<&FaultSeen>) -
         "failed"
     };
     Explanation::new(code, text).way_out(format!(
-        "mend the cause (agent-system agents crashes {0}), then: agent-system agents start {0}",
+        "mend the cause (agent-system agents crashes {cause}), then: agent-system agents start {}",
         of.name
     ))
 }
 
 fn quarantined(of: &Standing, replica: &ReplicaStanding, fault: Option<&FaultSeen>) -> Explanation {
     let why = replica.why.unwrap_or("too many deaths");
-    let group = match &of.group {
-        Some(group) if group.restarts => format!(" with its group {}", group.name),
-        _ => String::new(),
-    };
+    let together = of.group.as_ref().and_then(|group| group.together.as_ref());
+    let group = together.map_or_else(String::new, |it| format!(" with its group {}", it.group));
+    let (end, cause) = end_beside(of, replica, fault);
     let text = format!(
-        "{} rests in quarantine{group}{}, then trial {} follows: {why} ({}){}",
+        "{} rests in quarantine{group}{}, then trial {} follows: {why} ({}){end}",
         replica.of(of),
         until(replica.next_at),
         of.budget.quarantines.max(1),
         of.budget.in_words(),
-        end_of(replica, fault)
     );
     let code = match fault_of_start(replica) {
         true => "quarantined_cannot_start",
         false => "quarantined",
     };
     Explanation::new(code, text).way_out(format!(
-        "look at agent-system agents crashes {0}; it is tried again by itself, or at once by: \
-         agent-system agents start {0}",
+        "look at agent-system agents crashes {cause}; it is tried again by itself, or at once by: \
+         agent-system agents start {}",
         of.name
     ))
+}
+
+/// How its last life ended, and whose crashes tell why: another's, if it was only told to end.
+fn end_beside<'a>(
+    of: &'a Standing,
+    replica: &ReplicaStanding,
+    fault: Option<&FaultSeen>,
+) -> (String, &'a Name) {
+    let told = |last: &LastEnd| matches!(last.kind, "shutdown" | "killed");
+    let told = replica.last_end.as_ref().is_some_and(told);
+    let died = of.group.as_ref().and_then(|group| group.died.as_ref());
+    match died.filter(|died| told && died.agent != of.name) {
+        Some(died) => (
+            format!("; who died before that: {}, {}", died.agent, died.message),
+            &died.agent,
+        ),
+        None => (end_of(replica, fault), &of.name),
+    }
 }
 
 fn unreachable(of: &Standing, replica: &ReplicaStanding) -> Explanation {
@@ -169,21 +188,21 @@ fn pending(of: &Standing, replica: &ReplicaStanding) -> Explanation {
         let told = Explanation::new("waits_for_dependency", text);
         return told.way_out(format!("agent-system agents explain {}", on.agent));
     }
-    match &of.group {
-        Some(group) if group.restarts => Explanation::new(
+    match of.group.as_ref().and_then(|group| group.together.as_ref()) {
+        Some(together) => Explanation::new(
             "group_restarts",
             format!(
                 "{} waits for its group {}, which restarts together ({})",
                 replica.of(of),
-                group.name,
-                group.strategy
+                together.group,
+                together.strategy
             ),
         )
         .way_out(format!(
             "wait: it starts when all of {} that must end have ended: agent-system agents tree",
-            group.name
+            together.group
         )),
-        _ => Explanation::new(
+        None => Explanation::new(
             "about_to_start",
             format!("{} is about to start", replica.of(of)),
         )

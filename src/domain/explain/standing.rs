@@ -176,6 +176,28 @@ pub struct GroupStanding {
     pub on_exhausted: String,
     /// Whether it is being restarted together, or rests together.
     pub restarts: bool,
+    /// With whom, while it is.
+    pub together: Option<Together>,
+    /// Which of them, or of all under its outermost group, died last, if any did.
+    pub died: Option<Died>,
+}
+
+/// A group that is being restarted, or rests, as one: an agent's own, or one above that.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Together {
+    /// Its name.
+    pub group: Name,
+    /// Its strategy.
+    pub strategy: String,
+}
+
+/// A death among those that restart together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Died {
+    /// The agent.
+    pub agent: Name,
+    /// Of what.
+    pub message: String,
 }
 
 /// What deaths add up to.

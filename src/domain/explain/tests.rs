@@ -118,6 +118,7 @@ fn every_cause_in_the_life_of_an_agent_has_its_answer_and_its_way_out() {
     let all = [
         cases::wished(),
         cases::given_up(),
+        cases::beside_another(),
         cases::on_the_way(),
         cases::held_back(),
         cases::ended_or_odd(),

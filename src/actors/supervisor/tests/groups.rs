@@ -1,8 +1,8 @@
 //! Groups: who restarts with whom, and who gives up with whom.
 
 use super::script::{Manners, SECOND, Script, World, paused};
-use crate::domain::agent::{AgentState, DependsOn};
-use crate::domain::restart::{OnExhausted, Strategy};
+use crate::domain::agent::{AgentSpec, AgentState, DependsOn};
+use crate::domain::restart::{Intensity, OnExhausted, Strategy};
 
 fn family(strategy: Strategy) -> Script {
     let script = Script::default().group("family", strategy);
@@ -150,6 +150,44 @@ fn a_group_that_escalates_is_restarted_by_its_parent_with_its_strategy() {
         assert_eq!(world.status("out").await.generation, 2);
         assert_eq!(world.state("in").await, AgentState::Ready);
         assert_eq!(world.state("out").await, AgentState::Ready);
+    });
+}
+
+#[test]
+fn who_rests_with_a_group_above_is_told_which_one_its_budget_and_who_died() {
+    paused(async {
+        let script = Script::default().group("outer", Strategy::OneForAll);
+        let script = script.with_group(|group| {
+            group.intensity = Intensity::Limited {
+                max: 0,
+                within: SECOND * 60,
+            };
+        });
+        let script = script
+            .group("inner", Strategy::OneForOne)
+            .with_group(|group| {
+                group.parent = Some("outer".parse().unwrap());
+                group.on_exhausted = OnExhausted::Escalate;
+            });
+        let inner = |spec: &mut AgentSpec| spec.group = Some("inner".parse().unwrap());
+        let script = script.agent("in").with(inner).agent("by").with(inner);
+        let world = script.begin().await;
+        for _ in 0..6 {
+            world.crash("in").await;
+            world.pass(SECOND * 9).await;
+        }
+        assert_eq!(world.state("by").await, AgentState::Quarantined);
+        let told = world.handle.standing(&"by".parse().unwrap()).await.unwrap();
+        let group = told.group.unwrap();
+        let (together, died) = (group.together.unwrap(), group.died.unwrap());
+        assert_eq!(
+            (together.group.as_str(), died.agent.as_str()),
+            ("outer", "in")
+        );
+        assert_eq!(
+            (told.budget.owner.as_str(), told.budget.max),
+            ("@outer", Some(0))
+        );
     });
 }
 

@@ -98,6 +98,36 @@ pub(super) fn given_up() -> Vec<Case> {
     ]
 }
 
+/// Who ended because of another.
+pub(super) fn beside_another() -> Vec<Case> {
+    vec![(
+        {
+            let mut it = with(AgentState::Quarantined, |it| {
+                it.last_end = ended("shutdown", "ended as told");
+            });
+            it.group = Some(GroupStanding {
+                name: name("authors"),
+                strategy: "one_for_one".to_owned(),
+                on_exhausted: "escalate".to_owned(),
+                restarts: true,
+                together: Some(Together {
+                    group: name("writers"),
+                    strategy: "one_for_all".to_owned(),
+                }),
+                died: Some(Died {
+                    agent: name("sum"),
+                    message: "exit code 3".to_owned(),
+                }),
+            });
+            it
+        },
+        "quarantined",
+        "with its group writers, then trial 1 follows: too many deaths (0 deaths within 60s, 5 are \
+             allowed); who died before that: sum, exit code 3",
+        "agents crashes sum",
+    )]
+}
+
 /// Lives that are to come back, or come up.
 pub(super) fn on_the_way() -> Vec<Case> {
     vec![
@@ -179,10 +209,15 @@ pub(super) fn held_back() -> Vec<Case> {
             {
                 let mut it = with(AgentState::Pending, |it| it.held = Held::Group);
                 it.group = Some(GroupStanding {
-                    name: name("writers"),
-                    strategy: "one_for_all".to_owned(),
-                    on_exhausted: "quarantine".to_owned(),
+                    name: name("authors"),
+                    strategy: "one_for_one".to_owned(),
+                    on_exhausted: "escalate".to_owned(),
                     restarts: true,
+                    together: Some(Together {
+                        group: name("writers"),
+                        strategy: "one_for_all".to_owned(),
+                    }),
+                    died: None,
                 });
                 it
             },
