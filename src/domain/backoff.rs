@@ -47,6 +47,16 @@ mod tests {
         assert_eq!(seconds.collect::<Vec<_>>(), [0, 1, 2, 4, 8, 16, 32, 60, 60]);
     }
 
+    #[test]
+    fn a_factor_below_one_shortens_no_delay() {
+        let policy = RestartPolicy {
+            factor: 0.5,
+            ..policy(false)
+        };
+        let seconds = (1..5).map(|nth| delay(&policy, nth, 1.0).as_secs());
+        assert_eq!(seconds.collect::<Vec<_>>(), [1; 4]);
+    }
+
     proptest! {
         #[test]
         fn a_jittered_delay_lies_between_nothing_and_the_full_delay(nth: u32, chance in 0.0..=1.0) {

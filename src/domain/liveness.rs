@@ -176,4 +176,17 @@ mod tests {
             assert_eq!(missed.record(answered, open, &policy), dead, "probe {nth}");
         }
     }
+
+    #[test]
+    fn without_a_threshold_no_missed_sign_is_a_death() {
+        let policy = ProbePolicy {
+            enabled: true,
+            period: MINUTE,
+            timeout: MINUTE,
+            failure_threshold: 0,
+            success_threshold: 1,
+        };
+        let mut missed = MissedSigns::default();
+        assert!((0..9).all(|_| !missed.record(false, false, &policy)));
+    }
 }

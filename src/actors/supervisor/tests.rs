@@ -4,6 +4,7 @@ mod bombs;
 mod bounds;
 mod budgets;
 mod chaos;
+mod edges;
 mod groups;
 mod kept;
 mod library;

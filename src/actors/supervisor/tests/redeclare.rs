@@ -228,6 +228,36 @@ fn one_that_is_removed_is_drained_and_forgotten() {
 }
 
 #[test]
+fn of_two_that_are_removed_the_needed_one_is_told_when_the_other_is_down() {
+    paused(async {
+        let stubborn = Manners {
+            stubborn: true,
+            ..Manners::default()
+        };
+        let needs = ("store".parse().unwrap(), DependsOn::Started);
+        let script = Script::default()
+            .agent("other")
+            .agent("store")
+            .agent("user");
+        let script = script.with(|spec| spec.depends_on.extend([needs]));
+        let world = script.manners(stubborn).begin().await;
+        world.log.take(&[]);
+        let rest = [agent("other", same)];
+        world.redeclare(Vec::new(), rest).await.unwrap();
+        // Whatever else happens meanwhile.
+        world.crash("other").await;
+        world.handle.stop(World::target("other")).await.unwrap();
+        world.pass(SECOND * 19).await;
+        let told = world.log.take(&["drain", "stop", "kill"]);
+        let told: Vec<_> = told.iter().filter(|it| !it.contains("other")).collect();
+        assert_eq!(told, ["drain user#0", "stop user#0"]);
+        world.pass(SECOND * 2).await;
+        let told = world.log.take(&["drain", "stop", "kill"]);
+        assert_eq!(told[..2], ["kill user#0", "drain store#0"]);
+    });
+}
+
+#[test]
 fn one_that_is_declared_again_before_its_end_goes_on_after_it() {
     paused(async {
         let world = Script::default().agent("a").agent("b").begin().await;

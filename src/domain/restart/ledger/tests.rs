@@ -149,6 +149,19 @@ fn leave_to_restart_in_place_is_one_while_stable_and_none_while_backing_off() {
     assert_eq!(Ledger::default().leave(SECOND, &setting.rules()), 0);
 }
 
+#[test]
+fn on_trial_no_life_follows_in_place_and_a_backoff_is_never_skipped_for_want_of_a_limit() {
+    let mut setting = setting();
+    // As a daemon that was down for long finds it: no death lies inside the window.
+    let trial = Ledger {
+        on_trial: true,
+        ..Ledger::default()
+    };
+    assert_eq!(trial.leave(SECOND, &setting.rules()), 0);
+    setting.group.intensity = Intensity::Unlimited;
+    assert_eq!(Ledger::default().leave(SECOND, &setting.rules()), 1);
+}
+
 proptest! {
     #[test]
     fn crashing_slower_than_the_budget_never_exhausts_it(
