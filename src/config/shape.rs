@@ -40,6 +40,10 @@ pub(super) fn check(table: &mut Table, kind: &Kind, path: &str, findings: &mut F
             Ok(kind) => keeps(node, kind, &dotted, findings),
             Err(message) => {
                 findings.refuse(&dotted, message, &node.source);
+                // What stands below a name that is none is right or wrong all the same.
+                if let Kind::Named(values, _) = kind {
+                    keeps(node, values, &dotted, findings);
+                }
                 false
             }
         }

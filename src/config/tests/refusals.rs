@@ -80,6 +80,17 @@ fn a_rust_agent_that_cannot_be_run_is_told_with_everything_else() {
     assert_eq!(Config::load(request).unwrap_err().problems().len(), 2);
 }
 
+#[test]
+fn what_stands_below_a_bad_name_is_told_with_it() {
+    let files = Files::new();
+    let mut request = request(&[]);
+    let text = "[agents.B]\nkind = 'procss'\nreplicas = 0.5\n";
+    request.files = vec![files.put("own.toml", text)];
+    let error = Config::load(request).unwrap_err();
+    let told: Vec<_> = error.problems().iter().map(|it| it.key.as_str()).collect();
+    assert_eq!(told, ["agents.B", "agents.B.kind", "agents.B.replicas"]);
+}
+
 /// Lines laid after a whole agent, with what must be said of them.
 const WRONG: &[(&str, &str)] = &[
     (
