@@ -6,6 +6,7 @@ use hyper::header::HeaderName;
 use serde_json::Value;
 
 use super::{Answer, Client, ClientError, Question, segment};
+use crate::domain::query::DEFAULT_PAGE_LIMIT;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -53,13 +54,24 @@ impl Client {
         ))))
     }
 
-    /// A list below `/api/v1/`.
+    /// A page of a list below `/api/v1/`. Where the daemon stopped looking before the page was full, it is
+    /// asked to go on.
     ///
     /// # Errors
     /// As every question: [`ClientError`].
     pub async fn list(&self, what: &str, filter: Filter<'_>) -> Answered {
-        self.ask(Question::get(format!("/api/v1/{what}")).query(filter))
-            .await
+        let question = |filter| Question::get(format!("/api/v1/{what}")).query(filter);
+        let limit = filter.iter().find(|(name, _)| *name == "limit");
+        let limit = limit.and_then(|(_, limit)| limit.parse().ok());
+        let limit = limit.unwrap_or(DEFAULT_PAGE_LIMIT as usize);
+        let mut answer = self.ask(question(filter.clone())).await?;
+        while let Some((cursor, missing)) = to_be_gone_on(&answer.value, limit) {
+            let mut rest: Filter<'_> = filter.clone();
+            rest.retain(|(name, _)| !["limit", "cursor"].contains(name));
+            rest.extend([("cursor", cursor), ("limit", missing.to_string())]);
+            answer = joined(answer, self.ask(question(rest)).await?);
+        }
+        Ok(answer)
     }
 
     /// One thing of a list, by its name or id.
@@ -136,4 +148,20 @@ impl Client {
         self.ask(Question::get(path).query(wait).waiting(span))
             .await
     }
+}
+
+/// From where a page that is not full goes on, and how many items it lacks.
+fn to_be_gone_on(page: &Value, limit: usize) -> Option<(String, usize)> {
+    let cursor = page["next_cursor"].as_str()?;
+    let missing = limit.checked_sub(page["items"].as_array()?.len())?;
+    (missing > 0).then(|| (cursor.to_owned(), missing))
+}
+
+/// Both pages as one.
+fn joined(page: Answer, mut next: Answer) -> Answer {
+    let mut items = page.value["items"].as_array().cloned().unwrap_or_default();
+    items.extend(next.value["items"].as_array().cloned().unwrap_or_default());
+    next.value["items"] = Value::Array(items);
+    next.text = next.value.to_string().into();
+    next
 }

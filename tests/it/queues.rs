@@ -191,3 +191,45 @@ fn a_recovery_action_pauses_a_queue_and_the_agents_behind_it_stay_healthy() {
     daemon.ok(&["queues", "resume", "default"]);
     assert_eq!(daemon.json(&["tasks", "wait", id])["state"], "succeeded");
 }
+
+/// Thousands of tasks that are done, so far from each other that a walk takes its time between them.
+const FAR_AND_WIDE: &str =
+    "INSERT INTO tasks (key, id, name, queue, state, priority, rank, payload, max_attempts,
+        timeout_ms, run_at, created_at, finished_at)
+    WITH RECURSIVE c (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 20000)
+    SELECT 1000000 + x * 10000, randomblob(16), 't', 'bulk', 'succeeded', 5, 6, x'0031', 3, 9,
+        unixepoch() * 1000000, unixepoch() * 1000000, unixepoch() * 1000000 FROM c";
+
+#[test]
+fn a_rare_task_is_found_behind_thousands_by_who_follows_the_pages_and_the_command_line_does() {
+    let mut daemon = configured();
+    let rare = [
+        "--payload",
+        "1",
+        "--label",
+        "k=rare",
+        "--run-at",
+        "2099-01-01T00:00:00Z",
+    ];
+    let id = submit(&daemon, &rare);
+    daemon.signal("TERM");
+    daemon.wait();
+    let conn = rusqlite::Connection::open(daemon.database()).unwrap();
+    conn.execute(FAR_AND_WIDE, []).unwrap();
+    drop(conn);
+    daemon.start_again();
+    let (status, page) = daemon.get("/api/v1/tasks?label=k%3Drare");
+    let page: serde_json::Value = serde_json::from_str(&page).unwrap();
+    assert_eq!(
+        (status, &page["items"]),
+        (200, &json!([])),
+        "it looked through all"
+    );
+    assert!(page["next_cursor"].is_string() && page["has_more"] == true);
+    let found = daemon.json(&["tasks", "list", "--label", "k=rare"]);
+    assert_eq!(found["items"][0]["id"], id.as_str(), "{found}");
+    assert_eq!(
+        (&found["next_cursor"], &found["has_more"]),
+        (&json!(null), &json!(false))
+    );
+}

@@ -16,6 +16,7 @@ mod facts;
 mod held_back;
 pub(super) mod limits;
 mod list;
+mod pages;
 mod pauses;
 mod row;
 mod settle;
@@ -27,7 +28,7 @@ pub(super) use self::claim::begin_workflow;
 pub(super) use self::control::{cancel as cancel_in, cancelled_error};
 pub(super) use self::create::{Extras, NewRow, insert, remember, seen_before};
 pub(super) use self::facts::{Change, move_to};
-pub(super) use self::list::{cursor_key, page_limit};
+pub(super) use self::pages::{cursor_key, page_limit};
 pub(super) use self::row::{TaskRow, rows_of_workflow};
 use super::{SqlResult, Sqlite, WriteTx};
 use crate::domain::ids::{LeaseId, SessionId, TaskId};
@@ -212,7 +213,7 @@ pub(crate) async fn tasks(
     filter: TaskFilter,
     page: PageRequest,
 ) -> Result<Page<Task>> {
-    db.read("list tasks", move |conn| list::tasks(conn, &filter, &page))
+    db.read("list tasks", move |conn| pages::tasks(conn, &filter, &page))
         .await
 }
 

@@ -1,20 +1,18 @@
-//! Reading tasks: one, pages, attempts, counts.
+//! Reading tasks: one, attempts, counts.
 
 use std::collections::BTreeMap;
 
-use rusqlite::types::Value as SqlValue;
-use rusqlite::{Connection, Row, params_from_iter};
+use rusqlite::{Connection, Row};
 
 use crate::domain::ids::{LeaseId, SessionId, TaskId};
 use crate::domain::name::Name;
-use crate::domain::query::{MAX_PAGE_LIMIT, Page, PageRequest, TaskFilter};
 use crate::domain::spend::Usage;
 use crate::domain::task::{Lease, Progress, Target, Task, TaskAttempt};
 use crate::domain::timestamp::Timestamp;
 use crate::persistence::StoreError;
 use crate::persistence::sqlite::{Count, Fault, Json, Sealed, SqlResult, all, first};
 
-const SELECT: &str = "SELECT t.key, t.id, w.id, t.name, t.agent, t.role, t.queue, t.state, \
+pub(super) const COLUMNS: &str = "SELECT t.key, t.id, w.id, t.name, t.agent, t.role, t.queue, t.state, \
     t.priority, t.payload, t.result, t.error, t.reason, t.attempt, t.max_attempts, \
     t.crash_attempts, t.interruptions, t.lease_id, s.node, t.instance, s.expires_at, \
     t.progress_percent, t.progress_message, t.progress_at, t.labels, t.timeout_ms, t.run_at, \
@@ -22,13 +20,13 @@ const SELECT: &str = "SELECT t.key, t.id, w.id, t.name, t.agent, t.role, t.queue
     (SELECT json_group_array(d.depends_on) FROM task_dependencies d \
      WHERE d.workflow_key = t.workflow_key AND d.step = t.step), \
     t.waiting_timeout_ms, t.total_timeout_ms, t.expires_at, t.concurrency_key, t.unique_key, \
-    t.traceparent \
-    FROM tasks t LEFT JOIN workflows w ON w.key = t.workflow_key \
+    t.traceparent FROM tasks t ";
+pub(super) const JOINS: &str = "LEFT JOIN workflows w ON w.key = t.workflow_key \
     LEFT JOIN sessions s ON s.id = t.session_id ";
 
 /// One task.
 pub(super) fn task(conn: &Connection, id: TaskId) -> SqlResult<Task> {
-    let sql = const_format(SELECT, "WHERE t.id = ?1");
+    let sql = [COLUMNS, JOINS, "WHERE t.id = ?1"].concat();
     first(conn, &sql, [id], |row| read(row).map(|(_, task)| task))?.ok_or_else(|| {
         Fault::Store(StoreError::NotFound {
             what: "task",
@@ -37,11 +35,8 @@ pub(super) fn task(conn: &Connection, id: TaskId) -> SqlResult<Task> {
     })
 }
 
-fn const_format(select: &str, rest: &str) -> String {
-    [select, rest].concat()
-}
-
-fn read(row: &Row<'_>) -> rusqlite::Result<(i64, Task)> {
+/// A row of [`COLUMNS`].
+pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<(i64, Task)> {
     let lease: Option<(_, String, Timestamp)> = match (row.get(17)?, row.get(18)?, row.get(20)?) {
         (Some(id), Some(node), Some(expires_at)) => Some((id, node, expires_at)),
         _ => None,
@@ -99,96 +94,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<(i64, Task)> {
         finished_at: row.get(29)?,
     };
     Ok((row.get(0)?, task))
-}
-
-/// A page of tasks, newest first.
-pub(super) fn tasks(
-    conn: &Connection,
-    filter: &TaskFilter,
-    page: &PageRequest,
-) -> SqlResult<Page<Task>> {
-    let (sql, params) = page_query(filter, page)?;
-    let mut found = all(conn, &sql, params_from_iter(params), read)?;
-    let limit = page_limit(page);
-    let has_more = found.len() > limit;
-    found.truncate(limit);
-    let next_cursor = found
-        .last()
-        .filter(|_| has_more)
-        .map(|(key, _)| format!("{key:x}"));
-    let items = found.into_iter().map(|(_, task)| task).collect();
-    Ok(Page {
-        items,
-        next_cursor,
-        has_more,
-    })
-}
-
-/// How many items a page holds.
-pub(in crate::persistence::sqlite) fn page_limit(page: &PageRequest) -> usize {
-    usize::try_from(page.limit.clamp(1, MAX_PAGE_LIMIT)).unwrap_or(1)
-}
-
-/// The key that a cursor stands for.
-pub(in crate::persistence::sqlite) fn cursor_key(page: &PageRequest) -> SqlResult<Option<i64>> {
-    let Some(cursor) = &page.cursor else {
-        return Ok(None);
-    };
-    let key = i64::from_str_radix(cursor, 16).ok().filter(|key| *key > 0);
-    key.map(Some).ok_or_else(|| {
-        let shown: String = cursor.chars().take(80).collect();
-        Fault::Store(StoreError::Cursor(shown))
-    })
-}
-
-fn page_query(filter: &TaskFilter, page: &PageRequest) -> SqlResult<(String, Vec<SqlValue>)> {
-    let mut sql = const_format(SELECT, "WHERE 1");
-    let mut params: Vec<SqlValue> = Vec::new();
-    let mut clause = |text: &str, value: SqlValue| {
-        params.push(value);
-        sql.push_str(&text.replace('?', &format!("?{}", params.len())));
-    };
-    if let Some(key) = cursor_key(page)? {
-        clause(" AND t.key < ?", key.into());
-    }
-    for (column, name) in [
-        ("agent", &filter.agent),
-        ("role", &filter.role),
-        ("queue", &filter.queue),
-    ] {
-        if let Some(name) = name {
-            clause(&format!(" AND t.{column} = ?"), name.to_string().into());
-        }
-    }
-    if let Some(workflow) = filter.workflow {
-        clause(" AND w.id = ?", workflow.as_bytes().to_vec().into());
-    }
-    if let Some(name) = &filter.name {
-        clause(" AND t.name = ?", name.clone().into());
-    }
-    for (key, value) in &filter.labels {
-        clause(
-            " AND EXISTS (SELECT 1 FROM json_each(t.labels) WHERE key = ?",
-            key.clone().into(),
-        );
-        clause(" AND value = ?)", value.clone().into());
-    }
-    // One state as an equation: so its partial index is seen, which the dead have.
-    if let [state] = filter.states[..] {
-        sql.push_str(&format!(" AND t.state = '{}'", state.as_str()));
-    } else if !filter.states.is_empty() {
-        let words: Vec<_> = filter
-            .states
-            .iter()
-            .map(|state| format!("'{}'", state.as_str()))
-            .collect();
-        sql.push_str(&format!(" AND t.state IN ({})", words.join(", ")));
-    }
-    sql.push_str(&format!(
-        " ORDER BY t.key DESC LIMIT {}",
-        page_limit(page) + 1
-    ));
-    Ok((sql, params))
 }
 
 /// The executions of a task, in order.
@@ -294,13 +199,4 @@ pub(super) fn held_by(conn: &Connection, session: SessionId) -> SqlResult<Vec<(T
         [session],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )
-}
-
-/// How SQLite would find a page.
-#[cfg(test)]
-pub(super) fn plan_of(conn: &Connection, filter: &TaskFilter) -> String {
-    let (sql, params) = page_query(filter, &PageRequest::default()).unwrap();
-    let sql = format!("EXPLAIN QUERY PLAN {sql}");
-    let steps: Vec<String> = all(conn, &sql, params_from_iter(params), |row| row.get(3)).unwrap();
-    steps.join("; ")
 }

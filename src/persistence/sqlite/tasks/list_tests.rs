@@ -1,7 +1,10 @@
 //! Claims about lists and counts of tasks.
 
+use std::time::Duration;
+
 use super::harness::{Db, for_agent, slots, task_for};
 use super::*;
+use crate::domain::ids::WorkflowId;
 
 #[test]
 fn pages_come_newest_first_and_filters_hold_together() {
@@ -24,14 +27,14 @@ fn pages_come_newest_first_and_filters_hold_together() {
         limit: 3,
         cursor: None,
     };
-    let first = list::tasks(&db.conn, &filter, &page).unwrap();
+    let first = pages::tasks(&db.conn, &filter, &page).unwrap();
     assert!(first.items.len() == 3 && first.has_more);
     assert!(first.items.is_sorted_by(|a, b| a.id > b.id));
     page.cursor = first.next_cursor;
-    let second = list::tasks(&db.conn, &filter, &page).unwrap();
+    let second = pages::tasks(&db.conn, &filter, &page).unwrap();
     assert!(second.items.len() == 1 && !second.has_more && second.next_cursor.is_none());
     page.cursor = Some("nonsense".into());
-    assert!(list::tasks(&db.conn, &filter, &page).is_err());
+    assert!(pages::tasks(&db.conn, &filter, &page).is_err());
 }
 
 #[test]
@@ -71,12 +74,52 @@ fn counts_tell_queues_and_targets() {
 }
 
 #[test]
-fn dead_letters_are_found_without_looking_at_what_is_not_dead() {
+fn what_is_dead_runs_or_belongs_to_a_workflow_is_found_without_looking_at_the_rest() {
     let db = Db::new();
+    let plan = |filter: TaskFilter| pages::plan_of(&db.conn, &filter);
+    let in_state = |state| {
+        plan(TaskFilter {
+            states: vec![state],
+            ..TaskFilter::default()
+        })
+    };
+    let (dead, running) = (in_state(TaskState::Dead), in_state(TaskState::Running));
+    assert!(dead.contains("USING INDEX tasks_dead"), "{dead}");
+    assert!(running.contains("USING INDEX tasks_running"), "{running}");
+    let flow = plan(TaskFilter {
+        workflow: Some(WorkflowId::from_bytes([1; 16])),
+        ..TaskFilter::default()
+    });
+    assert!(flow.contains("USING INDEX tasks_by_workflow"), "{flow}");
+}
+
+#[test]
+fn a_walk_ends_with_its_time_and_goes_on_from_its_cursor_over_gaps_to_the_end() {
+    let mut db = Db::new();
+    let sum = for_agent("sum");
+    db.submit(&sum);
+    for away in [2_000_000, 3_000_000] {
+        db.submit(&for_agent("echo"));
+        let last = "UPDATE tasks SET key = ?1 WHERE key = (SELECT max(key) FROM tasks)";
+        db.conn.execute(last, [away]).unwrap();
+    }
     let filter = TaskFilter {
-        states: vec![TaskState::Dead],
+        agent: Some("sum".parse().unwrap()),
         ..TaskFilter::default()
     };
-    let plan = list::plan_of(&db.conn, &filter);
-    assert!(plan.contains("USING INDEX tasks_dead"), "{plan}");
+    let mut page = PageRequest::default();
+    let (mut items, mut walks) = (Vec::new(), 0);
+    loop {
+        let found = pages::within(&db.conn, &filter, &page, Duration::ZERO).unwrap();
+        assert_eq!(found.has_more, found.next_cursor.is_some());
+        items.extend(found.items);
+        walks += 1;
+        page.cursor = found.next_cursor;
+        if page.cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!((items.len(), items[0].id, walks), (1, sum.id, 3));
+    let whole = pages::within(&db.conn, &filter, &PageRequest::default(), Duration::MAX).unwrap();
+    assert!(whole.items.len() == 1 && !whole.has_more);
 }
