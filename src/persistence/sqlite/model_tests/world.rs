@@ -313,7 +313,7 @@ impl World {
     }
 
     fn prune(&mut self) {
-        self.db.write(|tx| prune::prune_in(tx)).unwrap();
+        self.db.write(prune::prune_in).unwrap();
         self.model.prune();
         self.post.prune(self.model.now);
     }

@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
-use super::{DAY, before, in_turns};
+use rusqlite::Connection;
+
+use super::turns::{Chunk, Job, Position};
+use super::{DAY, before, count};
+use crate::domain::query::Pruned;
 use crate::domain::timestamp::Timestamp;
-use crate::persistence::Result;
-use crate::persistence::sqlite::Sqlite;
+use crate::persistence::sqlite::{SqlResult, WriteTx};
 
 /// How samples older than a day become means of minutes.
 pub(super) struct Means {
-    pub(super) table: &'static str,
+    table: &'static str,
     /// Counts the samples before `?1`.
-    pub(super) count: &'static str,
+    count: &'static str,
     /// Whose the oldest sample before `?1` is, and when it was taken.
     oldest: &'static str,
     /// The mean of its samples from `?2` to before `?3`.
@@ -20,7 +23,7 @@ pub(super) struct Means {
     remove: &'static str,
 }
 
-pub(super) const AGENT_MEANS: Means = Means {
+const AGENT_MEANS: Means = Means {
     table: "agent_metrics",
     count: "SELECT count(*) FROM agent_metrics WHERE resolution_s = 0 AND at < ?1",
     oldest: "SELECT agent, at FROM agent_metrics WHERE resolution_s = 0 AND at < ?1
@@ -36,7 +39,7 @@ pub(super) const AGENT_MEANS: Means = Means {
         WHERE agent = ?1 AND resolution_s = 0 AND at >= ?2 AND at < ?3",
 };
 
-pub(super) const SYSTEM_MEANS: Means = Means {
+const SYSTEM_MEANS: Means = Means {
     table: "system_metrics",
     count: "SELECT count(*) FROM system_metrics WHERE resolution_s = 0 AND at < ?1",
     oldest: "SELECT '', at FROM system_metrics WHERE resolution_s = 0 AND at < ?1
@@ -54,29 +57,31 @@ pub(super) const SYSTEM_MEANS: Means = Means {
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Turns samples into means, one whole minute of one agent after the other.
-pub(super) async fn condense(db: &Sqlite, means: &'static Means) -> Result<u64> {
-    in_turns(db, move |tx, pace| {
-        let before = would_condense(tx.now());
-        // One minute is a few samples: its own chunk, however many rows a chunk might have.
-        pace.in_chunks(|_| {
-            let oldest = tx.first(means.oldest, [before], |row| {
-                Ok((row.get::<_, String>(0)?, row.get::<_, Timestamp>(1)?))
-            })?;
-            let Some((whose, at)) = oldest else {
-                return Ok(0);
-            };
-            let from = minute_of(at);
-            let minute = (whose, from, from.after(MINUTE));
-            tx.execute(means.insert, minute.clone())?;
-            tx.execute(means.remove, minute)
-        })
-    })
-    .await
+pub(super) const MEANS: &[Means] = &[AGENT_MEANS, SYSTEM_MEANS];
+
+/// One whole minute of one agent is a few samples: its own chunk, however many rows a chunk might have.
+impl Job for Means {
+    fn chunk(&self, tx: &mut WriteTx<'_>, from: Position, _rows: u32) -> SqlResult<Chunk> {
+        let oldest = tx.first(self.oldest, [would_condense(tx.now())], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, Timestamp>(1)?))
+        })?;
+        let Some((whose, at)) = oldest else {
+            return Ok(Chunk::of(self.table, 0, None));
+        };
+        let start = minute_of(at);
+        let minute = (whose, start, start.after(MINUTE));
+        tx.execute(self.insert, minute.clone())?;
+        let removed = tx.execute(self.remove, minute)?;
+        Ok(Chunk::of(self.table, removed, Some(from)))
+    }
+
+    fn count(&self, conn: &Connection, now: Timestamp, old: &mut Pruned) -> SqlResult<()> {
+        count(conn, self.table, self.count, [would_condense(now)], old)
+    }
 }
 
 /// Samples before this become means now.
-pub(super) fn would_condense(now: Timestamp) -> Timestamp {
+fn would_condense(now: Timestamp) -> Timestamp {
     minute_of(before(now, DAY))
 }
 

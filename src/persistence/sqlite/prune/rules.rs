@@ -1,8 +1,14 @@
-//! What goes when. A rule removes rows and counts them by the same words.
+//! What goes when it is found by one query. A rule removes rows and counts them by the same words.
 
 use std::time::Duration;
 
-use super::DAY;
+use rusqlite::Connection;
+
+use super::turns::{Chunk, Job, Position};
+use super::{DAY, before, count};
+use crate::domain::query::Pruned;
+use crate::domain::timestamp::Timestamp;
+use crate::persistence::sqlite::{SqlResult, WriteTx};
 
 /// What one table loses.
 pub(super) struct Rule {
@@ -14,6 +20,21 @@ pub(super) struct Rule {
     pub(super) count: &'static str,
 }
 
+impl Job for Rule {
+    fn chunk(&self, tx: &mut WriteTx<'_>, from: Position, rows: u32) -> SqlResult<Chunk> {
+        let removed = tx.execute(self.remove, (before(tx.now(), self.after), rows))?;
+        Ok(Chunk::of(
+            self.table,
+            removed,
+            (removed > 0).then_some(from),
+        ))
+    }
+
+    fn count(&self, conn: &Connection, now: Timestamp, old: &mut Pruned) -> SqlResult<()> {
+        count(conn, self.table, self.count, [before(now, self.after)], old)
+    }
+}
+
 /// Days that what ended well is kept,
 pub(super) const DONE: u32 = 1;
 /// what ended otherwise,
@@ -21,13 +42,9 @@ pub(super) const ENDED: u32 = 7;
 /// and what is dead.
 pub(super) const DEAD: u32 = 30;
 
-/// Rows whose keys a query finds; `only` narrows what is removed, not what is counted: it waits for
-/// rules that come before.
+/// Rows whose keys a query finds, by an index that holds nothing but those or few others.
 macro_rules! found {
     ($table:literal, $days:expr, $keys:literal, $old:expr) => {
-        found!($table, $days, $keys, $old, "")
-    };
-    ($table:literal, $days:expr, $keys:literal, $old:expr, $only:literal) => {
         Rule {
             table: $table,
             after: DAY.saturating_mul($days),
@@ -38,7 +55,6 @@ macro_rules! found {
                 $keys,
                 ") IN (",
                 $old,
-                $only,
                 " LIMIT ?2)"
             ),
             count: concat!("SELECT count(*) FROM (", $old, ")"),
@@ -46,105 +62,13 @@ macro_rules! found {
     };
 }
 
-/// Rows of a table whose keys follow time: it is looked at from its oldest row only.
-macro_rules! oldest {
-    ($table:literal, $days:expr, $at:literal) => {
-        Rule {
-            table: $table,
-            after: DAY.saturating_mul($days),
-            remove: concat!(
-                "DELETE FROM ",
-                $table,
-                " WHERE ",
-                $at,
-                " < ?1 AND key IN (SELECT key FROM ",
-                $table,
-                " ORDER BY key LIMIT ?2)"
-            ),
-            count: concat!(
-                "SELECT count(*) FROM ",
-                $table,
-                " WHERE key < coalesce((SELECT key FROM ",
-                $table,
-                " WHERE ",
-                $at,
-                " >= ?1 ORDER BY key LIMIT 1), 9223372036854775807)"
-            ),
-        }
-    };
-}
-
-/// Tasks that stand alone and ended in one of these states.
-macro_rules! lone_tasks {
-    ($days:expr, $states:literal) => {
-        found!(
-            "tasks",
-            $days,
-            "key",
-            concat!(
-                "SELECT key FROM tasks WHERE finished_at IS NOT NULL AND finished_at < ?1
-                 AND workflow_key IS NULL AND state IN (",
-                $states,
-                ")"
-            )
-        )
-    };
-}
-
-/// Tasks of workflows that ended so; the workflows themselves follow.
-macro_rules! tasks_of_workflows {
-    ($days:expr, $states:literal) => {
-        found!(
-            "tasks",
-            $days,
-            "key",
-            concat!(
-                "SELECT tasks.key FROM workflows JOIN tasks ON tasks.workflow_key = workflows.key
-                 WHERE workflows.finished_at IS NOT NULL AND workflows.finished_at < ?1
-                 AND workflows.state IN (",
-                $states,
-                ")"
-            )
-        )
-    };
-}
-
-macro_rules! workflows {
-    ($days:expr, $states:literal) => {
-        found!(
-            "workflows",
-            $days,
-            "key",
-            concat!(
-                "SELECT key FROM workflows WHERE finished_at IS NOT NULL AND finished_at < ?1
-                 AND state IN (",
-                $states,
-                ")"
-            ),
-            " AND NOT EXISTS (SELECT 1 FROM tasks WHERE workflow_key = workflows.key)"
-        )
-    };
-}
-
 pub(super) const RULES: &[Rule] = &[
-    lone_tasks!(DONE, "'succeeded'"),
-    lone_tasks!(ENDED, "'failed', 'cancelled', 'timed_out'"),
-    lone_tasks!(DEAD, "'dead'"),
-    tasks_of_workflows!(DONE, "'completed'"),
-    tasks_of_workflows!(ENDED, "'failed', 'cancelled'"),
-    workflows!(DONE, "'completed'"),
-    workflows!(ENDED, "'failed', 'cancelled'"),
-    oldest!("health_records", 7, "at"),
-    oldest!("health_rounds", 7, "at"),
-    oldest!("messages", 7, "created_at"),
-    oldest!("crashes", 30, "at"),
     found!(
         "crash_signatures",
         30,
         "agent, signature",
         "SELECT agent, signature FROM crash_signatures WHERE last_at < ?1 ORDER BY last_at"
     ),
-    oldest!("recovery_runs", 30, "started_at"),
     // A month of a year ago can still be compared with.
     found!(
         "spend",
@@ -181,13 +105,17 @@ pub(super) const RULES: &[Rule] = &[
          AND NOT EXISTS (SELECT 1 FROM tasks
              WHERE tasks.state = 'running' AND tasks.session_id = sessions.id)"
     ),
-    // Runs of schedules that are configured no more; of the others a thousand each are kept.
+    // Runs of schedules that are configured no more; of the others a thousand each are kept, which are not
+    // looked at: from one name to the next by the index.
     found!(
         "schedule_runs",
         30,
         "key",
-        "SELECT key FROM schedule_runs
-         WHERE at < ?1 AND schedule NOT IN (SELECT name FROM schedules)"
+        "WITH RECURSIVE known (name) AS (SELECT min(schedule) FROM schedule_runs
+             UNION ALL SELECT (SELECT min(schedule) FROM schedule_runs WHERE schedule > known.name)
+             FROM known WHERE known.name IS NOT NULL)
+         SELECT runs.key FROM known CROSS JOIN schedule_runs AS runs ON runs.schedule = known.name
+         WHERE known.name NOT IN (SELECT name FROM schedules) AND runs.at < ?1"
     ),
     // Agents that this life of the daemon, and 30 days, did not know.
     found!(

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use futures_util::FutureExt as _;
 
+use super::work::{ENDED_LATER, ENDED_THEN};
 use super::*;
 use crate::persistence::SqliteOptions;
 use crate::persistence::sqlite::all;
@@ -30,7 +31,10 @@ async fn every_table_is_pruned_or_is_kept_small_by_something_that_is_named() {
         .await
         .unwrap();
     let bounded = BOUNDED.iter().map(|(table, _)| *table);
-    let named: BTreeSet<_> = RULES.iter().map(|rule| rule.table).chain(bounded).collect();
+    let aged = AGED.iter().map(|job| job.table);
+    let rules = RULES.iter().map(|rule| rule.table);
+    let work = ["tasks", "workflows"].into_iter();
+    let named: BTreeSet<_> = work.chain(aged).chain(rules).chain(bounded).collect();
     let forgotten: Vec<_> = tables
         .iter()
         .filter(|table| !named.contains(table.as_str()))
@@ -64,8 +68,8 @@ async fn on_a_slow_disk_others_get_their_turns_between_those_of_retention() {
         }
     };
     assert_eq!(pruned["messages"], 1000);
-    let rules = RULES.len() as u64 + 3;
-    assert!(db.commits() - before > rules, "it was one write a rule");
+    let jobs = jobs().len() as u64;
+    assert!(db.commits() - before > jobs, "it was one write a job");
     assert!(others > 0);
     assert!(db.status().longest_prune_ms > 0.0);
 }
@@ -154,9 +158,10 @@ async fn a_look_beforehand_tells_what_retention_then_removes_and_removes_nothing
     let before = db.census().await.unwrap();
     let told = would_prune(&db).await.unwrap();
     assert_eq!(db.census().await.unwrap(), before, "it removed something");
-    let without_rows = ["crashes"];
-    for rule in RULES.iter().filter(|it| !without_rows.contains(&it.table)) {
-        assert!(told.contains_key(rule.table), "{}: {told:?}", rule.table);
+    let tables = RULES.iter().map(|rule| rule.table);
+    let tables = tables.chain(AGED.iter().map(|job| job.table));
+    for table in tables.filter(|table| *table != "crashes") {
+        assert!(told.contains_key(table), "{table}: {told:?}");
     }
     assert_eq!(
         (told["tasks"], told["workflows"], told["events"]),
@@ -164,4 +169,88 @@ async fn a_look_beforehand_tells_what_retention_then_removes_and_removes_nothing
     );
     // Samples of minutes are made of old ones, and are old themselves: the next time's.
     assert_eq!(prune(&db).await.unwrap(), told);
+}
+
+/// Two hundred tasks of a workflow that is kept for longer, and one behind them that stands alone; beside
+/// them 60 old workflows of two tasks each, two of which ended at one instant.
+const OF_WORKFLOWS: &str = "
+    INSERT INTO workflows (id, name, state, definition, definition_hash, input, steps_left, created_at, finished_at)
+        SELECT randomblob(16), 'kept', 'failed', x'007b7d', 'h', x'007b7d', 0, 1, unixepoch() * 1000000
+        UNION ALL SELECT randomblob(16), 'old', 'completed', x'007b7d', 'h', x'007b7d', 0, 1, x / 2
+        FROM (WITH RECURSIVE c (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 60) SELECT x FROM c);
+    INSERT INTO workflow_steps (workflow_key, name, position, definition, state, waiting_on)
+        SELECT key, 's' || x, x, x'007b7d', 'succeeded', 0 FROM workflows, (SELECT 1 AS x UNION SELECT 2);
+    INSERT INTO tasks (id, name, workflow_key, queue, state, priority, rank, payload, max_attempts,
+            timeout_ms, run_at, created_at, finished_at)
+        SELECT randomblob(16), 't', workflows.key, 'q', 'succeeded', 5, 6, x'0031', 3, 9, 10, 1, 2
+        FROM workflows, (WITH RECURSIVE c (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 200) SELECT x FROM c)
+        WHERE x < iif(workflows.name = 'kept', 201, 3)
+        UNION ALL SELECT randomblob(16), 't', NULL, 'q', 'succeeded', 5, 6, x'0031', 3, 9, 10, 1, 3;";
+
+#[tokio::test]
+async fn no_chunk_of_retention_looks_again_at_what_it_has_passed() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(&dir).await;
+    run(&db, OF_WORKFLOWS).await;
+    let mut pruned = Pruned::new();
+    for job in jobs() {
+        let mut from = Some(Position::START);
+        while let Some(position) = from {
+            let chunk = move |tx: &mut WriteTx<'_>| job.chunk(tx, position, 5);
+            let chunk = db.write("chunk", chunk).await.unwrap();
+            let rows: u64 = chunk.removed.values().sum();
+            assert!(rows <= 5, "{rows}");
+            assert_ne!(chunk.next, from.filter(|_| rows == 0), "it stands still");
+            for (table, rows) in chunk.removed {
+                add(&mut pruned, &table, rows);
+            }
+            from = chunk.next;
+        }
+    }
+    let rows = |table: &str| pruned.get(table).copied();
+    assert_eq!((rows("tasks"), rows("workflows")), (Some(121), Some(60)));
+    let left = db.census().await.unwrap();
+    assert_eq!((left["tasks"], left["workflow_steps"]), (200, 2));
+}
+
+#[tokio::test]
+async fn a_walk_over_what_ended_sorts_nothing_however_much_ended_at_one_instant() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(&dir).await;
+    for sql in [ENDED_THEN, ENDED_LATER] {
+        let plan = format!("EXPLAIN QUERY PLAN {sql}");
+        let steps = db
+            .read("plan", move |conn| {
+                all(conn, &plan, [1, 2, 3, 4], |row| row.get(3))
+            })
+            .await;
+        let steps: Vec<String> = steps.unwrap();
+        assert_eq!(steps.len(), 1, "{steps:?}");
+        assert!(
+            steps[0].contains("INDEX tasks_finished (state=?"),
+            "{steps:?}"
+        );
+        assert_eq!(steps[0].contains("rowid>?"), sql == ENDED_THEN, "{steps:?}");
+    }
+}
+
+#[tokio::test]
+async fn rows_of_a_clock_that_was_ahead_hold_back_nothing_behind_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(&dir).await;
+    run(
+        &db,
+        "INSERT INTO messages (id, recipient, type, content, created_at)
+            SELECT randomblob(16), 'echo', 'custom', x'0031', at FROM
+            (SELECT 1 AS at UNION ALL SELECT unixepoch('now', '+10 years') * 1000000
+                UNION ALL SELECT 2 UNION ALL SELECT unixepoch() * 1000000 UNION ALL SELECT 3);",
+    )
+    .await;
+    assert_eq!(would_prune(&db).await.unwrap()["messages"], 2);
+    assert_eq!(prune(&db).await.unwrap()["messages"], 2);
+    let left = db.census().await.unwrap()["messages"];
+    assert_eq!(
+        left, 3,
+        "from the future, from now, and what came after that"
+    );
 }
