@@ -249,6 +249,8 @@ pub(crate) async fn held_by(db: &Sqlite, session: SessionId) -> Result<Vec<(Task
 pub(super) use self::control::retry as retry_in;
 
 #[cfg(test)]
+mod control_tests;
+#[cfg(test)]
 mod ends_tests;
 #[cfg(test)]
 mod expiry_tests;

@@ -101,15 +101,18 @@ pub(in crate::persistence::sqlite) fn retry(tx: &mut WriteTx<'_>, id: TaskId) ->
                 "task '{id}' belongs to workflow '{workflow}'; retry the workflow"
             ))));
         }
-        let now = tx.now();
-        let again = Change {
-            rank: Some(rank(now, task.priority)),
-            run_at: Some(now),
-            ..Change::default()
-        };
-        move_to(tx, &task, to, &again)?;
+        move_to(tx, &task, to, &ready_now(tx.now(), &task))?;
     }
     super::list::task(tx.conn(), id)
+}
+
+/// What is queued by hand stands behind those of its priority that wait already.
+fn ready_now(now: Timestamp, task: &TaskRow) -> Change<'static> {
+    Change {
+        rank: Some(rank(now, task.priority)),
+        run_at: Some(now),
+        ..Change::default()
+    }
 }
 
 /// Removes a dead task that belongs to no workflow; its executions go with it.
@@ -143,16 +146,7 @@ pub(super) fn move_by_hand(
                 return retry(tx, id);
             }
             let next = task.after(Command::Due)?;
-            let best = Some(rank(tx.now(), task.priority));
-            move_to(
-                tx,
-                &task,
-                next,
-                &Change {
-                    rank: best,
-                    ..Change::default()
-                },
-            )?;
+            move_to(tx, &task, next, &ready_now(tx.now(), &task))?;
         }
         _ => {
             return Err(Fault::Store(StoreError::Conflict(format!(

@@ -25,7 +25,7 @@ pub(super) fn pause(
     let changed = tx.execute(
         "INSERT INTO queue_pauses (queue, paused_at, until, reason) VALUES (?1, ?2, ?3, ?4) \
          ON CONFLICT (queue) DO UPDATE SET until = excluded.until, reason = excluded.reason \
-         WHERE until IS NOT excluded.until",
+         WHERE until IS NOT excluded.until OR reason IS NOT excluded.reason",
         (queue, tx.now(), until, reason),
     )?;
     if changed == 0 {
