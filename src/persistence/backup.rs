@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use self::files::{Aside, beside, is_database, room_for};
+use self::files::{Aside, beside, room_for};
 use super::artifacts::{Artifacts, Carried, carry};
 use super::disk::directory_of;
 use super::lock::LockError;
@@ -62,7 +62,7 @@ pub enum BackupError {
     #[error("{} exists; choose another name, or replace it (--force; \"force\": true)", .0.display())]
     Exists(PathBuf),
     /// Something is there that is no backup.
-    #[error("{} is not a database; a backup replaces nothing but a backup", .0.display())]
+    #[error("{} is no backup of agent-system; a backup replaces nothing but a backup", .0.display())]
     NotReplaced(PathBuf),
     /// The database would be overwritten by its own copy.
     #[error("{} is the database itself", .0.display())]
@@ -259,11 +259,18 @@ fn refuse_to_replace(database: &Path, target: &Path, force: bool) -> Result<()> 
     if files::same(database, target) {
         return Err(BackupError::Itself(target.into()));
     }
-    match (force, is_database(target)) {
+    match (force, is_backup(target)) {
         (false, _) => Err(BackupError::Exists(target.into())),
         (true, false) => Err(BackupError::NotReplaced(target.into())),
         (true, true) => Ok(()),
     }
+}
+
+/// Whether a file is a database of ours that nobody works with: those that somebody does, or did, have a lock
+/// or a log beside them.
+fn is_backup(file: &Path) -> bool {
+    let in_place = |part| beside(file, part).exists();
+    !in_place(".lock") && !in_place("-wal") && copy::is_ours(file)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Files that appear whole or not at all, and what is asked of a disk before.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -9,8 +9,6 @@ use super::{BackupError, Result};
 use crate::clock;
 use crate::persistence::disk::{directory_of, free_bytes};
 
-/// How an SQLite file begins.
-const MAGIC: &[u8] = b"SQLite format 3\0";
 /// What must be left on the disk beside a copy, bytes.
 const MARGIN: u64 = 1024 * 1024;
 
@@ -103,12 +101,6 @@ pub(super) fn sync_directory(file: &Path) -> Result<()> {
 pub(super) fn same(one: &Path, other: &Path) -> bool {
     let id = |path: &Path| fs::metadata(path).map(|it| (it.dev(), it.ino())).ok();
     id(one).is_some() && id(one) == id(other)
-}
-
-/// Whether a file begins as an SQLite database does.
-pub(super) fn is_database(path: &Path) -> bool {
-    let mut head = [0; MAGIC.len()];
-    File::open(path).is_ok_and(|mut file| file.read_exact(&mut head).is_ok() && head == MAGIC)
 }
 
 /// Refuses what certainly does not fit on the disk.

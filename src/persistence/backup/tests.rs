@@ -133,6 +133,17 @@ async fn a_backup_replaces_nothing_but_a_backup_and_that_only_by_force() {
     let notes = by_force(&to(dir.path().join("notes.txt")));
     let refused = store.backup(notes, None).await.unwrap_err();
     assert!(matches!(refused, BackupError::NotReplaced(_)), "{refused}");
+    let of_others = dir.path().join("others.db");
+    let others = rusqlite::Connection::open(&of_others).unwrap();
+    others.execute_batch("CREATE TABLE kept (x)").unwrap();
+    drop(others);
+    let path = dir.path().join("stopped.db");
+    let stopped = Store::open(SqliteOptions::new(&path)).await.unwrap();
+    stopped.close().await.unwrap();
+    for theirs in [of_others, path] {
+        let refused = store.backup(by_force(&to(theirs)), None).await.unwrap_err();
+        assert!(matches!(refused, BackupError::NotReplaced(_)), "{refused}");
+    }
     let itself = by_force(&to(dir.path().join("a.db")));
     let refused = store.backup(itself, None).await.unwrap_err();
     assert!(matches!(refused, BackupError::Itself(_)), "{refused}");

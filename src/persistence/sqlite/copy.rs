@@ -85,10 +85,7 @@ fn sync(file: &Path) -> SqlResult<()> {
 /// Reads a file through; gives its schema's version if it is a database of ours, whole, and one
 /// that this binary can work with.
 pub(crate) fn check(path: &Path) -> Result<u32, Unfit> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(path, flags).map_err(|error| unfit(error.into()))?;
-    conn.busy_timeout(BUSY_TIMEOUT)
-        .map_err(|error| unfit(error.into()))?;
+    let conn = look(path).map_err(unfit)?;
     let found = all(&conn, "PRAGMA integrity_check(1)", [], |row| {
         row.get::<_, String>(0)
     });
@@ -101,6 +98,19 @@ pub(crate) fn check(path: &Path) -> Result<u32, Unfit> {
         0 => Err(Unfit::Foreign),
         _ => migrations::check(&conn).map_err(Unfit::Schema),
     }
+}
+
+/// Whether a file is a database of ours, of whatever version.
+pub(crate) fn is_ours(path: &Path) -> bool {
+    let version = look(path).and_then(|conn| migrations::version(&conn));
+    version.is_ok_and(|version| version > 0)
+}
+
+fn look(path: &Path) -> SqlResult<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    Ok(conn)
 }
 
 fn unfit(fault: Fault) -> Unfit {
