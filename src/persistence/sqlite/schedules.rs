@@ -8,6 +8,8 @@
 mod start;
 mod trigger;
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use self::start::start;
@@ -25,6 +27,8 @@ use crate::persistence::{Result, StoreError};
 
 /// Runs that are kept of each schedule.
 const KEPT_RUNS: i64 = 1_000;
+/// One that was asked for is kept for as long as the key of its request, whatever came after it.
+const KEPT_BY_HAND: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(crate) async fn fire(
     db: &Sqlite,
@@ -281,8 +285,9 @@ fn insert(
     )?;
     tx.execute(
         "DELETE FROM schedule_runs WHERE schedule = ?1 AND outcome <> 'waiting' AND key <= \
-         (SELECT key FROM schedule_runs WHERE schedule = ?1 ORDER BY key DESC LIMIT 1 OFFSET ?2)",
-        (&spec.name, KEPT_RUNS),
+         (SELECT key FROM schedule_runs WHERE schedule = ?1 ORDER BY key DESC LIMIT 1 OFFSET ?2) \
+         AND NOT (reason = 'trigger' AND at >= ?3)",
+        (&spec.name, KEPT_RUNS, tx.now().before(KEPT_BY_HAND)),
     )?;
     Ok(())
 }

@@ -6,7 +6,7 @@ use super::*;
 use crate::domain::ids::TaskId;
 use crate::domain::queue::QueueSpec;
 use crate::domain::schedule::{CatchUp, Rule, ScheduledWork};
-use crate::domain::task::Target;
+use crate::domain::task::{IdempotencyKey, Target};
 use crate::persistence::sqlite::tasks::harness::{Db, slots};
 use crate::persistence::sqlite::write::Notes;
 
@@ -282,4 +282,29 @@ fn an_instant_fires_once_however_many_sessions_look_at_it_at_once() {
         .query_row("SELECT count(*) FROM tasks", [], |row| row.get(0))
         .unwrap();
     assert_eq!((fired, rows), (20, 20));
+}
+
+#[test]
+fn a_trigger_fires_once_for_its_key_however_often_its_schedule_fires_that_day() {
+    let mut clockwork = Clockwork::new(Overlap::Allow, CatchUp::Last);
+    let key = IdempotencyKey {
+        key: "k".into(),
+        digest: [1; 32],
+    };
+    let trigger = |clockwork: &mut Clockwork| {
+        let (session, spec) = (clockwork.db.session, clockwork.spec.clone());
+        let rules = clockwork.db.rules.clone();
+        let run = clockwork
+            .db
+            .write(|tx| trigger::trigger_in(tx, Pass::of(session, &rules), &spec, Some(&key)));
+        run.unwrap().task_id
+    };
+    let first = trigger(&mut clockwork);
+    for _ in 0..KEPT_RUNS + 1 {
+        assert_eq!(clockwork.later(MINUTE).count, 1);
+    }
+    assert_eq!(trigger(&mut clockwork), first);
+    clockwork.later(KEPT_BY_HAND);
+    assert_ne!(trigger(&mut clockwork), first);
+    assert!(clockwork.outcomes().len() as i64 <= KEPT_RUNS + 1);
 }

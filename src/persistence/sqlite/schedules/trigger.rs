@@ -9,6 +9,9 @@ use crate::persistence::Result;
 use crate::persistence::sqlite::tasks::{remember, seen_before};
 use crate::persistence::sqlite::{Fault, SqlResult, Sqlite, WriteTx};
 
+/// The reason of a run that somebody asked for.
+const BY_HAND: &str = "trigger";
+
 /// Keys of idempotency are kept under this word.
 const SCOPE: &str = "schedule";
 
@@ -20,21 +23,30 @@ pub(crate) async fn trigger(
 ) -> Result<ScheduleRun> {
     let rules = db.rules();
     db.write("trigger a schedule", move |tx| {
-        if let Some(run) = triggered_before(tx, &spec, key.as_ref())? {
-            return Ok(run);
-        }
-        let mut due = tx.now();
-        // Two of one commit, or one at an instant of the rule.
-        while decided(tx, &spec, due)? {
-            due = due.after(std::time::Duration::from_micros(1));
-        }
-        let started = Pass::of(session, &rules).begin(tx, &spec, due, "trigger")?;
-        remember(tx, SCOPE, key.as_ref(), started.bytes())?;
-        let sql = [RUNS, "AND r.schedule = ?1 AND r.due_at = ?2"].concat();
-        tx.first(&sql, (&spec.name, due), read_run)?
-            .ok_or(Fault::Sql(rusqlite::Error::QueryReturnedNoRows))
+        trigger_in(tx, Pass::of(session, &rules), &spec, key.as_ref())
     })
     .await
+}
+
+pub(super) fn trigger_in(
+    tx: &mut WriteTx<'_>,
+    mut pass: Pass<'_>,
+    spec: &ScheduleSpec,
+    key: Option<&IdempotencyKey>,
+) -> SqlResult<ScheduleRun> {
+    if let Some(run) = triggered_before(tx, spec, key)? {
+        return Ok(run);
+    }
+    let mut due = tx.now();
+    // Two of one commit, or one at an instant of the rule.
+    while decided(tx, spec, due)? {
+        due = due.after(std::time::Duration::from_micros(1));
+    }
+    let started = pass.begin(tx, spec, due, BY_HAND)?;
+    remember(tx, SCOPE, key, started.bytes())?;
+    let sql = [RUNS, "AND r.schedule = ?1 AND r.due_at = ?2"].concat();
+    tx.first(&sql, (&spec.name, due), read_run)?
+        .ok_or(Fault::Sql(rusqlite::Error::QueryReturnedNoRows))
 }
 
 /// What a trigger with this key of idempotency fired, while that is remembered.
