@@ -225,3 +225,34 @@ fn unknown_agents_and_roles_are_named_with_the_nearest() {
         ]
     );
 }
+
+#[test]
+fn what_a_text_says_in_two_ways_or_in_no_number_is_refused_with_its_line() {
+    let json = |text: &str| parse_definition(text, DefinitionFormat::Json);
+    let told = |read: Result<WorkflowDefinition, Vec<DefinitionError>>| {
+        let faults = read.unwrap_err();
+        let told = faults.iter().map(|it| (it.line, it.message.as_str()));
+        told.map(|(line, message)| format!("{}: {message}", line.unwrap()))
+            .collect::<Vec<_>>()
+    };
+    let twice = r#"{"name": "w", "tasks": [
+        {"name": "a", "agent": "x", "payload": {"k": 1,
+            "k": 2},
+         "agent": "y"}, {"name": "b", "agent": "x"}]}"#;
+    let words = |line, key| {
+        format!("{line}: not JSON with one meaning: '{key}' stands in its object twice")
+    };
+    assert_eq!(told(json(twice)), [words(3, "k"), words(4, "agent")]);
+    let task = "name = 'w'\n[[tasks]]\nname = 'a'\nagent = 'x'\npayload = ";
+    for number in ["nan", "{ x = [1, -inf] }", "9223372036854775808"] {
+        let told = told(toml(&format!("{task}{number}")));
+        assert_eq!(
+            told,
+            ["5: a number that JSON cannot hold; write it as a text"]
+        );
+    }
+    assert!(toml(&format!("{task}9223372036854775807")).is_ok());
+    assert!(
+        json("\u{feff}{\"name\": \"w\", \"tasks\": [{\"name\": \"a\", \"agent\": \"x\"}]}").is_ok()
+    );
+}

@@ -2,25 +2,28 @@
 //!
 //! The text has been read as JSON before; this only walks it again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::reference::pointer_key;
 
-/// The offset of every value that has a key or a place in a list (of the key, where it has one).
-pub(super) fn json_offsets(text: &str) -> BTreeMap<String, usize> {
+/// The offset of every value that has a key or a place in a list (of the key, where it has one), and those
+/// keys that an object has again: of them the last would count.
+pub(super) fn json_offsets(text: &str) -> (BTreeMap<String, usize>, Vec<(String, usize)>) {
     let mut walk = Walk {
         bytes: text.as_bytes(),
         at: 0,
         found: BTreeMap::new(),
+        again: Vec::new(),
     };
     walk.value("");
-    walk.found
+    (walk.found, walk.again)
 }
 
 struct Walk<'a> {
     bytes: &'a [u8],
     at: usize,
     found: BTreeMap<String, usize>,
+    again: Vec<(String, usize)>,
 }
 
 impl Walk<'_> {
@@ -42,9 +45,14 @@ impl Walk<'_> {
 
     fn members(&mut self, pointer: &str) {
         self.at += 1;
+        let mut keys = BTreeSet::new();
         while self.peek() == b'"' {
             let start = self.at;
-            let inner = format!("{pointer}/{}", pointer_key(&self.string()));
+            let key = self.string();
+            let inner = format!("{pointer}/{}", pointer_key(&key));
+            if !keys.insert(key) {
+                self.again.push((inner.clone(), start));
+            }
             self.skip(b':');
             self.value(&inner);
             self.found.insert(inner, start);

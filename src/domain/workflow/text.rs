@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -41,6 +41,8 @@ pub fn parse_run(
     format: DefinitionFormat,
     given: &[&str],
 ) -> Result<WorkflowDefinition, Vec<DefinitionError>> {
+    // Some editors begin a file with a mark of its encoding.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let (mut value, offsets) = match format {
         DefinitionFormat::Toml => from_toml(text)?,
         DefinitionFormat::Json => from_json(text)?,
@@ -79,12 +81,30 @@ fn declare(value: &mut Value, given: &[&str]) {
 type Offsets = BTreeMap<String, usize>;
 
 fn from_json(text: &str) -> Result<(Value, Offsets), Vec<DefinitionError>> {
-    match serde_json::from_str(text) {
-        Ok(value) => Ok((value, json_offsets(text))),
-        Err(error) => Err(unreadable(
-            u32::try_from(error.line()).ok(),
-            &format!("not JSON: {error}"),
-        )),
+    let value = serde_json::from_str(text).map_err(|error| {
+        let line = u32::try_from(error.line()).ok();
+        unreadable(line, &format!("not JSON: {error}"))
+    })?;
+    let (offsets, again) = json_offsets(text);
+    let again = again.into_iter().map(|(pointer, offset)| {
+        let key = pointer.rsplit('/').next().unwrap_or_default();
+        let message = format!("not JSON with one meaning: '{key}' stands in its object twice");
+        (pointer, offset, message)
+    });
+    none_of(again.collect(), text)?;
+    Ok((value, offsets))
+}
+
+/// What was read, unless it has faults: where, and which.
+fn none_of(faults: Vec<(String, usize, String)>, text: &str) -> Result<(), Vec<DefinitionError>> {
+    let fault = |(pointer, offset, message)| DefinitionError {
+        pointer,
+        line: Some(line_at(text, offset)),
+        message,
+    };
+    match faults.is_empty() {
+        true => Ok(()),
+        false => Err(faults.into_iter().map(fault).collect()),
     }
 }
 
@@ -93,9 +113,18 @@ fn from_toml(text: &str) -> Result<(Value, Offsets), Vec<DefinitionError>> {
         let line = error.span().map(|span| line_at(text, span.start));
         unreadable(line, &format!("not TOML: {}", error.message()))
     })?;
-    let mut offsets = Offsets::new();
-    let value = toml_table(table.get_ref(), "", &mut offsets);
-    Ok((value, offsets))
+    let mut seen = Seen::default();
+    let value = toml_table(table.get_ref(), "", &mut seen);
+    none_of(seen.faults, text)?;
+    Ok((value, seen.offsets))
+}
+
+/// What was met on the way through a TOML text.
+#[derive(Default)]
+struct Seen {
+    offsets: Offsets,
+    /// Numbers that JSON cannot hold: where, and what is wrong.
+    faults: Vec<(String, usize, String)>,
 }
 
 fn unreadable(line: Option<u32>, message: &str) -> Vec<DefinitionError> {
@@ -106,37 +135,57 @@ fn unreadable(line: Option<u32>, message: &str) -> Vec<DefinitionError> {
     }]
 }
 
-fn toml_table(table: &DeTable<'_>, at: &str, offsets: &mut Offsets) -> Value {
+fn toml_table(table: &DeTable<'_>, at: &str, seen: &mut Seen) -> Value {
     let entries = table.iter().map(|(key, value)| {
         let name = key.get_ref().to_string();
         let at = format!("{at}/{}", pointer_key(&name));
-        let value = toml_value(value, &at, offsets);
-        offsets.insert(at, key.span().start);
+        let value = toml_value(value, &at, seen);
+        seen.offsets.insert(at, key.span().start);
         (name, value)
     });
     Value::Object(entries.collect())
 }
 
-fn toml_value(value: &Spanned<DeValue<'_>>, at: &str, offsets: &mut Offsets) -> Value {
-    offsets.insert(at.to_owned(), value.span().start);
+fn toml_value(value: &Spanned<DeValue<'_>>, at: &str, seen: &mut Seen) -> Value {
+    seen.offsets.insert(at.to_owned(), value.span().start);
     match value.get_ref() {
         DeValue::String(text) => Value::String(text.to_string()),
-        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
-            .map_or_else(|_| Value::String(number.to_string()), Value::from),
+        DeValue::Integer(number) => {
+            let read = i64::from_str_radix(number.as_str(), number.radix());
+            toml_number(read.ok().map(Number::from), value, at, seen)
+        }
         DeValue::Float(number) => {
-            let read = number.as_str().parse::<f64>().ok();
-            read.map_or_else(|| Value::String(number.to_string()), Value::from)
+            let read = number.as_str().parse().ok().and_then(Number::from_f64);
+            toml_number(read, value, at, seen)
         }
         DeValue::Boolean(truth) => Value::Bool(*truth),
         DeValue::Datetime(instant) => Value::String(instant.to_string()),
         DeValue::Array(list) => Value::Array(
             list.iter()
                 .enumerate()
-                .map(|(index, inner)| toml_value(inner, &format!("{at}/{index}"), offsets))
+                .map(|(index, inner)| toml_value(inner, &format!("{at}/{index}"), seen))
                 .collect(),
         ),
-        DeValue::Table(table) => toml_table(table, at, offsets),
+        DeValue::Table(table) => toml_table(table, at, seen),
     }
+}
+
+/// A number, unless JSON has none for it (`nan`, `inf`, more than 64 bits).
+fn toml_number(
+    read: Option<Number>,
+    value: &Spanned<DeValue<'_>>,
+    at: &str,
+    seen: &mut Seen,
+) -> Value {
+    read.map_or_else(
+        || {
+            let message = "a number that JSON cannot hold; write it as a text".to_owned();
+            seen.faults
+                .push((at.to_owned(), value.span().start, message));
+            Value::Null
+        },
+        Value::Number,
+    )
 }
 
 /// The line of a pointer, or of the nearest thing around it that has one.
