@@ -170,6 +170,7 @@ impl Dispatcher {
             match due {
                 Due::Attempt(lease) => self.attempt_timed_out(lease),
                 Due::Grace(lease) => self.not_given_up(lease),
+                Due::Progress(lease) => self.progress_is_due(lease),
                 Due::Queue => self.look_for_due(ctx),
                 Due::Schedules => self.look_at_schedules(ctx),
                 Due::Waits => self.look_at_waits(ctx),

@@ -19,6 +19,8 @@ pub(super) enum Due {
     Attempt(LeaseId),
     /// An agent has not given up what it was asked to.
     Grace(LeaseId),
+    /// What was said of progress may be kept.
+    Progress(LeaseId),
     /// Tasks that waited for an instant may be queued.
     Queue,
     /// Waits of workflows may be over.

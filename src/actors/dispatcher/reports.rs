@@ -101,18 +101,8 @@ impl Handler<TaskLetGo> for Dispatcher {
 impl Handler<TaskProgressed> for Dispatcher {
     type Result = ();
 
-    fn handle(&mut self, said: TaskProgressed, _: &mut Ctx) {
+    fn handle(&mut self, said: TaskProgressed, ctx: &mut Ctx) {
         let now = Instant::now();
-        {
-            let mut memory = self.memory.lock();
-            let Some((_, _, _, held)) = memory.desk.held(said.lease) else {
-                return;
-            };
-            let early = |at: Instant| now.duration_since(at) < PROGRESS_PERIOD;
-            if held.progress_at.replace(now).is_some_and(early) {
-                return;
-            }
-        }
         let TaskProgressed {
             task,
             lease,
@@ -124,6 +114,39 @@ impl Handler<TaskProgressed> for Dispatcher {
             message,
             at: clock::now(),
         };
+        {
+            let memory = &mut *self.memory.lock();
+            let Some((_, _, _, held)) = memory.desk.held(lease) else {
+                return;
+            };
+            let next = held.progress_at.map(|at| at + PROGRESS_PERIOD);
+            if let Some(next) = next.filter(|next| *next > now) {
+                held.unkept = Some(progress);
+                memory.deadlines.add(next, Due::Progress(lease));
+            } else {
+                held.progress_at = Some(now);
+                held.unkept = None;
+                return self.keep_progress(task, lease, progress);
+            }
+        }
+        self.arm(ctx);
+    }
+}
+
+impl Dispatcher {
+    /// What was said last since progress was kept is kept now.
+    pub(super) fn progress_is_due(&self, lease: LeaseId) {
+        let mut memory = self.memory.lock();
+        let Some((_, _, _, held)) = memory.desk.held(lease) else {
+            return;
+        };
+        if let Some(progress) = held.unkept.take() {
+            held.progress_at = Some(Instant::now());
+            self.keep_progress(held.task, lease, progress);
+        }
+    }
+
+    fn keep_progress(&self, task: TaskId, lease: LeaseId, progress: Progress) {
         let store = self.store();
         actix_rt::spawn(async move {
             if let Err(error) = store.update_progress(task, lease, progress).await {
@@ -131,9 +154,7 @@ impl Handler<TaskProgressed> for Dispatcher {
             }
         });
     }
-}
 
-impl Dispatcher {
     /// Hands a result to who waits for it, once it is committed. Only what the desk holds: a result
     /// under any other lease may never count.
     fn bring(&self, task: TaskId, held: Option<&Held>, outcome: &AgentOutcome) {

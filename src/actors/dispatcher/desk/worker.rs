@@ -11,7 +11,7 @@ use crate::domain::ids::{LeaseId, TaskId};
 use crate::domain::name::Name;
 use crate::domain::query::{ClaimedTask, SlotOffer};
 use crate::domain::spend::Reserve;
-use crate::domain::task::Target;
+use crate::domain::task::{Progress, Target};
 
 /// A task that an agent holds.
 #[derive(Debug, Clone)]
@@ -26,6 +26,8 @@ pub(in crate::actors::dispatcher) struct Held {
     pub(in crate::actors::dispatcher) ended: bool,
     /// When its progress was last kept.
     pub(in crate::actors::dispatcher) progress_at: Option<Instant>,
+    /// What it said last since then.
+    pub(in crate::actors::dispatcher) unkept: Option<Progress>,
 }
 
 /// A life that takes work.
@@ -146,6 +148,7 @@ impl Worker {
             cancelling: false,
             ended: false,
             progress_at: None,
+            unkept: None,
         };
         self.held.insert(task.lease_id, held);
     }

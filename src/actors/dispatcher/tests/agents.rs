@@ -29,6 +29,30 @@ fn progress_is_kept_once_a_second_at_most() {
 }
 
 #[test]
+fn who_tells_of_progress_all_the_time_is_shown_with_what_it_told_last() {
+    scene(async {
+        let world = World::new().await;
+        let mut echo = world.ready(0, 1, 1);
+        let id = world.submit("echo").await.task.id;
+        let task = echo.task().await;
+        let told = |percent: f64| {
+            move |task: &crate::domain::task::Task| {
+                let progress = task.progress.as_ref();
+                progress.is_some_and(|progress| progress.percent == Some(percent))
+            }
+        };
+        for percent in 0..20 {
+            let percent = Some(f64::from(percent));
+            world.handle.progress(id, task.lease_id, percent, None);
+            tokio::time::advance(std::time::Duration::from_millis(300)).await;
+            world.when(id, |task| task.progress.is_some()).await;
+        }
+        tokio::time::advance(std::time::Duration::from_secs(1)).await;
+        world.when(id, told(19.0)).await;
+    });
+}
+
+#[test]
 fn loads_tell_what_waits_runs_and_fits() {
     scene(async {
         let world = World::new().await;
