@@ -76,8 +76,12 @@ pub(super) fn retry(tx: &mut WriteTx<'_>, id: WorkflowId) -> SqlResult<Workflow>
     let run = Run::by_id(tx, id)?;
     match run.state {
         WorkflowState::Failed | WorkflowState::Cancelled => {}
-        WorkflowState::Completed => return Err(conflict(&run, "retry")),
-        _ => return super::read(tx.conn(), id),
+        WorkflowState::Completed | WorkflowState::Compensating => {
+            return Err(conflict(&run, "retry"));
+        }
+        WorkflowState::Pending | WorkflowState::Running => {
+            return super::read(tx.conn(), id);
+        }
     }
     if let Some(undone) = undo::undone_step(tx, &run)? {
         return Err(Fault::Store(StoreError::Conflict(format!(

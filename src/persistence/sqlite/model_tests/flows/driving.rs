@@ -145,7 +145,7 @@ impl World {
             .model
             .all(|it| of(it) && it.state() == TaskState::Running);
         match self.model.flows[flow].state {
-            WorkflowState::Completed => assert!(done.is_err()),
+            WorkflowState::Completed | WorkflowState::Compensating => assert!(done.is_err()),
             WorkflowState::Failed | WorkflowState::Cancelled
                 if !runs.is_empty() || self.model.flows[flow].was_undone() =>
             {

@@ -162,14 +162,16 @@ fn a_task_may_fail_without_undoing_where_it_says_so() {
 }
 
 #[test]
-fn a_workflow_that_was_undone_is_not_retried() {
+fn a_workflow_that_is_being_undone_or_was_is_not_retried() {
     let mut flow = paid_for(["car", "hotel"]);
     flow.fail("pay");
+    let id = flow.id;
+    let refused = flow.db.write(|tx| control::retry(tx, id)).unwrap_err();
+    assert!(refused.to_string().contains("compensating"), "{refused}");
     for name in ["no-hotel", "no-car", "no-flight"] {
         flow.claim();
         flow.succeed(name, json!(1));
     }
-    let id = flow.id;
     let refused = flow.db.write(|tx| control::retry(tx, id)).unwrap_err();
     assert!(
         refused.to_string().contains("run the workflow anew"),
