@@ -50,7 +50,7 @@ fn tasks_are_found_by_their_name() {
         name: Some("one".to_owned()),
         ..TaskFilter::default()
     };
-    let found = list::tasks(&db.conn, &filter, &PageRequest::default()).unwrap();
+    let found = pages::tasks(&db.conn, &filter, &PageRequest::default()).unwrap();
     assert_eq!(found.items.len(), 2);
     assert!(found.items.iter().all(|task| task.name == "one"));
 }
