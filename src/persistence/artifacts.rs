@@ -288,6 +288,30 @@ mod tests {
     }
 
     #[test]
+    fn what_is_stored_once_leaves_one_file_whoever_comes_with_it_again() {
+        let (_dir, artifacts) = artifacts();
+        let once = |bytes: &[u8]| {
+            let name = ArtifactName::upload_of("k");
+            let mut writer = artifacts.create(name).unwrap();
+            writer.write_all(bytes).unwrap();
+            writer.finish_once()
+        };
+        let (first, was_there) = once(b"abc").unwrap();
+        assert!(!was_there);
+        assert_eq!(once(b"abc").unwrap(), (first.clone(), true));
+        assert!(matches!(once(b"abd"), Err(ArtifactError::Taken(_))));
+        let mut text = String::new();
+        artifacts
+            .read(&first)
+            .unwrap()
+            .read_to_string(&mut text)
+            .unwrap();
+        assert_eq!(text, "abc");
+        let folder = artifacts.root().join("uploads");
+        assert_eq!(std::fs::read_dir(folder).unwrap().count(), 1);
+    }
+
+    #[test]
     fn a_writer_that_was_dropped_leaves_nothing() {
         let (_dir, artifacts) = artifacts();
         let mut writer = artifacts.create("wfl_1/a".parse().unwrap()).unwrap();

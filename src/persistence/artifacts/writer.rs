@@ -80,11 +80,15 @@ impl ArtifactWriter {
     pub fn finish(mut self) -> Result<ArtifactRef, ArtifactError> {
         self.settle()
             .map_err(|error| ArtifactError::of(&self.name, error))?;
-        Ok(ArtifactRef {
+        Ok(self.stored())
+    }
+
+    fn stored(&self) -> ArtifactRef {
+        ArtifactRef {
             name: self.name.clone(),
             bytes: self.bytes,
             sha256: hex(&self.digest.clone().finalize()),
-        })
+        }
     }
 
     /// As [`ArtifactWriter::finish`] where nothing has the name yet. The same bytes under it are
@@ -97,16 +101,18 @@ impl ArtifactWriter {
         let of = |error| ArtifactError::of(&name, error);
         self.close().map_err(of)?;
         // A second name is given only where there is none: of two at once one is the first.
-        let is_there = match fs::hard_link(&self.aside, &self.path) {
-            Ok(()) => false,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => true,
+        match fs::hard_link(&self.aside, &self.path) {
+            // The first name goes with the writer.
+            Ok(()) => self.sync_directory().map_err(of)?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                if digest_of(&self.path).map_err(of)? != self.stored().sha256 {
+                    return Err(ArtifactError::Taken(name));
+                }
+                return Ok((self.finish()?, true));
+            }
             Err(error) => return Err(of(error)),
-        };
-        let digest = hex(&self.digest.clone().finalize());
-        if is_there && digest_of(&self.path).map_err(of)? != digest {
-            return Err(ArtifactError::Taken(name));
         }
-        Ok((self.finish()?, is_there))
+        Ok((self.stored(), false))
     }
 
     /// Brings the bytes to the disk; the second time there is nothing to do.
@@ -122,6 +128,10 @@ impl ArtifactWriter {
         self.close()?;
         fs::rename(&self.aside, &self.path)?;
         self.aside.clear();
+        self.sync_directory()
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
         match self.path.parent() {
             Some(directory) => File::open(directory)?.sync_all(),
             None => Ok(()),
