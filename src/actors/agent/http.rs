@@ -7,9 +7,10 @@
 //! ```
 //!
 //! Rely on: a life holds nothing of the service's: to restart it is to look at the service anew,
-//! never to end it. A panic on the way to the service or back ends the life with that reason. Every exchange ends with its attempt's timeout at the latest; a task that was
-//! posted goes on until then even when the service is unreachable for others meanwhile. At most
-//! `concurrency` connections are kept; what comes back is read up to the largest frame.
+//! never to end it. A panic on the way to the service or back ends the life with that reason. Every
+//! exchange ends with its attempt's timeout at the latest; a task that was posted goes on until then
+//! even when the service is unreachable for others meanwhile. At most `concurrency` connections are
+//! kept; what comes back is read up to the largest frame.
 //!
 //! Not here: `https`, redirects (refused, so that no secret header follows one), and whether the
 //! service is healthy, which probes say (`actors::probes`).
