@@ -1,5 +1,6 @@
 //! The signals that the daemon hears, from before it begins anything: one that comes while it starts
-//! is not lost (as process 1 of a container) and ends nothing half-way (anywhere else).
+//! is not lost (as process 1 of a container) and ends nothing half-way (anywhere else). Those that mean
+//! nothing to it, and would end it where nobody heard them, are logged and no more.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -10,12 +11,20 @@ pub(super) struct Signals {
     pub(super) end: End,
     /// Read the configuration anew.
     pub(super) hang_up: Signal,
+    pub(super) others: Others,
 }
 
 /// Both signals that mean "end".
 pub(super) struct End {
     terminate: Signal,
     interrupt: Signal,
+}
+
+/// Signals of no meaning here: what rotates the logs of others sends them, say.
+pub(super) struct Others {
+    first: Signal,
+    second: Signal,
+    alarm: Signal,
 }
 
 impl Signals {
@@ -33,6 +42,11 @@ impl Signals {
                 interrupt: hear(SignalKind::interrupt())?,
             },
             hang_up: hear(SignalKind::hangup())?,
+            others: Others {
+                first: hear(SignalKind::user_defined1())?,
+                second: hear(SignalKind::user_defined2())?,
+                alarm: hear(SignalKind::alarm())?,
+            },
         })
     }
 }
@@ -43,6 +57,23 @@ impl End {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+impl Others {
+    /// Says that they mean nothing. Never ends.
+    pub(super) async fn come_to_nothing(&mut self) {
+        loop {
+            let signal = tokio::select! {
+                _ = self.first.recv() => "SIGUSR1",
+                _ = self.second.recv() => "SIGUSR2",
+                _ = self.alarm.recv() => "SIGALRM",
+            };
+            tracing::warn!(
+                signal,
+                "means nothing here: SIGTERM drains, SIGHUP reads the configuration anew"
+            );
         }
     }
 }

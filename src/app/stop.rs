@@ -54,6 +54,7 @@ async fn live_until_told(house: House, signals: Signals) -> Ending {
     let Signals {
         mut end,
         mut hang_up,
+        mut others,
     } = signals;
     let cause = tokio::select! {
         biased;
@@ -61,6 +62,7 @@ async fn live_until_told(house: House, signals: Signals) -> Ending {
         gave_up = house.agents.escalated() => Cause::GaveUp(gave_up),
         gave_up = house.inner.escalated() => Cause::GaveUp(gave_up),
         () = hang_ups(&house.reloader, &mut hang_up) => unreachable!("SIGHUP is heard for as long as the daemon lives"),
+        () = others.come_to_nothing() => unreachable!("they are heard for as long as the daemon lives"),
         () = ready(&house) => unreachable!("readiness is reported for as long as the daemon lives"),
     };
     match &cause {

@@ -68,6 +68,19 @@ fn a_hang_up_that_comes_while_the_daemon_starts_is_a_reload_and_not_its_end() {
 }
 
 #[test]
+fn a_signal_that_means_nothing_ends_nothing_and_is_logged() {
+    let daemon = Daemon::start();
+    for name in ["USR1", "USR2", "ALRM"] {
+        daemon.signal(name);
+        eventually("it says so", || {
+            assert!(is_running(daemon.pid()), "{}", daemon.log());
+            daemon.log().contains(&format!("SIG{name}")).then_some(())
+        });
+    }
+    assert_eq!(daemon.get("/livez").0, 200);
+}
+
+#[test]
 fn a_second_daemon_on_the_same_data_directory_is_refused_and_names_the_first() {
     let daemon = Daemon::start();
     let data = daemon.data_dir();
