@@ -140,24 +140,42 @@ fn a_killed_process_agent_is_back_with_a_new_process_and_its_death_is_recorded()
     assert_eq!(crashes["items"][0]["reason"]["signal"], 9);
 }
 
+/// Says in a file that it has a task; keeps the first attempt for ever, and answers the next.
+const KEEPS_THE_FIRST: &str = r#"
+import json, sys, time
+for line in sys.stdin:
+    frame = json.loads(line)
+    if frame["type"] == "hello":
+        print('{"type":"ready"}', flush=True)
+    elif frame["type"] == "task":
+        open(sys.argv[1], "w").close()
+        if frame["attempt"] == 1:
+            time.sleep(600)
+        answer = {"type": "result", "task_id": frame["id"], "lease_id": frame["lease_id"], "output": 7}
+        print(json.dumps(answer), flush=True)
+"#;
+
 #[test]
 fn a_task_whose_agent_is_killed_runs_again_and_is_answered_once() {
-    let daemon = Daemon::start();
-    let task = daemon.json(&[
-        "tasks",
-        "submit",
-        "--agent",
-        "flaky",
-        "--payload",
-        r#"{"sleep_ms":600000,"below_attempt":2,"value":7}"#,
-    ]);
+    let folder = tempfile::tempdir().unwrap();
+    let script = write_file(folder.path(), "keeps.py", KEEPS_THE_FIRST.as_bytes());
+    let taken = folder.path().join("taken");
+    let daemon = Daemon::configured(&format!(
+        "[agents.keeps]\nkind = 'process'\ncommand = ['python3', '{}', '{}']\n",
+        script.display(),
+        taken.display()
+    ));
+    let task = daemon.json(&["tasks", "submit", "--agent", "keeps"]);
     let id = task["id"].as_str().unwrap().to_owned();
-    eventually("the task runs", || {
-        (daemon.json(&["tasks", "get", &id])["state"] == "running").then_some(())
-    });
-    signal(daemon.ready_pid("flaky"), "KILL");
+    // What it never read would not count against it.
+    eventually("it has the task", || taken.exists().then_some(()));
+    signal(daemon.ready_pid("keeps"), "KILL");
     let done = daemon.json(&["tasks", "wait", &id]);
-    assert_eq!(done["state"], "succeeded", "{done}");
+    assert_eq!(
+        (&done["state"], &done["result"]),
+        (&json!("succeeded"), &json!(7)),
+        "{done}"
+    );
     assert_eq!(done["attempt"], 2, "{done}");
     assert_eq!(done["crash_attempts"], 1, "{done}");
 }
