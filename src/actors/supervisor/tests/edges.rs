@@ -1,5 +1,6 @@
 //! Claims about what hardly ever meets: a life told twice, a death that comes late, a grace that runs.
 
+use super::groups::escalating;
 use super::script::{Manners, SECOND, Script, World, paused};
 use crate::actors::life::LifeNote;
 use crate::actors::supervisor::{KILL_GRACE, ShutdownSpans};
@@ -114,20 +115,7 @@ fn a_trial_that_fails_at_once_gives_a_lost_critical_agent_no_grace_anew() {
 #[test]
 fn a_group_that_was_restarted_by_its_parent_has_its_budget_and_the_parent_forgives_a_calm_time() {
     paused(async {
-        let script = Script::default().group("outer", Strategy::OneForAll);
-        let script = script
-            .group("inner", Strategy::OneForOne)
-            .with_group(|group| {
-                group.parent = Some("outer".parse().unwrap());
-                group.on_exhausted = OnExhausted::Escalate;
-            });
-        let script = script
-            .agent("in")
-            .with(|spec| spec.group = Some("inner".parse().unwrap()));
-        let script = script
-            .agent("out")
-            .with(|spec| spec.group = Some("outer".parse().unwrap()));
-        let world = script.begin().await;
+        let world = escalating().begin().await;
         let out = async || world.status("out").await.generation;
         for (escalations, calm) in [(0, false), (1, false), (2, true)] {
             if calm {

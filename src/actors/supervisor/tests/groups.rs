@@ -126,23 +126,24 @@ fn a_group_comes_back_from_quarantine_as_a_whole() {
     });
 }
 
+/// `in` in a group that escalates to the one_for_all of `out`.
+pub(super) fn escalating() -> Script {
+    let script = Script::default().group("outer", Strategy::OneForAll);
+    let script = script.group("inner", Strategy::OneForOne);
+    let script = script.with_group(|group| {
+        group.parent = Some("outer".parse().unwrap());
+        group.on_exhausted = OnExhausted::Escalate;
+    });
+    let script = script.agent("in");
+    let script = script.with(|spec| spec.group = Some("inner".parse().unwrap()));
+    let script = script.agent("out");
+    script.with(|spec| spec.group = Some("outer".parse().unwrap()))
+}
+
 #[test]
 fn a_group_that_escalates_is_restarted_by_its_parent_with_its_strategy() {
     paused(async {
-        let script = Script::default().group("outer", Strategy::OneForAll);
-        let script = script
-            .group("inner", Strategy::OneForOne)
-            .with_group(|group| {
-                group.parent = Some("outer".parse().unwrap());
-                group.on_exhausted = OnExhausted::Escalate;
-            });
-        let script = script
-            .agent("in")
-            .with(|spec| spec.group = Some("inner".parse().unwrap()));
-        let script = script
-            .agent("out")
-            .with(|spec| spec.group = Some("outer".parse().unwrap()));
-        let world = script.begin().await;
+        let world = escalating().begin().await;
         for _ in 0..6 {
             world.crash("in").await;
             world.pass(SECOND * 9).await;

@@ -98,6 +98,21 @@ pub(super) fn given_up() -> Vec<Case> {
     ]
 }
 
+/// A group that restarts, or rests, with the one above it.
+fn restarts_above(died: Option<Died>) -> GroupStanding {
+    GroupStanding {
+        name: name("authors"),
+        strategy: "one_for_one".to_owned(),
+        on_exhausted: "escalate".to_owned(),
+        restarts: true,
+        together: Some(Together {
+            group: name("writers"),
+            strategy: "one_for_all".to_owned(),
+        }),
+        died,
+    }
+}
+
 /// Who ended because of another.
 pub(super) fn beside_another() -> Vec<Case> {
     vec![(
@@ -105,20 +120,10 @@ pub(super) fn beside_another() -> Vec<Case> {
             let mut it = with(AgentState::Quarantined, |it| {
                 it.last_end = ended("shutdown", "ended as told");
             });
-            it.group = Some(GroupStanding {
-                name: name("authors"),
-                strategy: "one_for_one".to_owned(),
-                on_exhausted: "escalate".to_owned(),
-                restarts: true,
-                together: Some(Together {
-                    group: name("writers"),
-                    strategy: "one_for_all".to_owned(),
-                }),
-                died: Some(Died {
-                    agent: name("sum"),
-                    message: "exit code 3".to_owned(),
-                }),
-            });
+            it.group = Some(restarts_above(Some(Died {
+                agent: name("sum"),
+                message: "exit code 3".to_owned(),
+            })));
             it
         },
         "quarantined",
@@ -208,17 +213,7 @@ pub(super) fn held_back() -> Vec<Case> {
         (
             {
                 let mut it = with(AgentState::Pending, |it| it.held = Held::Group);
-                it.group = Some(GroupStanding {
-                    name: name("authors"),
-                    strategy: "one_for_one".to_owned(),
-                    on_exhausted: "escalate".to_owned(),
-                    restarts: true,
-                    together: Some(Together {
-                        group: name("writers"),
-                        strategy: "one_for_all".to_owned(),
-                    }),
-                    died: None,
-                });
+                it.group = Some(restarts_above(None));
                 it
             },
             "group_restarts",
